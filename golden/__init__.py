@@ -1,0 +1,1 @@
+"""Integer golden model, cycle model and operation counts."""

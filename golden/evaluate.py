@@ -1,0 +1,114 @@
+"""Accuracy of an artifact over a data set, in the golden model's integers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from golden.model import BATCH_SIZE, GoldenModel
+from golden.operations import LayerOperations, OperationCounter
+from sw.artifact import Artifact
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """Result over a data set.
+
+    Attributes
+    ----------
+    correct, images : int
+    seconds : float
+        Wall time.
+    predictions : int64 Tensor [images]
+    operations : tuple of LayerOperations, optional
+        Per image, if they were counted.
+    """
+
+    correct: int
+    images: int
+    seconds: float
+    predictions: Tensor
+    operations: tuple[LayerOperations, ...] | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions."""
+        return self.correct / self.images
+
+    def counts(self) -> dict[str, Any]:
+        """Entry for `Artifact.accuracy`."""
+        return {"correct": self.correct, "images": self.images}
+
+
+def evaluate(
+    artifact: Artifact,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    batch_size: int = BATCH_SIZE,
+    bar: bool = True,
+    count_operations: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Classify every image and compare with its label.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        What classifies.
+    images : uint8 Tensor [images, C, H, W]
+        Raw pixels.
+    labels : integer Tensor [images]
+        Class of each image.
+    batch_size : int
+        Images at a time.
+    bar : bool
+        Show a progress bar on standard error.
+    count_operations : bool
+        Measure executed operations too (slower).
+    progress : callable, optional
+        Called with the number of images done after every batch.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, or not one label for each.
+    """
+    if len(images) == 0 or labels.shape != images.shape[:1]:
+        raise ValueError(f"labels must be one for each of at least 1 image, not {list(labels.shape)} for {len(images)}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    model = GoldenModel(artifact)
+    counter = OperationCounter(artifact.network) if count_operations else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    display = Progress(*columns, console=Console(stderr=True)) if bar else None
+    started = time.perf_counter()
+    predictions: list[Tensor] = []
+    with display or nullcontext():
+        task = display.add_task("golden model", total=len(images)) if display else None
+
+        def report(done: int) -> None:
+            if display is not None and task is not None:
+                display.update(task, completed=done)
+            if progress is not None:
+                progress(done)
+
+        observers = () if counter is None else (counter,)
+        for result in model.stream(images, batch_size, report, observers):
+            predictions.append(result.predictions)
+    predicted = torch.cat(predictions)
+    return Evaluation(
+        correct=int((predicted == labels).sum()),
+        images=len(images),
+        seconds=time.perf_counter() - started,
+        predictions=predicted,
+        operations=None if counter is None else counter.report(),
+    )

@@ -1,0 +1,89 @@
+"""How data flows between the layers: sources, pools and the residual stream, whoever computes the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from golden.arithmetic import or_pool
+from sw.network import Layer, NetworkConfig
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerActivity:
+    """What went into and came out of one layer, as integers in some type.
+
+    Attributes
+    ----------
+    layer : Layer
+    inputs : tuple of Tensor [T, B, H, W, in]
+        One tensor, or q, k and v for attention; the image has one time step.
+    spikes : Tensor [T, B, H, W, out]
+        Before the pool; empty for the head.
+    pooled : Tensor [T, B, H/2, W/2, out], optional
+    residual : Tensor [T, B, H, W, out], optional
+        The residual stream after this layer's spikes were added.
+    """
+
+    layer: Layer
+    inputs: tuple[Tensor, ...]
+    spikes: Tensor
+    pooled: Tensor | None = None
+    residual: Tensor | None = None
+
+
+LayerStep = Callable[[Layer, tuple[Tensor, ...]], Tensor]
+"""Computes a layer's spikes [T, B, H, W, out] from its inputs; for the head the logits [B, classes]."""
+
+Observer = Callable[[LayerActivity], None]
+"""Called after every layer; must not change the tensors."""
+
+
+def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tuple[Observer, ...] = ()) -> Tensor:
+    """Run `step` for every layer in order and return what it gives for the head.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+        Whose layers to run.
+    image : Tensor [1, B, H, W, C]
+        Signed network input.
+    step : LayerStep
+        Computes one layer.
+    observers : tuple of Observer
+        Called after each layer.
+    """
+    outputs: dict[str, Tensor] = {"image": image}
+    residual: Tensor | None = None
+    for layer in network.layers():
+        inputs: tuple[Tensor, ...]
+        if layer.kind == "attention":
+            block = layer.name.rpartition(".")[0]
+            inputs = tuple(outputs[f"{block}.{part}"] for part in "qkv")
+        elif layer.source == "residual":
+            assert residual is not None
+            inputs = (residual,)
+        else:
+            inputs = (outputs[layer.source],)
+        result = step(layer, inputs)
+        if layer.kind == "head":
+            for observe in observers:
+                observe(LayerActivity(layer=layer, inputs=inputs, spikes=result.new_empty(0)))
+            return result
+        pooled = or_pool(result) if layer.pool else None
+        outputs[layer.name] = result if pooled is None else pooled
+        if layer.residual:
+            residual = result + (inputs[0] if residual is None else residual)
+        for observe in observers:
+            observe(
+                LayerActivity(
+                    layer=layer,
+                    inputs=inputs,
+                    spikes=result,
+                    pooled=pooled,
+                    residual=residual if layer.residual else None,
+                )
+            )
+    raise AssertionError("the layer list ends with a head")

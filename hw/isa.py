@@ -1,0 +1,133 @@
+"""The layer descriptor: the accelerator's only instruction, one layout for gateware and compiler.
+
+A program is a list of 512-bit descriptors in external memory, little-endian, eight 64-bit beats each, run in order
+until ``END``. `DESCRIPTOR` is the single description: the sequencer reads fields through it as an Amaranth view, the
+compiler packs them with `encode`, the documentation prints it.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum
+
+from .config import MEMORY_BEAT_BITS
+
+DESCRIPTOR_BITS = 512
+DESCRIPTOR_BEATS = DESCRIPTOR_BITS // MEMORY_BEAT_BITS
+DESCRIPTOR_CHECK = 0x5E
+"""XOR of a descriptor's 64 bytes; anything else (a flipped bit, not a program) stops the job with an error."""
+
+
+class Opcode(enum.Enum, shape=3):
+    """What a descriptor does."""
+
+    END = 0
+    LOAD = 1
+    """Copy the packed image from external memory into the spike memory."""
+    WEIGHTS = 2
+    """A layer with weights: convolution, linear or head."""
+    ATTENTION = 3
+    """Spiking self-attention over the stored Q, K and V."""
+
+
+class Destination(enum.Enum, shape=3):
+    """Where the neurons' spikes of a layer with weights go."""
+
+    SPIKES = 0
+    """The spike memory."""
+    SPIKES_AND_RESIDUAL = 1
+    """The spike memory and, as plane 0, the residual memory."""
+    RESIDUAL = 2
+    """Added to the integers of the residual memory."""
+    KEYS = 3
+    """The attention engine's K memory, token-major."""
+    VALUES = 4
+    """The attention engine's V memory, token-major."""
+    LOGITS = 5
+    """No neuron: sums over tokens and time steps become logits."""
+
+
+MAX_RESIDUAL_PLANES = 5
+"""Most bit-planes of the residual stream."""
+
+ADDRESS_BITS = 20
+"""Width of a word address of the on-chip memories in a descriptor."""
+
+DESCRIPTOR = data.StructLayout({
+    "check": unsigned(8),             # makes the XOR of all bytes DESCRIPTOR_CHECK
+    "opcode": Opcode,
+    "destination": Destination,
+    # flags
+    "source_residual": unsigned(1),   # input from the residual memory, else the spike memory
+    "image": unsigned(1),             # time-step lanes carry bit-planes of the signed image
+    "kernel3": unsigned(1),           # 3x3 taps, else 1
+    "pool": unsigned(1),              # OR-pool the output spikes
+    "passes": unsigned(4),            # bit-planes (image: words of planes) walked, top plane first
+    "timesteps": unsigned(4),         # time steps in use; lanes above are held silent
+    # shape
+    "slices": unsigned(10),           # input slices per tap
+    "height": unsigned(9),
+    "width": unsigned(9),
+    "positions": unsigned(17),        # height * width
+    "groups": unsigned(17),           # position groups
+    "tiles": unsigned(12),            # position tiles
+    "tile_groups": unsigned(8),       # groups of every tile but the last
+    "last_tile_groups": unsigned(8),
+    "output_tiles": unsigned(10),
+    "tile_words": unsigned(6),        # output words (of `inputs` channels) of every output tile but the last
+    "last_tile_words": unsigned(6),
+    # on-chip addresses
+    "source_base": unsigned(ADDRESS_BITS),
+    "source_slice_stride": unsigned(ADDRESS_BITS),
+    "source_plane_stride": unsigned(ADDRESS_BITS),
+    "destination_base": unsigned(ADDRESS_BITS),
+    "destination_slice_stride": unsigned(ADDRESS_BITS),
+    "residual_base": unsigned(ADDRESS_BITS),
+    "residual_plane_stride": unsigned(ADDRESS_BITS),
+    "residual_planes_in": unsigned(4),   # planes of the residual before the addition
+    "residual_planes_out": unsigned(4),  # and after
+    # attention
+    "heads": unsigned(6),
+    "head_channels": unsigned(10),
+    "attention_planes": unsigned(4),
+    "attention_threshold": unsigned(24),
+    # external memory
+    "weight_beats": unsigned(20),     # weight beats per output tile; the image's beats for LOAD
+    "memory_address": unsigned(32),   # beats; from the program's base (weights) or the image's base (LOAD)
+})  # fmt: skip
+"""Bit layout of a descriptor; the first field is in the lowest bits."""
+
+assert DESCRIPTOR.size <= DESCRIPTOR_BITS, DESCRIPTOR.size
+
+
+def encode(**fields: int | Opcode | Destination) -> int:
+    """Pack one descriptor.
+
+    Parameters
+    ----------
+    **fields
+        Values by field name; missing ones are 0, `check` is filled in.
+
+    Returns
+    -------
+    int
+        The descriptor's 512 bits.
+
+    Raises
+    ------
+    ValueError
+        If a field does not exist or its value does not fit.
+    """
+    bits = 0
+    for name, given in fields.items():
+        if name == "check" or name not in DESCRIPTOR.members:
+            raise ValueError(f"a descriptor has no field {name!r} to set")
+        field, value = DESCRIPTOR[name], given.value if isinstance(given, enum.Enum) else int(given)
+        if not 0 <= value < 1 << field.width:
+            raise ValueError(f"descriptor field {name} holds 0 to {(1 << field.width) - 1}, not {value}")
+        bits |= value << field.offset
+    check = functools.reduce(operator.xor, bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), DESCRIPTOR_CHECK)
+    return bits | check << DESCRIPTOR["check"].offset

@@ -1,0 +1,101 @@
+"""The spiking neuron: leaky integrate and fire over all time steps of one channel at one position."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .delay import delayed
+
+CYCLES_PER_STEP = 2
+"""One for the adder, one for the comparator: a single carry chain between registers."""
+
+
+def lif_latency(timesteps: int) -> int:
+    """Cycles from `Lif.current`, `Lif.threshold` to `Lif.spikes`."""
+    return CYCLES_PER_STEP * timesteps
+
+
+class Lif(wiring.Component):
+    """Leaky integrate and fire with tau = 2 and hard reset, all time steps unrolled into a pipeline.
+
+    The neuron of Spikformer halves its membrane every step: ``h_t = (v_{t-1} + c_t) / 2``, a spike where
+    ``h_t >= theta``, and ``v_t`` is 0 after a spike, else ``h_t``. Scaled by ``2**t`` nothing is rounded
+    (``G_t = 2**t h_t``)::
+
+        G_t = G_{t-1} + 2**(t-1) * C_t,   spike_t = G_t * 2**(T-t) >= threshold,   G_t = 0 after a spike
+
+    with ``threshold = ceil(2**T * theta)`` in units of the current. No membrane is kept from one set to the next.
+
+    ``G_t`` has ``current_bits + t`` bits, for ``|G_t| <= (2**t - 1) * 2**(current_bits - 1)``. Only its bits from
+    ``t - 1`` up meet the current, so the adder of every step is ``current_bits + 1`` wide; the comparator of step t
+    is ``current_bits + t + 1``. The cleared membrane after a spike is an AND in front of the next adder.
+
+    Latency is ``2 T`` cycles; one set of currents per cycle, no back-pressure: the parent delays its own valid bit.
+
+    Parameters
+    ----------
+    timesteps : int
+        T, at least 1.
+    current_bits : int
+        Width of a signed current, at least 2.
+
+    Members
+    -------
+    current : In(ArrayLayout(signed(current_bits), T))
+        Input currents of the steps, the first step in the lowest bits.
+    threshold : In(signed(current_bits + T))
+        Smallest ``G_T`` that fires; sampled with `current`.
+    spikes : Out(T)
+        Bit t is the spike of step t + 1, of `latency` cycles ago.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is below its limit.
+    """
+
+    def __init__(self, timesteps: int, current_bits: int):
+        if timesteps < 1:
+            raise ValueError(f"timesteps must be at least 1, not {timesteps}")
+        if current_bits < 2:
+            raise ValueError(f"current_bits must be at least 2, not {current_bits}")
+        self._timesteps, self._current_bits = timesteps, current_bits
+        super().__init__({
+            "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
+            "threshold": In(signed(current_bits + timesteps)),
+            "spikes": Out(unsigned(timesteps)),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `current`, `threshold` to `spikes`."""
+        return lif_latency(self._timesteps)
+
+    def elaborate(self, platform):
+        m = Module()
+        steps = self._timesteps
+        # x >= ceil(y / 2**k) is x > (y - 1) >> k: one decrement serves the comparators of all steps.
+        below = Signal(signed(self._current_bits + steps + 1), reset_less=True)
+        m.d.sync += below.eq(self.threshold - 1)
+
+        spikes = []
+        membrane = None
+        for t in range(1, steps + 1):
+            current = delayed(m, self.current[t - 1], CYCLES_PER_STEP * (t - 1), name=f"current{t}")
+            charged = Signal(signed(self._current_bits + t), name=f"charged{t}", reset_less=True)
+            fired = Signal(name=f"fired{t}", reset_less=True)
+            if membrane is None:
+                m.d.sync += charged.eq(current)
+            else:
+                # The current first: synthesis feeds it to the carry chain and the AND of `membrane` into its LUT.
+                m.d.sync += charged.eq(Cat(membrane[: t - 1], current + membrane[t - 1 :].as_signed()).as_signed())
+            m.d.sync += fired.eq(charged > (below >> (steps - t)))
+            spikes.append(delayed(m, fired, CYCLES_PER_STEP * (steps - t), name=f"spike{t}"))
+            if t < steps:
+                membrane = Signal.like(charged, name=f"membrane{t}")
+                m.d.comb += membrane.eq(Mux(fired, 0, delayed(m, charged, 1, name=f"held{t}")))
+                below = delayed(m, below, CYCLES_PER_STEP, name=f"below{t}")
+        m.d.comb += self.spikes.eq(Cat(spikes))
+        return m

@@ -1,0 +1,91 @@
+"""On-chip memory of spikes or of residual bit-planes, one bank per position lane."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import HardwareConfig
+
+
+class SpikeWrite(wiring.Signature):
+    """One write: a word address, an enable per bank and the word of all banks.
+
+    Members
+    -------
+    valid : Out(1)
+        Write this cycle.
+    address : Out(address_bits)
+        Word address, the same in every bank.
+    banks : Out(positions)
+        Banks written.
+    data : Out(group_bits)
+        ``[positions][timesteps][inputs]``, inputs fastest.
+    """
+
+    def __init__(self, config: HardwareConfig, address_bits: int):
+        super().__init__({
+            "valid": Out(1),
+            "address": Out(unsigned(address_bits)),
+            "banks": Out(unsigned(config.positions)),
+            "data": Out(unsigned(config.group_bits)),
+        })
+
+
+class SpikeMemory(wiring.Component):
+    """Banked block RAM: bank ``b`` holds the positions with ``index % positions == b``.
+
+    Position ``n`` of slice ``s`` lies in bank ``n % positions`` at ``base + s * stride + n // positions``, so any
+    ``positions`` consecutive positions come from different banks and a shifted 3x3 tap costs one read.
+
+    Latency is one cycle from address to data; one read and one write per bank and cycle. The compiler never lets a
+    layer write what it reads, so no cycle reads and writes a word whose data is used (reads outside the feature map
+    are masked behind the memory): the emulation logic for that collision is switched off.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+        Gives banks and word width.
+    depth : int
+        Words per bank.
+
+    Members
+    -------
+    read_addresses : In(ArrayLayout(address_bits, positions))
+        Word address per bank.
+    read_data : Out(group_bits)
+        The banks' words of one cycle ago, bank 0 lowest.
+    write : In(SpikeWrite)
+        The write port.
+    """
+
+    def __init__(self, config: HardwareConfig, depth: int):
+        self._config, self._depth = config, depth
+        bits = address_bits(depth)
+        super().__init__({
+            "read_addresses": In(data.ArrayLayout(unsigned(bits), config.positions)),
+            "read_data": Out(unsigned(config.group_bits)),
+            "write": In(SpikeWrite(config, bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self._config.group_bits // self._config.positions
+        for bank in range(self._config.positions):
+            ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs={"no_rw_check": 1})
+            m.submodules[f"bank{bank}"] = ram
+            read, write = ram.read_port(), ram.write_port()
+            m.d.comb += [
+                read.addr.eq(self.read_addresses[bank]),
+                self.read_data.word_select(bank, width).eq(read.data),
+                write.addr.eq(self.write.address),
+                write.data.eq(self.write.data.word_select(bank, width)),
+                write.en.eq(self.write.valid & self.write.banks[bank]),
+            ]
+        return m
+
+
+def address_bits(depth: int) -> int:
+    """Bits of an address into `depth` words."""
+    return max(1, (depth - 1).bit_length())

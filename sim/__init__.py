@@ -1,0 +1,1 @@
+"""Verilator and cocotb simulation of the emitted Verilog."""

@@ -1,0 +1,135 @@
+"""What passes between the process that asks for a simulation and the one inside the simulator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+JOB_VARIABLE = "SPIKELOOM_JOB"
+"""Environment variable with the path of the job file."""
+
+_EVENT_MARK = "@spikeloom "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of the simulator over some images.
+
+    Attributes
+    ----------
+    memory : Path
+        Content of the external memory: little-endian 64-bit beats, program, weights and images.
+    program_address : int
+        Beat address of the program.
+    image_addresses : tuple of int
+        Beat address of every packed image, in the order they are run.
+    classes : int
+        Logits to read.
+    cycle_limit : int
+        Cycles after which an image is given up; the next one starts after a reset.
+    latency : int
+        Cycles from a memory request to its first beat, at least 2.
+    stall_percent : int
+        Share of cycles in which memory refuses a request and, independently, delays a beat; 0 to 99.
+    stall_seed : int
+        Makes another pattern of stalls.
+    traced : tuple of int
+        Indices of the images whose events are written down.
+    folder : Path
+        Where results, traces and logs go; made if missing.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, its value and the limit.
+    """
+
+    memory: Path
+    program_address: int = 0
+    image_addresses: tuple[int, ...]
+    classes: int
+    cycle_limit: int = 10_000_000
+    latency: int = 20
+    stall_percent: int = 0
+    stall_seed: int = 1
+    traced: tuple[int, ...] = ()
+    folder: Path
+
+    def __post_init__(self) -> None:
+        def require(condition: bool, field: str, rule: str) -> None:
+            if not condition:
+                raise ValueError(f"{field} must {rule}, not {getattr(self, field)}")
+
+        # The simulator runs in another folder.
+        object.__setattr__(self, "memory", self.memory.absolute())
+        object.__setattr__(self, "folder", self.folder.absolute())
+        require(len(self.image_addresses) > 0, "image_addresses", "name at least one image")
+        require(0 < self.cycle_limit < 1 << 32, "cycle_limit", "be 1 to 2^32 - 1")
+        require(2 <= self.latency < 1 << 30, "latency", "be at least 2")
+        require(0 <= self.stall_percent <= 99, "stall_percent", "be 0 to 99")
+        require(0 <= self.stall_seed < 1 << 32, "stall_seed", "be 0 to 2^32 - 1")
+        images = range(len(self.image_addresses))
+        require(all(index in images for index in self.traced), "traced", f"hold indices below {len(images)}")
+
+    @property
+    def results(self) -> Path:
+        """The results file."""
+        return self.folder / "results.json"
+
+    def trace(self, image: int) -> Path:
+        """The trace file of an image."""
+        return self.folder / f"trace_{image}.txt"
+
+    def plusargs(self) -> list[str]:
+        """Arguments of the testbench."""
+        return [
+            f"+memory={self.memory}", f"+latency={self.latency}", f"+stall={self.stall_percent}",
+            f"+stall_seed={self.stall_seed}", f"+traces={self.folder}",
+        ]  # fmt: skip
+
+    def to_json(self) -> str:
+        """The job file."""
+        return json.dumps(dataclasses.asdict(self), default=str)
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """Read a job file."""
+        fields: dict[str, Any] = json.loads(path.read_text())
+        for name in ("memory", "folder"):
+            fields[name] = Path(fields[name])
+        for name in ("image_addresses", "traced"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a running simulation.
+
+    Attributes
+    ----------
+    kind : str
+        ``running`` (every 50,000 cycles) or ``finished``.
+    image : int
+        Index of the image.
+    cycles : int
+        Its cycles so far.
+    """
+
+    kind: str
+    image: int
+    cycles: int
+
+    def send(self) -> None:
+        """Write the event to standard output, which the caller's process reads."""
+        sys.stdout.write(_EVENT_MARK + json.dumps(dataclasses.asdict(self)) + "\n")
+        sys.stdout.flush()
+
+    @classmethod
+    def parse(cls, line: str) -> Event | None:
+        """The event on a line of the simulation's output, if it is one."""
+        return cls(**json.loads(line[len(_EVENT_MARK) :])) if line.startswith(_EVENT_MARK) else None

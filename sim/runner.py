@@ -1,0 +1,198 @@
+"""Simulates the emitted accelerator: `build` once per configuration, `run` over images."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.config import HardwareConfig
+from hw.emit import accelerator_verilog, write_atomic
+from sw.driver import JobResult
+from sw.errors import UserError
+
+from .protocol import JOB_VARIABLE, Event, Job
+from .toolchain import find_toolchain
+from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, verilate
+from .waves import WAVES_FILE, write_save_file
+
+TESTBENCH = Path(__file__).with_name("testbench.sv")
+TESTBENCH_TOP = "testbench"
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """Outcome of one image.
+
+    Attributes
+    ----------
+    image : int
+        Index in the job.
+    job : JobResult or None
+        What the host read; None after a timeout or a fault.
+    timeout : bool
+        Whether the cycle limit was reached.
+    fault : str or None
+        What the memory model objected to.
+    elapsed : int
+        Cycles the testbench counted.
+    seconds : float
+        Wall time.
+    trace : Path or None
+        Trace file, if the image was traced; see `sim.trace`.
+    """
+
+    image: int
+    job: JobResult | None
+    timeout: bool
+    fault: str | None
+    elapsed: int
+    seconds: float
+    trace: Path | None
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no valid result; None if there is one."""
+        if self.timeout:
+            return f"image {self.image}: not done after {self.elapsed} cycles"
+        if self.fault:
+            return f"image {self.image}: {self.fault}"
+        if self.job is not None and self.job.error != "NONE":
+            return f"image {self.image}: the accelerator stopped with error {self.job.error}"
+        return None
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """Outcome of a run.
+
+    Attributes
+    ----------
+    images : tuple of ImageResult
+        In the order of the job.
+    cycles : int
+        Simulated cycles of all images.
+    seconds : float
+        Wall time of the simulation, without loading it.
+    folder : Path
+        Holds ``results.json``, ``run.log``, traces and waveforms.
+    """
+
+    images: tuple[ImageResult, ...]
+    cycles: int
+    seconds: float
+    folder: Path
+
+    @property
+    def cycles_per_second(self) -> float:
+        """Simulation speed."""
+        return self.cycles / self.seconds if self.seconds else 0.0
+
+    def check(self) -> None:
+        """Raise UserError for the first image without a valid result."""
+        for image in self.images:
+            if image.failure:
+                raise UserError(f"{image.failure}; see {self.folder / 'run.log'}")
+
+
+def waves_wanted() -> bool:
+    """Whether the environment asks for waveforms (``WAVES=1``)."""
+    return os.environ.get("WAVES", "0").lower() not in ("", "0", "no", "false")
+
+
+def build_design(name: str, verilog: str, *, waves: bool = False, jobs: int = 1, folder: Path = BUILD_FOLDER) -> Build:
+    """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
+    sources = {f"{name}.v": verilog, TESTBENCH.name: TESTBENCH.read_text()}
+    return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder)
+
+
+def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, folder: Path = BUILD_FOLDER) -> Build:
+    """Emit the Verilog of a configuration and build its simulation, or find it built.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+    waves : bool, optional
+        Build a separate program that can write waveforms; by default if the environment says ``WAVES=1``.
+    jobs : int
+        Compiler processes.
+    folder : Path
+        Where builds are kept.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or the build fails.
+    """
+    waves = waves_wanted() if waves is None else waves
+    return build_design(config.name, accelerator_verilog(config), waves=waves, jobs=jobs, folder=folder)
+
+
+def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = None) -> RunResults:
+    """Run a job in a simulator process of its own.
+
+    Interrupting it kills the simulator; results appear whole or not at all.
+
+    Parameters
+    ----------
+    build : Build
+    job : Job
+    on_event : callable, optional
+        Called with every `Event` as it comes.
+
+    Returns
+    -------
+    RunResults
+        A timeout or a fault of one image is part of the results, see `RunResults.check`.
+
+    Raises
+    ------
+    UserError
+        If the memory image is missing.
+    RuntimeError
+        If the simulation fails, with the end of its log.
+    """
+    if not job.memory.is_file():
+        raise UserError(f"the memory image {job.memory} does not exist: compile the artifact first")
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job.results.unlink(missing_ok=True)
+    for image in range(len(job.image_addresses)):
+        job.trace(image).unlink(missing_ok=True)
+    write_atomic(job.folder / "job.json", job.to_json())
+
+    def on_line(line: str) -> None:
+        event = Event.parse(line)
+        if event is not None and on_event is not None:
+            on_event(event)
+
+    simulation = Simulation(find_toolchain(), waves=build.waves, on_line=on_line)
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {JOB_VARIABLE: str(job.folder / "job.json"), "PYTHONPATH": python_path}
+    simulation.simulate(build, "sim.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
+    if build.waves:
+        verilog = (build.folder / f"{build.name}.v").read_text()
+        write_save_file(job.folder / WAVES_FILE, verilog, TESTBENCH.read_text())
+    return read_results(job)
+
+
+def read_results(job: Job) -> RunResults:
+    """Results of a finished run, from its folder."""
+    content = json.loads(job.results.read_text())
+    images = tuple(
+        ImageResult(
+            **{
+                **entry,
+                "job": JobResult.from_dict(entry["job"]) if entry["job"] else None,
+                "trace": job.trace(entry["image"]) if entry["image"] in job.traced else None,
+            }
+        )
+        for entry in content["images"]
+    )
+    cycles = sum(image.elapsed for image in images)
+    return RunResults(images, cycles, sum(image.seconds for image in images), job.folder)

@@ -1,0 +1,246 @@
+"""Builds Verilator simulations, cached by the content of everything that goes into them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import Verilator
+
+from sw.errors import UserError
+
+from .toolchain import Toolchain, find_toolchain, has_lz4
+
+ROOT = Path(__file__).resolve().parents[1]
+
+BUILD_FOLDER = ROOT / "build" / "sim"
+"""Where builds are kept."""
+
+LZ4_STORED = Path(__file__).parent / "lz4_stored" / "lz4.h"
+
+VERILATOR_FLAGS = (
+    "-O3",
+    "--timing",  # the clock is made in the testbench
+    "--timescale", "1ns/1ps",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style",  # `hw.emit.lint` is where warnings count
+    "--x-assign", "fast", "--x-initial", "fast",
+    "--no-assert",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished simulation program.
+
+    Attributes
+    ----------
+    name : str
+        Name of the design.
+    folder : Path
+        Holds the program, its sources and ``build.log``.
+    top : str
+        Top module and name of the program.
+    waves : bool
+        Whether the program can write waveforms.
+    """
+
+    name: str
+    folder: Path
+    top: str
+    waves: bool
+
+    @property
+    def program(self) -> Path:
+        """The simulation program."""
+        return self.folder / self.top
+
+
+class Simulation(Verilator):
+    """cocotb's Verilator runner with only the marked signals public, own tools, and output as it comes.
+
+    cocotb makes every signal public (``--public-flat-rw``), which costs several times in speed and build time. Signals
+    that Python touches are marked in the source or in a ``.vlt`` file instead.
+    """
+
+    def __init__(
+        self, toolchain: Toolchain, *, waves: bool, jobs: int = 1, on_line: Callable[[str], None] | None = None
+    ):
+        super().__init__()
+        self.log.disabled = True
+        self._toolchain, self._fst, self._jobs, self._on_line = toolchain, waves, jobs, on_line
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(self._toolchain.verilator)
+
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env.update(self._toolchain.environment)
+
+    def _build_command(self) -> Any:
+        self.waves = self._fst  # cocotb would take it from the environment
+        verilate, make = super()._build_command()
+        verilate = ["--trace-fst" if word == "--trace" else word for word in verilate if word != "--public-flat-rw"]
+        make[make.index("-j") + 1] = str(self._jobs)
+        return [verilate, make]
+
+    def _test_command(self) -> Any:
+        self.waves, self.gui = self._fst, False
+        return super()._test_command()
+
+    def _execute_cmds(self, cmds: Any, cwd: Any, stdout: Any = None) -> None:
+        for command in cmds:
+            with running(command, cwd=cwd, env=self.env) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if stdout is not None:
+                        stdout.write(line)
+                    if self._on_line is not None:
+                        self._on_line(line.rstrip("\n"))
+                code = process.wait()
+            if code:
+                raise subprocess.CalledProcessError(code, command[0])
+
+    def simulate(self, build: Build, module: str, folder: Path, **options: Any) -> None:
+        """Run a cocotb test module; its output goes to ``run.log`` in `folder`.
+
+        Raises
+        ------
+        RuntimeError
+            If the simulation or a test in it fails, with the end of the log.
+        """
+        log, results = folder / "run.log", folder / "results.xml"
+        failure = ""
+        try:
+            self.test(
+                test_module=module, hdl_toplevel=build.top, hdl_toplevel_lang="verilog", build_dir=build.folder,
+                test_dir=folder, results_xml=str(results), log_file=log, **options,
+            )  # fmt: skip
+        except SystemExit as left:
+            failure = f"exit code {left.code}"
+        try:
+            tests, failed = get_results(results)
+        except RuntimeError:
+            tests, failed = 0, 0
+        if failed or not tests or failure:
+            reason = f"{failed} of {tests} tests failed" if failed else failure or "it left no results"
+            raise RuntimeError(f"simulation of {build.name} failed ({reason}), see {log}:\n{tail(log)}")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A child process in a group of its own, of which nothing is left when the block is left, however that happens."""
+    process = subprocess.Popen(
+        command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def tail(log: Path, lines: int = 30) -> str:
+    """Last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+def content_hash(parts: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that depend on every part, not on their order."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def verilate(
+    name: str,
+    sources: Mapping[str, str],
+    top: str,
+    *,
+    waves: bool = False,
+    jobs: int = 1,
+    folder: Path = BUILD_FOLDER,
+    toolchain: Toolchain | None = None,
+) -> Build:
+    """Build a simulation, or find it built.
+
+    Parameters
+    ----------
+    name : str
+        Names the folder, together with a hash of the sources, flags and tool versions.
+    sources : mapping of file name to text
+        Verilog, SystemVerilog and ``.vlt`` files; the last one holds the top module.
+    top : str
+        Top module.
+    waves : bool
+        Build with FST tracing; a separate program.
+    jobs : int
+        Compiler processes.
+    folder : Path
+        Where builds are kept.
+    toolchain : Toolchain, optional
+        Found if not given.
+
+    Returns
+    -------
+    Build
+        In ``<folder>/<name>-<hash>``. It was built in a temporary folder and renamed, so it is complete.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or the build fails; the log is kept as ``<folder>/<name>-<hash>.log``.
+    """
+    toolchain = toolchain or find_toolchain()
+    stored = waves and not has_lz4()
+    parts = {
+        "sources": dict(sources), "order": list(sources), "top": top, "flags": VERILATOR_FLAGS, "waves": waves,
+        "tools": toolchain.version, "settings": toolchain.environment["MAKEFLAGS"], "cocotb": version("cocotb"),
+        "lz4": LZ4_STORED.read_text() if stored else "library",
+    }  # fmt: skip
+    final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(parts)}"
+    build = Build(name, final, top, waves)
+    if build.program.exists():
+        return build
+    folder.mkdir(parents=True, exist_ok=True)
+    log = final.with_name(final.name + ".log")
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
+        work = Path(temporary) / "build"
+        work.mkdir()
+        paths = []
+        for file, text in sources.items():
+            paths.append(work / file)
+            paths[-1].write_text(text)
+        flags = [*VERILATOR_FLAGS, *(lz4_flags(work) if stored else ())]
+        try:
+            Simulation(toolchain, waves=waves, jobs=jobs).build(
+                sources=paths, hdl_toplevel=top, build_dir=work, always=True, build_args=flags, log_file=log
+            )
+        except subprocess.CalledProcessError:
+            raise UserError(f"the Verilator build of {name} failed, see {log}:\n{tail(log)}") from None
+        log.replace(work / "build.log")
+        for leftover in work.glob("*.o"):
+            leftover.unlink()
+        with contextlib.suppress(OSError):  # another process was faster: its build is the same
+            work.rename(final)
+    return build
+
+
+def lz4_flags(work: Path) -> list[str]:
+    """Flags that make `LZ4_STORED` and an empty archive stand in for the library, which the makefile asks for."""
+    shutil.copy(LZ4_STORED, work)
+    (work / "liblz4.a").write_bytes(b"!<arch>\n")
+    return ["-CFLAGS", f"-I{work}", "-LDFLAGS", f"-L{work}"]

@@ -1,0 +1,87 @@
+"""The GTKWave save file that goes with a waveform: the signals one looks at first, in groups."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hw.emit import write_atomic
+
+WAVES_FILE = "dump.fst"
+"""What a simulation with waveforms writes."""
+
+GROUPS = {
+    "job": ("clk", "rst", "armed", "done", "stop", "timeout", "elapsed", "fault"),
+    "registers": ("register_address", "register_write", "register_write_data", "register_read_data"),
+    "memory": (
+        "memory_request_valid", "memory_request_ready", "memory_request_address", "memory_request_length",
+        "memory_response_valid", "memory_response_ready", "memory_response_data",
+    ),
+    "neurons": ("trace_layer", "trace_neuron_valid", "trace_neuron_data"),
+    "spike memory": ("trace_spike_valid", "trace_spike_address", "trace_spike_banks", "trace_spike_data"),
+    "residual memory": (
+        "trace_residual_valid", "trace_residual_address", "trace_residual_banks", "trace_residual_data",
+    ),
+    "tokens": (
+        "trace_token_valid", "trace_token_value", "trace_token_channel", "trace_token_chunk", "trace_token_data",
+    ),
+    "logits": ("trace_logit_valid", "trace_logit_index", "trace_logit_data"),
+}  # fmt: skip
+"""Signals by group; those that the accelerator has are shown there, the others in the testbench."""
+
+_OPEN_GROUP, _CLOSE_GROUP, _BIT, _HEXADECIMAL = "@800200", "@1000200", "@28", "@22"
+
+
+def declared_widths(verilog: str, module: str) -> dict[str, int]:
+    """Width of every wire, register and port of a module that is declared on a line of its own.
+
+    Parameters
+    ----------
+    verilog : str
+        Emitted Verilog or the testbench.
+    module : str
+        Name of the module.
+    """
+    begin = re.search(rf"^module {module}\b", verilog, re.MULTILINE)
+    if begin is None:
+        return {}
+    body = verilog[begin.start() :].split("endmodule", 1)[0]
+    declaration = re.compile(
+        r"^\s*(?:input|output|wire|reg|logic)(?:\s+(?:reg|wire))?\s+(?:\[(\d+):0\]\s*)?(\w+)", re.MULTILINE
+    )
+    return {found[2]: int(found[1] or 0) + 1 for found in declaration.finditer(body)}
+
+
+def save_file(verilog: str, testbench: str) -> str:
+    """Text of the save file.
+
+    Parameters
+    ----------
+    verilog : str
+        The accelerator's Verilog.
+    testbench : str
+        The testbench's.
+    """
+    scopes = (
+        ("testbench.dut", declared_widths(verilog, "spikeloom")),
+        ("testbench", declared_widths(testbench, "testbench")),
+    )
+    lines = [f'[dumpfile] "{WAVES_FILE}"']
+    for group, names in GROUPS.items():
+        lines += [_OPEN_GROUP, f"-{group}"]
+        for name in names:
+            for scope, widths in scopes:
+                if name in widths:
+                    width = widths[name]
+                    lines += [_BIT if width == 1 else _HEXADECIMAL]
+                    lines += [f"{scope}.{name}" + (f"[{width - 1}:0]" if width > 1 else "")]
+                    break
+        lines += [_CLOSE_GROUP, f"-{group}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_save_file(waves: Path, verilog: str, testbench: str) -> Path:
+    """Write the save file beside the waveform ``dump.fst`` and return its path."""
+    path = waves.with_suffix(".gtkw")
+    write_atomic(path, save_file(verilog, testbench))
+    return path

@@ -1,0 +1,1 @@
+"""Software side: network, data, training, export, compiler and host driver."""

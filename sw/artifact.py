@@ -1,0 +1,238 @@
+"""The artifact: one file with every integer of a quantised Spikformer, between export, golden model and compiler.
+
+An artifact is a safetensors file (suffix ``.spikeloom``) whose metadata holds one key, ``spikeloom``, with a JSON
+header. Tensors, with the layers named by `sw.network.NetworkConfig.layers`:
+
+================== ======= ================ ==================================================================
+tensor             dtype   shape            meaning
+================== ======= ================ ==================================================================
+image.table        int8    [channels, 256]  network input for each value of an unsigned 8-bit pixel
+<layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``
+<layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
+<layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none
+<layer>.scale      float64 [out]            ``alpha``: real current (head: logit) of ``2^f`` integer units
+================== ======= ================ ==================================================================
+
+The integer contract, with no rounding anywhere::
+
+    acc      = sum of weight * input                       exact integer, per position and time step t = 1..T
+    C_t      = (acc_t << f) + bias                         current
+    G_t      = G_(t-1) + 2^(t-1) C_t,  G_0 = 0             membrane, gains one fractional bit a step
+    spike_t  iff G_t 2^(T-t) >= threshold, then G_t := 0   LIF, tau = 2, hard reset
+    logits   = ((sum of acc over tokens and T) << f) + bias
+
+The image layer has the same `acc` at every t. The neuron after attention reads ``acc = Q (K^T V)`` with f = 0,
+bias 0 and `NetworkConfig.attention_threshold`. Prediction is the first largest logit. `scale` is not used by any
+integer computation; it says what the integers mean (the head's includes the mean over tokens and time steps).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_bytes
+
+from sw.errors import UserError
+from sw.network import NetworkConfig
+from sw.ranges import LayerRange, layer_ranges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = "spikeloom-artifact"
+VERSION = 1
+SUFFIX = ".spikeloom"
+HEADER_KEY = "spikeloom"
+HEADER_FIELDS = frozenset(
+    {"format", "version", "network", "weight_bits", "bias_fraction_bits", "image_scale", "dataset", "class_names"}
+    | {"provenance", "accuracy", "ranges"}
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerParameters:
+    """Integers of one layer with weights; see the module's table.
+
+    Attributes
+    ----------
+    weight : int8 array [out, in, 3, 3] or [out, in]
+    bias : int32 array [out]
+    threshold : int64 array [out], None for the head
+    scale : float64 array [out]
+    """
+
+    weight: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    threshold: NDArray[np.int64] | None
+    scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """A quantised network, checked when it is made: an instance always keeps the integer contract.
+
+    Attributes
+    ----------
+    network : NetworkConfig
+    weight_bits : int
+        4 or 8.
+    bias_fraction_bits : int
+        ``f``, 0 to 8.
+    tensors : dict[str, LayerParameters]
+        By name of every layer with weights.
+    image_table : int8 array [channels, 256]
+        Network input for each pixel value 0..255.
+    image_scale : float
+        Real (normalised) value of one unit of the network input.
+    dataset : str
+        Name of the data set the network classifies.
+    class_names : tuple[str, ...], optional
+    provenance : dict
+        Command, seed, versions, recipe: plain JSON values.
+    accuracy : dict
+        For each name of a model (``float``, ``golden`` ...) its ``{"correct": int, "images": int, ...}``.
+
+    Raises
+    ------
+    UserError
+        If a value breaks the contract.
+    """
+
+    network: NetworkConfig
+    weight_bits: int
+    bias_fraction_bits: int
+    tensors: dict[str, LayerParameters]
+    image_table: NDArray[np.int8]
+    image_scale: float
+    dataset: str
+    class_names: tuple[str, ...] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    accuracy: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from sw.artifact_check import check_artifact  # it reads this module's names
+
+        check_artifact(self)
+
+    def ranges(self) -> dict[str, LayerRange]:
+        """Proven worst-case ranges of every layer, by name."""
+        return layer_ranges(self)
+
+    def header(self) -> dict[str, Any]:
+        """Make the JSON header that the file holds."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "network": self.network.to_dict(),
+            "weight_bits": self.weight_bits,
+            "bias_fraction_bits": self.bias_fraction_bits,
+            "image_scale": self.image_scale,
+            "dataset": self.dataset,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "provenance": self.provenance,
+            "accuracy": self.accuracy,
+            "ranges": {name: bounds.to_dict() for name, bounds in self.ranges().items()},
+        }
+
+    def flat_tensors(self) -> dict[str, NDArray[Any]]:
+        """Every tensor under its name in the file."""
+        flat: dict[str, NDArray[Any]] = {"image.table": self.image_table}
+        for name, parameters in self.tensors.items():
+            for part in dataclasses.fields(parameters):
+                value = getattr(parameters, part.name)
+                if value is not None:
+                    flat[f"{name}.{part.name}"] = value
+        return flat
+
+
+def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
+    """Write `artifact` to `path` so that the file is there whole or not at all.
+
+    The same artifact always gives the same bytes.
+
+    Raises
+    ------
+    UserError
+        If the suffix is not ``.spikeloom`` or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: an artifact's file name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
+    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
+    header = json.dumps(artifact.header(), sort_keys=True, allow_nan=False)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: header})
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror}); choose a writable folder that exists") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot write ({error.strerror}); free the space or choose another folder") from error
+
+
+def load(path: str | os.PathLike[str]) -> Artifact:
+    """Read the artifact at `path` and check all of it.
+
+    Raises
+    ------
+    UserError
+        In one line that names the file, the value, the limit and the remedy, for anything not understood.
+    """
+    from sw.artifact_check import check_header, check_ranges, check_tensor_names, network_from_header
+
+    path = Path(path)
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no iterator)
+    except OSError as error:
+        reason = "no such file" if not path.exists() else "a folder" if path.is_dir() else error
+        raise UserError(f"{path}: cannot read ({reason}); give the path of an artifact") from error
+    except (SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
+    try:
+        header = check_header(metadata)
+        network = network_from_header(header["network"])
+        check_tensor_names(network, tensors)
+        artifact = Artifact(
+            network=network,
+            weight_bits=header["weight_bits"],
+            bias_fraction_bits=header["bias_fraction_bits"],
+            tensors={
+                layer.name: LayerParameters(
+                    weight=tensors[f"{layer.name}.weight"],
+                    bias=tensors[f"{layer.name}.bias"],
+                    threshold=tensors.get(f"{layer.name}.threshold"),
+                    scale=tensors[f"{layer.name}.scale"],
+                )
+                for layer in network.layers()
+                if layer.has_weights
+            },
+            image_table=tensors["image.table"],
+            image_scale=header["image_scale"],
+            dataset=header["dataset"],
+            class_names=None if header["class_names"] is None else tuple(header["class_names"]),
+            provenance=header["provenance"],
+            accuracy=header["accuracy"],
+        )
+        check_ranges(artifact, header["ranges"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return artifact

@@ -1,0 +1,178 @@
+"""What makes an artifact valid: every refusal of a wrong one, each a line with the value, the limit and the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, LayerParameters
+from sw.errors import UserError
+from sw.network import Layer, NetworkConfig
+
+EXPORT_AGAIN = "export the artifact again with this version"
+
+
+def _names(values: Collection[str]) -> str:
+    return ", ".join(sorted(values))
+
+
+def _same_names(what: str, have: Collection[str], want: Collection[str]) -> None:
+    missing, unknown = set(want) - set(have), set(have) - set(want)
+    if missing:
+        raise UserError(f"{what} missing: {_names(missing)}; {EXPORT_AGAIN}")
+    if unknown:
+        raise UserError(f"{what} unknown: {_names(unknown)}; {EXPORT_AGAIN}")
+
+
+def check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Parse the JSON header in a file's `metadata`; its form only, the values are checked as an `Artifact`."""
+    if HEADER_KEY not in metadata:
+        raise UserError(f"no '{HEADER_KEY}' header, so not an artifact; export one from a trained model")
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(constant)
+
+    try:
+        header = json.loads(metadata[HEADER_KEY], parse_constant=refuse)
+    except ValueError as error:
+        raise UserError(f"the '{HEADER_KEY}' header is not JSON; {EXPORT_AGAIN}") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else header
+        raise UserError(f"format is {found!r}, not {FORMAT!r}; {EXPORT_AGAIN}")
+    if header.get("version") != VERSION or isinstance(header["version"], bool):
+        raise UserError(f"version is {header.get('version')!r}, this reader knows only {VERSION}; {EXPORT_AGAIN}")
+    _same_names("header keys", header, HEADER_FIELDS)
+    if header["class_names"] is not None and not isinstance(header["class_names"], list):
+        raise UserError(f"class_names must be a list or null, not {header['class_names']!r}; {EXPORT_AGAIN}")
+    return header
+
+
+def network_from_header(values: object) -> NetworkConfig:
+    """Build the network configuration from the header's ``network`` object."""
+    if not isinstance(values, dict):
+        raise UserError(f"network must be an object, not {values!r}; {EXPORT_AGAIN}")
+    fields = {field.name: field.type for field in dataclasses.fields(NetworkConfig)}
+    _same_names("network fields", values, fields)
+    for name, kind in fields.items():
+        value = values[name]
+        if (kind == "int" and type(value) is not int) or (kind == "float" and type(value) not in (int, float)):
+            raise UserError(f"network {name} must be of type {kind}, not {value!r}; {EXPORT_AGAIN}")
+    try:
+        return NetworkConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"network {error}; {EXPORT_AGAIN}") from error
+
+
+def check_tensor_names(network: NetworkConfig, names: Collection[str]) -> None:
+    """Refuse a file whose tensors are not exactly those of `network`."""
+    want = {"image.table"}
+    for layer in network.layers():
+        if layer.has_weights:
+            parts = ("weight", "bias", "scale") if layer.kind == "head" else ("weight", "bias", "threshold", "scale")
+            want |= {f"{layer.name}.{part}" for part in parts}
+    _same_names("tensors", names, want)
+
+
+def check_ranges(artifact: Artifact, recorded: object) -> None:
+    """Refuse a header whose ranges are not those the tensors prove."""
+    proven = {name: bounds.to_dict() for name, bounds in artifact.ranges().items()}
+    if not isinstance(recorded, dict):
+        raise UserError(f"ranges must be an object, not {recorded!r}; {EXPORT_AGAIN}")
+    _same_names("ranges", recorded, proven)
+    for name, bounds in proven.items():
+        if recorded[name] != bounds:
+            raise UserError(
+                f"ranges of {name} are recorded as {json.dumps(recorded[name], sort_keys=True)} but its tensors "
+                f"prove {json.dumps(bounds, sort_keys=True)}; {EXPORT_AGAIN}"
+            )
+
+
+def check_artifact(artifact: Artifact) -> None:
+    """Refuse values that break the integer contract of `sw.artifact`."""
+    if artifact.weight_bits not in (4, 8) or type(artifact.weight_bits) is not int:
+        raise UserError(f"weight_bits must be 4 or 8, not {artifact.weight_bits!r}; quantise to one of these")
+    fraction = artifact.bias_fraction_bits
+    if type(fraction) is not int or not 0 <= fraction <= 8:
+        raise UserError(f"bias_fraction_bits must be 0 to 8, not {fraction!r}; export with fewer fraction bits")
+    _check_tensor("image.table", artifact.image_table, np.int8, (artifact.network.image_channels, 256))
+    _check_descriptions(artifact)
+    weighted = {layer.name: layer for layer in artifact.network.layers() if layer.has_weights}
+    _same_names("layers", artifact.tensors, weighted)
+    for name, layer in weighted.items():
+        _check_layer(layer, artifact.tensors[name], artifact.weight_bits)
+
+
+def _check_descriptions(artifact: Artifact) -> None:
+    scale = artifact.image_scale
+    if type(scale) not in (int, float) or not math.isfinite(scale) or scale <= 0:
+        raise UserError(f"image_scale must be a positive finite number, not {scale!r}; calibrate the image input")
+    if not isinstance(artifact.dataset, str) or not artifact.dataset:
+        raise UserError(f"dataset must be a name, not {artifact.dataset!r}; name the data set")
+    names, classes = artifact.class_names, artifact.network.classes
+    if names is not None:
+        if len(names) != classes:
+            raise UserError(f"class_names holds {len(names)} names for {classes} classes; give one name for each class")
+        if not all(isinstance(name, str) for name in names):
+            raise UserError(f"class_names must be strings, not {names!r}; give one name for each class")
+    for field in ("provenance", "accuracy"):
+        value = getattr(artifact, field)
+        if not isinstance(value, dict):
+            raise UserError(f"{field} must be a dict, not {value!r}; give plain JSON values")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{field} is not plain JSON ({error}); give finite numbers, text, lists") from error
+    for name, counts in artifact.accuracy.items():
+        correct, images = (counts.get("correct"), counts.get("images")) if isinstance(counts, dict) else (None, None)
+        if type(correct) is not int or type(images) is not int or not 0 <= correct <= images or images < 1:
+            raise UserError(f"accuracy of {name} must count 0 <= correct <= images, not {counts!r}; evaluate it again")
+
+
+def _check_tensor(name: str, value: object, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise UserError(f"{name} must be {np.dtype(dtype)}, not {kind}; {EXPORT_AGAIN}")
+    if value.shape != shape:
+        raise UserError(f"{name} must have shape {list(shape)}, not {list(value.shape)}; {EXPORT_AGAIN}")
+
+
+def _check_layer(layer: Layer, parameters: LayerParameters, weight_bits: int) -> None:
+    name, out = layer.name, (layer.out_channels,)
+    _check_tensor(f"{name}.weight", parameters.weight, np.int8, layer.weight_shape)
+    _check_tensor(f"{name}.bias", parameters.bias, np.int32, out)
+    _check_tensor(f"{name}.scale", parameters.scale, np.float64, out)
+    limit = 2 ** (weight_bits - 1) - 1
+    magnitude = np.abs(parameters.weight.astype(np.int64))
+    if magnitude.max() > limit:
+        worst = parameters.weight.flat[int(magnitude.argmax())]
+        raise UserError(
+            f"{name}.weight holds {worst}, outside -{limit}..{limit} of {weight_bits}-bit weights; "
+            "quantise with a narrow range"
+        )
+    if layer.kind == "head":
+        if parameters.threshold is not None:
+            raise UserError(f"{name}.threshold must be absent, the head has no neuron; leave it out")
+        if np.unique(parameters.scale).size > 1:
+            raise UserError(
+                f"{name}.scale holds {parameters.scale.min()} and {parameters.scale.max()} but must be one value, as "
+                "logits are compared as integers; quantise the head per tensor"
+            )
+    else:
+        _check_tensor(f"{name}.threshold", parameters.threshold, np.int64, out)
+        assert parameters.threshold is not None
+        if parameters.threshold.min() < 1:
+            raise UserError(
+                f"{name}.threshold holds {parameters.threshold.min()}, below the limit 1; "
+                "flip the channel's weights so that its scale is positive"
+            )
+    wrong = ~(np.isfinite(parameters.scale) & (parameters.scale > 0))
+    if wrong.any():
+        raise UserError(
+            f"{name}.scale holds {parameters.scale[wrong][0]}, not a positive finite number; "
+            "flip the channel's weights so that its scale is positive"
+        )

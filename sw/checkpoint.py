@@ -1,0 +1,79 @@
+"""Checkpoints of a training run: written whole or not at all, resumed only with the settings they were made with."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sw.data_sources import write_atomically
+from sw.errors import UserError
+
+
+@dataclass
+class Progress:
+    """How far a run has come. Every random choice follows from the seed and these numbers.
+
+    Attributes
+    ----------
+    phase : int
+        0 float, 1 quantised, 2 finished.
+    epoch, step : int
+        Within the phase and within the epoch: what comes next.
+    seen, correct, loss_sum, seconds
+        Totals of the epoch so far.
+    rows : list of dict
+        Finished epochs, as in the CSV log.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    correct: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def begin_epoch(self, phase: int, epoch: int) -> None:
+        """Move on to an epoch, with its totals at zero."""
+        self.phase, self.epoch = phase, epoch
+        self.step = self.seen = self.correct = 0
+        self.loss_sum = self.seconds = 0.0
+
+
+def save(path: Path, settings: dict[str, Any], progress: Progress, model: dict[str, Any], optimiser: Any) -> None:
+    """Write a checkpoint atomically."""
+    buffer = io.BytesIO()
+    content = {"settings": settings, "progress": asdict(progress), "model": model, "optimiser": optimiser}
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, settings: dict[str, Any]) -> tuple[Progress, dict[str, Any], Any]:
+    """Read a checkpoint.
+
+    Returns
+    -------
+    progress, model, optimiser
+        The last two as state dictionaries.
+
+    Raises
+    ------
+    UserError
+        If the file is no checkpoint, or was made with other settings: then naming every differing key.
+    """
+    try:
+        content = torch.load(path, weights_only=True)
+        theirs, progress = content["settings"], Progress(**content["progress"])
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = type(error).__name__
+        raise UserError(f"checkpoint {path} cannot be read ({reason}); delete it to start over") from error
+    differing = [key for key in sorted({*theirs, *settings}) if theirs.get(key) != settings.get(key)]
+    if differing:
+        listed = ", ".join(f"{key} {theirs.get(key)!r} -> {settings.get(key)!r}" for key in differing)
+        raise UserError(f"checkpoint {path} was made with other settings ({listed}); use another output folder")
+    return progress, content["model"], content["optimiser"]

@@ -1,0 +1,214 @@
+"""The whole Spikformer (ICLR 2023, arXiv 2209.15425), CIFAR variant, float or quantised from one definition.
+
+Every activation is ``[T * B, C, H, W]`` in channels-last memory, time outermost: a convolution sees one large batch, a
+linear layer sees the same memory as rows of tokens (token = row * width + column), and the neurons see ``[T, n]``.
+
+Modules are named after `NetworkConfig.layers()`, so ``model.get_submodule(layer.name)`` is the layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.neuron import lif_over_time
+from sw.quantizers import quantised_conv, quantised_image, quantised_linear
+
+
+@dataclass
+class Trace:
+    """What a forward pass did, layer by layer, for comparisons.
+
+    Attributes
+    ----------
+    spikes : dict of str to Tensor
+        Layer name to uint8 spikes ``[T, B, C, H, W]``, before any pool; attention's under ``blockI.attention``.
+    residual : dict of str to Tensor
+        uint8 residual stream ``[T, B, C, H, W]`` after ``rpe``, ``blockI.proj`` and ``blockI.fc2``.
+    margin : dict of str to float
+        Layer name to the smallest ``|H - threshold|`` of any neuron at any step: how near a tie came.
+    """
+
+    spikes: dict[str, Tensor] = field(default_factory=dict)
+    residual: dict[str, Tensor] = field(default_factory=dict)
+    margin: dict[str, float] = field(default_factory=dict)
+
+    def add_neurons(self, name: str, current: Tensor, spikes: Tensor, threshold: float) -> None:
+        """Record a layer's spikes and how close its membranes came to the threshold, from ``[T, B, C, H, W]``."""
+        membrane = torch.zeros_like(current[0])
+        nearest = float("inf")
+        for step, spike in zip(current, spikes, strict=True):
+            charged = (membrane + step) * 0.5
+            nearest = min(nearest, (charged - threshold).abs().min().item())
+            membrane = charged * (1 - spike)
+        self.spikes[name] = spikes.to(torch.uint8)
+        self.margin[name] = nearest
+
+
+class SpikingLayer(nn.Module):
+    """Weights and batch norm of one layer: integer sums in, currents out.
+
+    Parameters
+    ----------
+    layer : Layer
+        ``conv`` or ``linear``.
+    weight_bits : int or None
+        4 or 8 for quantised weights, None for float.
+    """
+
+    def __init__(self, layer: Layer, weight_bits: int | None) -> None:
+        super().__init__()
+        c_in, c_out = layer.in_channels, layer.out_channels
+        self.weights: nn.Module
+        if layer.kind == "conv":
+            self.weights = (
+                nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
+                if weight_bits is None
+                else quantised_conv(c_in, c_out, bits=weight_bits)
+            )
+        else:
+            self.weights = (
+                nn.Linear(c_in, c_out) if weight_bits is None else quantised_linear(c_in, c_out, bits=weight_bits)
+            )
+        self.norm: nn.Module = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Currents ``[T * B, C_out, H, W]`` of the input ``[T * B, C_in, H, W]``."""
+        if isinstance(self.weights, nn.Linear):
+            x = self.weights(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        else:
+            x = self.weights(x)
+        currents: Tensor = self.norm(x)
+        return currents
+
+
+class Block(nn.Module):
+    """The weight layers of one encoder block; `Spikformer` says how they are wired."""
+
+    def __init__(self, layers: tuple[Layer, ...], weight_bits: int | None) -> None:
+        super().__init__()
+        for layer in layers:
+            self.add_module(layer.name.split(".")[1], SpikingLayer(layer, weight_bits))
+
+
+class Spikformer(nn.Module):
+    """Spikformer, CIFAR variant.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Shape of the network.
+    weight_bits : int, optional
+        4 or 8: quantisation-aware, with Brevitas layers, one scale per output channel (one in all for the head) and
+        the image rounded to signed 8 bit. None: float.
+    image_scale : float, optional
+        Value of one integer step of the image; only for a quantised model.
+    """
+
+    def __init__(self, config: NetworkConfig, weight_bits: int | None = None, image_scale: float = 1.0) -> None:
+        super().__init__()
+        self.config = config
+        self.weight_bits = weight_bits
+        self.image_quantiser: nn.Module = nn.Identity() if weight_bits is None else quantised_image(image_scale)
+        layers = [layer for layer in config.layers() if layer.has_weights]
+        for layer in layers:
+            if layer.kind == "conv":
+                self.add_module(layer.name, SpikingLayer(layer, weight_bits))
+        for i in range(config.depth):
+            mine = tuple(layer for layer in layers if layer.name.startswith(f"block{i}."))
+            self.add_module(f"block{i}", Block(mine, weight_bits))
+        self.head: nn.Module = (
+            nn.Linear(config.embed_dim, config.classes)
+            if weight_bits is None
+            else quantised_linear(config.embed_dim, config.classes, bits=weight_bits, per_tensor=True)
+        )
+        for module in self.modules():  # as the authors do: linear layers small, convolutions at torch's default
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor, trace: Trace | None = None) -> Tensor:
+        """Classify images.
+
+        Parameters
+        ----------
+        image : Tensor
+            Normalised images ``[B, C, H, W]``; zero is the padding value.
+        trace : Trace, optional
+            Filled with every layer's spikes, the residual stream and the margins.
+
+        Returns
+        -------
+        Tensor
+            Logits ``[B, classes]``.
+        """
+        image = image.contiguous(memory_format=torch.channels_last)
+        # The image is the same at every step, so its current is too: one convolution, repeated over T.
+        x = self._fire("conv0", self._layer("conv0")(self.image_quantiser(image)), trace, repeat=True)
+        x = self._spikes("conv1", x, trace)
+        x = functional.max_pool2d(self._spikes("conv2", x, trace), 3, 2, 1)
+        x = functional.max_pool2d(self._spikes("conv3", x, trace), 3, 2, 1)
+        x = self._add("rpe", x, self._spikes("rpe", x, trace), trace)
+        for i in range(self.config.depth):
+            block = f"block{i}"
+            attention = self._attend(block, x, trace)
+            x = self._add(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
+            hidden = self._spikes(f"{block}.fc1", x, trace)
+            x = self._add(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
+        x = x.unflatten(0, (self.config.timesteps, -1))  # [T, B, C, H, W]
+        logits: Tensor = self.head(x.mean(dim=(0, 3, 4)))
+        return logits
+
+    def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
+        """Spiking self attention: ``LIF(0.125 * Q (K^T V))`` per head (section 3.3; no softmax, so K^T V first)."""
+        heads = []
+        for part in "qkv":
+            spikes = self._spikes(f"{block}.{part}", x, trace).permute(0, 2, 3, 1)  # [T * B, H, W, C]
+            heads.append(spikes.flatten(1, 2).unflatten(2, (self.config.heads, -1)).transpose(1, 2))
+        q, k, v = heads  # each [T * B, heads, tokens, head_dim]
+        sums = q @ (k.transpose(2, 3) @ v)
+        current = (sums * self.config.attention_scale).transpose(1, 2).flatten(2)  # [T * B, tokens, C]
+        current = current.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return self._fire(f"{block}.attention", current, trace, threshold=ATTENTION_NEURON_THRESHOLD)
+
+    def _layer(self, name: str) -> nn.Module:
+        return self.get_submodule(name)
+
+    def _spikes(self, name: str, x: Tensor, trace: Trace | None) -> Tensor:
+        return self._fire(name, self._layer(name)(x), trace)
+
+    def _fire(
+        self,
+        name: str,
+        current: Tensor,
+        trace: Trace | None,
+        *,
+        threshold: float = NEURON_THRESHOLD,
+        repeat: bool = False,
+    ) -> Tensor:
+        """Neurons of one layer: spikes ``[T * B, C, H, W]`` of the currents, which `repeat` says lack the T."""
+        steps = self.config.timesteps
+        rows = current.permute(0, 2, 3, 1).contiguous()  # memory order; a copy only if the layer lost channels-last
+        batch = rows.shape[0] if repeat else rows.shape[0] // steps
+        flat = rows.view(1, -1).expand(steps, -1) if repeat else rows.view(steps, -1)
+        fired = lif_over_time(flat, threshold)
+        spikes = fired.view(steps * batch, *rows.shape[1:]).permute(0, 3, 1, 2)
+        if trace is not None:
+            shape = (steps, batch, *rows.shape[1:])
+            trace.add_neurons(
+                name,
+                flat.reshape(shape).permute(0, 1, 4, 2, 3).detach(),
+                fired.view(shape).permute(0, 1, 4, 2, 3).detach(),
+                threshold,
+            )
+        return spikes
+
+    def _add(self, name: str, residual: Tensor, spikes: Tensor, trace: Trace | None) -> Tensor:
+        total = residual + spikes
+        if trace is not None:
+            trace.residual[name] = total.detach().to(torch.uint8).unflatten(0, (self.config.timesteps, -1))
+        return total

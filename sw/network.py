@@ -1,0 +1,209 @@
+"""The network's shape and its layer list: the one place that says what runs in which order.
+
+The model, the golden model, the operation counts and the compiler all walk `NetworkConfig.layers()`;
+nothing else in the project spells out the sequence of a Spikformer (ICLR 2023, arXiv 2209.15425).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+LayerKind = Literal["conv", "linear", "attention", "head"]
+
+IMAGE_BITS = 8
+"""Bits of the signed image; its bit-planes are the first layer's input."""
+
+NEURON_THRESHOLD = 1.0
+"""Firing threshold of every neuron but the one after attention."""
+
+ATTENTION_NEURON_THRESHOLD = 0.5
+"""Firing threshold of the neuron after attention."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One step of the network: integer sums of its input, then a neuron (none after the head).
+
+    Attributes
+    ----------
+    name : str
+        Unique name, such as ``conv0`` or ``block1.fc2``; names its tensors everywhere.
+    kind : str
+        ``conv`` (3x3, stride 1, pad 1), ``linear``, ``attention`` (no weights) or ``head``.
+    source : str
+        Name of what it reads: ``image``, the spikes of an earlier layer, or ``residual``.
+        Attention reads the ``q``, ``k`` and ``v`` of its block and names ``q``.
+    in_channels, out_channels : int
+        Channels read and written; for attention both are the embedding dimension.
+    height, width : int
+        Grid of positions it computes on (before pooling). Token ``n`` is ``row * width + column``.
+    input_max : int
+        Largest input integer: 1 for spikes, more for the residual stream, 127 for the signed image.
+    pool : bool
+        Whether a 3x3/2 pad 1 max-pool (an OR of spikes) follows the neuron.
+    residual : bool
+        Whether the spikes are added to the residual stream.
+    """
+
+    name: str
+    kind: LayerKind
+    source: str
+    in_channels: int
+    out_channels: int
+    height: int
+    width: int
+    input_max: int = 1
+    pool: bool = False
+    residual: bool = False
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the layer has a weight tensor."""
+        return self.kind != "attention"
+
+    @property
+    def taps(self) -> int:
+        """Kernel positions: 9 for a convolution, otherwise 1."""
+        return 9 if self.kind == "conv" else 1
+
+    @property
+    def positions(self) -> int:
+        """Positions (pixels or tokens) it computes on."""
+        return self.height * self.width
+
+    @property
+    def input_planes(self) -> int:
+        """Bit-planes of its input; the image's top plane is negative."""
+        return IMAGE_BITS if self.source == "image" else self.input_max.bit_length()
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the weight tensor: ``[out, in, 3, 3]`` or ``[out, in]``."""
+        shape = (self.out_channels, self.in_channels)
+        return (*shape, 3, 3) if self.kind == "conv" else shape
+
+    @property
+    def output_grid(self) -> tuple[int, int]:
+        """Height and width after the pool, if there is one."""
+        return (self.height // 2, self.width // 2) if self.pool else (self.height, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of a Spikformer, CIFAR variant.
+
+    Attributes
+    ----------
+    image_size : int
+        Height and width of the square image; divisible by 4.
+    image_channels : int
+        1 or 3 (any positive number works).
+    classes : int
+        Outputs of the head.
+    embed_dim : int
+        Channels ``D`` of the tokens; divisible by 8 and by `heads`.
+    depth : int
+        Encoder blocks ``L``.
+    heads : int
+        Attention heads.
+    timesteps : int
+        Time steps ``T``, 1 to 16.
+    mlp_ratio : int
+        Hidden channels of the MLP as a multiple of `embed_dim`.
+    attention_scale : float
+        Factor on ``Q (K^T V)``, a power of two; 0.125 in the paper whatever the head size is.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, its value and the limit.
+    """
+
+    image_size: int
+    image_channels: int
+    classes: int
+    embed_dim: int
+    depth: int
+    heads: int
+    timesteps: int = 4
+    mlp_ratio: int = 4
+    attention_scale: float = 0.125
+
+    def __post_init__(self) -> None:
+        for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.image_size % 4:
+            raise ValueError(f"image_size must be divisible by 4 (two 2x pools), not {self.image_size}")
+        if self.embed_dim % 8:
+            raise ValueError(f"embed_dim must be divisible by 8 (conv0 has D/8 channels), not {self.embed_dim}")
+        if self.embed_dim % self.heads:
+            raise ValueError(f"embed_dim {self.embed_dim} must be divisible by heads, not {self.heads}")
+        if not 1 <= self.timesteps <= 16:
+            raise ValueError(f"timesteps must be 1 to 16, not {self.timesteps}")
+        if self.attention_scale not in (0.0625, 0.125, 0.25, 0.5):
+            raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {self.attention_scale}")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens ``N``: positions after both pools."""
+        return (self.image_size // 4) ** 2
+
+    @property
+    def head_dim(self) -> int:
+        """Channels ``d`` of one attention head."""
+        return self.embed_dim // self.heads
+
+    @property
+    def attention_threshold(self) -> int:
+        """Integer threshold of the neuron after attention, in the units of `sw.artifact` thresholds.
+
+        That is ``2^T * 0.5 / attention_scale``: exact, since the scale is a power of two.
+        """
+        return int(2**self.timesteps * ATTENTION_NEURON_THRESHOLD / self.attention_scale)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, in order of execution."""
+        dim, size = self.embed_dim, self.image_size
+        grid = size // 4
+        layers = [
+            Layer(name="conv0", kind="conv", source="image", in_channels=self.image_channels, out_channels=dim // 8,
+                  height=size, width=size, input_max=127),
+            Layer(name="conv1", kind="conv", source="conv0", in_channels=dim // 8, out_channels=dim // 4,
+                  height=size, width=size),
+            Layer(name="conv2", kind="conv", source="conv1", in_channels=dim // 4, out_channels=dim // 2,
+                  height=size, width=size, pool=True),
+            Layer(name="conv3", kind="conv", source="conv2", in_channels=dim // 2, out_channels=dim,
+                  height=size // 2, width=size // 2, pool=True),
+            Layer(name="rpe", kind="conv", source="conv3", in_channels=dim, out_channels=dim,
+                  height=grid, width=grid, residual=True),
+        ]  # fmt: skip
+        hidden = dim * self.mlp_ratio
+        residual_max = 2  # pooled + rpe
+        for i in range(self.depth):
+
+            def linear(name: str, source: str, c_in: int, c_out: int, *, top: int = 1, add: bool = False) -> Layer:
+                return Layer(name=name, kind="linear", source=source, in_channels=c_in, out_channels=c_out,
+                             height=grid, width=grid, input_max=top, residual=add)  # fmt: skip
+
+            block = f"block{i}"
+            layers += [linear(f"{block}.{part}", "residual", dim, dim, top=residual_max) for part in "qkv"]
+            layers.append(
+                Layer(name=f"{block}.attention", kind="attention", source=f"{block}.q", in_channels=dim,
+                      out_channels=dim, height=grid, width=grid)
+            )  # fmt: skip
+            layers.append(linear(f"{block}.proj", f"{block}.attention", dim, dim, add=True))
+            layers.append(linear(f"{block}.fc1", "residual", dim, hidden, top=residual_max + 1))
+            layers.append(linear(f"{block}.fc2", f"{block}.fc1", hidden, dim, add=True))
+            residual_max += 2
+        layers.append(
+            Layer(name="head", kind="head", source="residual", in_channels=dim, out_channels=self.classes,
+                  height=grid, width=grid, input_max=residual_max)
+        )  # fmt: skip
+        return tuple(layers)
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Fields as plain JSON values."""
+        return dataclasses.asdict(self)

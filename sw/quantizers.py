@@ -1,0 +1,119 @@
+"""Every Brevitas quantiser of the project: weights of 4 or 8 bits, and the signed 8-bit image.
+
+All are symmetric and narrow range (``-7..7`` and ``-127..127``), so flipping a sign is exact and zero stays zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import brevitas.nn as qnn
+import torch
+from brevitas.core.restrict_val import RestrictValueType
+from brevitas.core.scaling import ScalingImplType
+from brevitas.inject.enum import ScalingPerOutputType
+from brevitas.quant.scaled_int import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
+from torch import Tensor, nn
+
+from sw.network import IMAGE_BITS
+
+WEIGHT_BITS = (4, 8)
+"""Weight widths the hardware takes."""
+
+
+class ChannelWeightQuant(Int8WeightPerChannelFloat):
+    """Weights with one learned scale per output channel, begun at the largest weight.
+
+    The scale is learned in the logarithm: a step of the optimiser changes it by a fraction of itself, however small the
+    weights are.
+    """
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    restrict_scaling_type = RestrictValueType.LOG_FP
+
+
+class TensorWeightQuant(ChannelWeightQuant):
+    """Weights with one scale for the whole tensor, for the head: its integers are compared with each other."""
+
+    scaling_per_output_type = ScalingPerOutputType.TENSOR
+
+
+class ImageQuant(Int8ActPerTensorFloat):
+    """Signed 8-bit image with one constant scale, so that the zero padding of the first convolution is zero."""
+
+    scaling_impl_type = ScalingImplType.CONST
+    restrict_scaling_type = RestrictValueType.FP
+    narrow_range = True
+    bit_width = IMAGE_BITS
+
+
+def quantised_conv(in_channels: int, out_channels: int, *, bits: int) -> nn.Module:
+    """3x3 convolution, pad 1, no bias, weights of `bits` bits with one scale per output channel."""
+    return qnn.QuantConv2d(
+        in_channels, out_channels, 3, padding=1, bias=False, weight_quant=ChannelWeightQuant, weight_bit_width=bits
+    )
+
+
+def quantised_linear(in_features: int, out_features: int, *, bits: int, per_tensor: bool = False) -> nn.Module:
+    """Linear layer with bias, weights of `bits` bits; one scale per output channel or one in all."""
+    quant = TensorWeightQuant if per_tensor else ChannelWeightQuant
+    return qnn.QuantLinear(in_features, out_features, bias=True, weight_quant=quant, weight_bit_width=bits)
+
+
+def quantised_image(scale: float) -> nn.Module:
+    """Image quantiser with the constant scale `scale` per integer step."""
+    return qnn.QuantIdentity(act_quant=ImageQuant, scaling_init=scale * (2 ** (IMAGE_BITS - 1) - 1))
+
+
+def begin_scales(model: nn.Module) -> None:
+    """Set every weight scale of a quantised model to the one of least squared error for its present weights.
+
+    Candidates are 40 % to 100 % of the largest magnitude, per channel or tensor as the quantiser goes.
+    """
+    for module in model.modules():
+        if not isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
+            continue
+        scaling = module.weight_quant.tensor_quant.scaling_impl
+        weight = module.weight.detach()
+        per_channel = isinstance(module.quant_weight().scale, Tensor) and module.quant_weight().scale.numel() > 1
+        rows = weight.flatten(1) if per_channel else weight.reshape(1, -1)
+        top = 2 ** (int(module.quant_weight().bit_width) - 1) - 1
+        largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-6)
+        best, least = largest, torch.full_like(largest, torch.inf)
+        for fraction in torch.linspace(0.4, 1.0, 61):
+            scale = largest * fraction / top
+            error = ((rows / scale).round().clamp(-top, top) * scale - rows).square().sum(1, keepdim=True)
+            best = torch.where(error < least, largest * fraction, best)
+            least = torch.minimum(error, least)
+        scaling.load_state_dict({"value": best.log2().reshape(scaling.value.shape)})
+
+
+class FixedScale(nn.Module):
+    """Scaling of a Brevitas quantiser that is exactly the given numbers: nothing learned, nothing divided."""
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+
+    def forward(self, x: Tensor, threshold: Tensor | None = None) -> Tensor:
+        """Return the scale; the arguments are Brevitas's and change nothing."""
+        scale: Tensor = self.get_buffer("scale")
+        return scale
+
+
+def fix_weights(module: nn.Module, integers: Tensor, scale: Tensor) -> None:
+    """Give a quantised layer exactly these quantised weights.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Brevitas layer in float64.
+    integers : Tensor
+        Weights as integers, shape of the layer's weight.
+    scale : Tensor
+        float64 ``[out]``, or one number if the layer quantises per tensor.
+    """
+    shape = (-1, *(1,) * (integers.ndim - 1)) if scale.ndim else ()
+    quantiser: Any = module.weight_quant
+    quantiser.tensor_quant.scaling_impl = FixedScale(scale.reshape(shape))
+    module.weight.data = integers.to(torch.float64) * scale.reshape(shape)

@@ -1,0 +1,216 @@
+"""Training recipes: a TOML file, checked field by field into frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sw.data import data_set
+from sw.errors import UserError
+from sw.network import NetworkConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecipe:
+    """The part of `NetworkConfig` that the data set does not settle."""
+
+    embed_dim: int
+    depth: int
+    heads: int
+    timesteps: int = 4
+    mlp_ratio: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random changes to training images.
+
+    Attributes
+    ----------
+    shift : int
+        Largest shift in pixels, either way and in both directions.
+    flip : bool
+        Whether half of the images are mirrored left to right.
+    erase : float
+        Probability of a blank rectangle.
+    """
+
+    shift: int = 0
+    flip: bool = False
+    erase: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One of the two phases: its length and its learning rate, a linear warm-up and then a cosine to zero.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training images.
+    learning_rate : float
+        Peak of AdamW's learning rate.
+    warmup_epochs : float
+        Length of the warm-up, within `epochs`.
+    freeze_norm_epochs : int
+        Epochs at the end that use, and keep, the batch norm statistics collected before.
+    """
+
+    epochs: int
+    learning_rate: float
+    warmup_epochs: float = 0.0
+    freeze_norm_epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the outcome of a training run.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    data : str
+        Name of the data set.
+    seed : int
+        Seed of the initial weights, the order of the images and their augmentation.
+    weight_bits : int
+        4 or 8, of the quantised phase.
+    batch_size : int
+        Images per step.
+    precision : str
+        ``bf16`` or ``fp32``: arithmetic of the training steps. Evaluation is fp32.
+    label_smoothing, weight_decay : float
+        As in the usual cross-entropy and AdamW.
+    network : NetworkRecipe
+        Shape of the network.
+    augmentation : Augmentation
+        Changes to the training images.
+    float_phase, quantised_phase : Phase
+        The float phase, and the quantisation-aware phase that starts from its weights.
+    """
+
+    name: str
+    data: str
+    weight_bits: int
+    batch_size: int
+    network: NetworkRecipe
+    float_phase: Phase
+    quantised_phase: Phase
+    seed: int = 1
+    precision: Literal["bf16", "fp32"] = "bf16"
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    augmentation: Augmentation = Augmentation()
+
+    def network_config(self) -> NetworkConfig:
+        """The network's shape, with what the data set brings.
+
+        Raises
+        ------
+        UserError
+            If the shape is impossible.
+        """
+        data = data_set(self.data)
+        try:
+            return NetworkConfig(
+                image_size=data.image_size,
+                image_channels=data.image_channels,
+                classes=len(data.class_names),
+                **dataclasses.asdict(self.network),
+            )
+        except ValueError as error:
+            raise UserError(f"[network]: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat settings, ``section.key`` to value: for records and comparisons."""
+        flat: dict[str, Any] = {}
+        for key, value in dataclasses.asdict(self).items():
+            flat.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
+        return flat
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises
+    ------
+    UserError
+        Naming the file, the key, its value and what it may be.
+    """
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"recipe {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"recipe {path} is not valid TOML: {error}") from error
+    try:
+        recipe = _build(Recipe, table, "")
+        _check(recipe)
+        recipe.network_config()
+    except UserError as error:
+        raise UserError(f"recipe {path}: {error}") from error
+    return recipe
+
+
+def _build(kind: type[T], table: dict[str, Any], section: str) -> T:
+    """Make a dataclass of a TOML table: no unknown keys, none missing, every value of the declared type."""
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(table) - set(fields)):
+        raise UserError(f"unknown key {section}{unknown[0]}; known are {', '.join(fields)}")
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in table:
+            values[name] = _value(hints[name], table[name], f"{section}{name}")
+        elif field.default is dataclasses.MISSING:
+            raise UserError(f"key {section}{name} is missing")
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UserError(f"{key} must be a table, not {value!r}")
+        return _build(typing.cast(type[Any], hint), value, f"{key}.")
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise UserError(f"{key} must be one of {', '.join(typing.get_args(hint))}, not {value!r}")
+        return value
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise UserError(f"{key} must be of type {hint.__name__}, not {value!r}")
+    return value
+
+
+def _check(recipe: Recipe) -> None:
+    """Limits of the values."""
+    data_set(recipe.data)
+    limits: list[tuple[str, float, float, float]] = [
+        ("batch_size", recipe.batch_size, 1, 65536),
+        ("seed", recipe.seed, 0, 2**31 - 1),
+        ("label_smoothing", recipe.label_smoothing, 0, 0.9),
+        ("weight_decay", recipe.weight_decay, 0, 1),
+        ("augmentation.shift", recipe.augmentation.shift, 0, 16),
+        ("augmentation.erase", recipe.augmentation.erase, 0, 1),
+    ]
+    for name, phase in (("float_phase", recipe.float_phase), ("quantised_phase", recipe.quantised_phase)):
+        limits += [
+            (f"{name}.epochs", phase.epochs, 1, 10_000),
+            (f"{name}.learning_rate", phase.learning_rate, 1e-9, 1),
+            (f"{name}.warmup_epochs", phase.warmup_epochs, 0, phase.epochs),
+            (f"{name}.freeze_norm_epochs", phase.freeze_norm_epochs, 0, phase.epochs),
+        ]
+    for key, value, low, high in limits:
+        if not low <= value <= high:
+            raise UserError(f"{key} must be {low:g} to {high:g}, not {value:g}")
+    if recipe.weight_bits not in (4, 8):
+        raise UserError(f"weight_bits must be 4 or 8, not {recipe.weight_bits}")

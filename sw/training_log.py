@@ -1,0 +1,42 @@
+"""The record of a training run: one CSV row per epoch, and the learning curve as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from sw.data_sources import write_atomically
+
+COLUMNS = ("phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed")
+"""Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch."""
+
+
+def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the CSV log of all finished epochs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
+    """Draw accuracy over epochs, the quantised phase shaded."""
+    from matplotlib.figure import Figure  # slow to import, and only needed here
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = range(1, len(rows) + 1)
+    for column, label in (("train_accuracy", "training (augmented)"), ("test_accuracy", "test")):
+        axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)
+    quantised = [epoch for epoch, row in zip(epochs, rows, strict=True) if row["phase"] == "quantised"]
+    if quantised:
+        axes.axvspan(quantised[0] - 0.5, quantised[-1] + 0.5, alpha=0.12, label="quantised weights")
+    axes.set(xlabel="epoch", ylabel="accuracy, %", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())

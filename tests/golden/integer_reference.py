@@ -1,0 +1,91 @@
+"""A slow second golden model, written independently: numpy int64, the neuron as ``H = (V + X) / 2`` literally."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw.artifact import Artifact
+
+Integers = NDArray[np.int64]
+
+
+def neuron(current: Integers, threshold: Integers, timesteps: int) -> Integers:
+    """Spikes [T, B, C, ...] of currents of the same shape; the membrane counts units of ``2^-(f+T)``."""
+    column = threshold.reshape(-1, *[1] * (current.ndim - 3))
+    membrane = np.zeros_like(current[0])
+    spikes = []
+    for x in current:
+        doubled = membrane + x * 2**timesteps
+        assert not (doubled & 1).any(), "the halving must be exact"
+        charged = doubled // 2
+        spike = charged >= column
+        membrane = np.where(spike, 0, charged)
+        spikes.append(spike.astype(np.int64))
+    return np.stack(spikes)
+
+
+def convolve(weight: Integers, inputs: Integers) -> Integers:
+    """3x3, pad 1: [T, B, in, H, W] to [T, B, out, H, W], one shifted copy of the padded input for each tap."""
+    height, width = inputs.shape[-2:]
+    padded = np.pad(inputs, [(0, 0)] * 3 + [(1, 1)] * 2)
+    total = np.zeros((*inputs.shape[:2], weight.shape[0], height, width), np.int64)
+    for row in range(3):
+        for column in range(3):
+            shifted = padded[..., row : row + height, column : column + width]
+            total += np.einsum("oi,tbihw->tbohw", weight[:, :, row, column], shifted)
+    return total
+
+
+def pool(spikes: Integers) -> Integers:
+    """3x3/2 pad 1 maximum of [T, B, C, H, W]."""
+    height, width = spikes.shape[-2:]
+    padded = np.pad(spikes, [(0, 0)] * 3 + [(1, 1)] * 2)
+    taps = [padded[..., r : r + height : 2, c : c + width : 2] for r in range(3) for c in range(3)]
+    return np.max(taps, axis=0)
+
+
+def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, Any]:
+    """Run `artifact`: spikes before the pool, pooled spikes and residuals by layer name, and the logits."""
+    network, shift = artifact.network, artifact.bias_fraction_bits
+    steps, heads = network.timesteps, network.heads
+    spikes: dict[str, Integers] = {}
+    pooled: dict[str, Integers] = {}
+    residuals: dict[str, Integers] = {}
+
+    def layer(name: str, inputs: Integers) -> Integers:
+        parameters = artifact.tensors[name]
+        weight = parameters.weight.astype(np.int64)
+        sums = convolve(weight, inputs) if weight.ndim == 4 else np.einsum("oi,tbihw->tbohw", weight, inputs)
+        bias = parameters.bias.astype(np.int64)[:, None, None]
+        spikes[name] = neuron(sums * 2**shift + bias, parameters.threshold, steps)
+        return spikes[name]
+
+    table = artifact.image_table.astype(np.int64)
+    image = np.stack([table[c][images[:, c]] for c in range(images.shape[1])], axis=1)
+    x = layer("conv0", np.stack([image] * steps))
+    x = layer("conv1", x)
+    x = pooled["conv2"] = pool(layer("conv2", x))
+    x = pooled["conv3"] = pool(layer("conv3", x))
+    x = residuals["rpe"] = x + layer("rpe", x)
+    for i in range(network.depth):
+        block = f"block{i}"
+        q, k, v = (
+            layer(f"{block}.{part}", x).reshape(*x.shape[:2], heads, network.head_dim, network.tokens) for part in "qkv"
+        )
+        scores = np.einsum("tbhdn,tbhdm->tbhnm", q, k)  # (Q K^T) V, the order of the paper
+        sums = np.einsum("tbhnm,tbhdm->tbhdn", scores, v).reshape(x.shape)
+        threshold = np.full(network.embed_dim, network.attention_threshold)
+        spikes[f"{block}.attention"] = neuron(sums, threshold, steps)
+        x = residuals[f"{block}.proj"] = x + layer(f"{block}.proj", spikes[f"{block}.attention"])
+        x = residuals[f"{block}.fc2"] = x + layer(f"{block}.fc2", layer(f"{block}.fc1", x))
+    head = artifact.tensors["head"]
+    sums = np.einsum("oi,tbihw->bo", head.weight.astype(np.int64), x)
+    return {
+        "spikes": spikes,
+        "pooled": pooled,
+        "residuals": residuals,
+        "logits": sums * 2**shift + head.bias,
+    }

@@ -1,0 +1,95 @@
+"""The LIF pipeline against integers: exact spikes, ties, worst-case currents."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+from pipelines import run_pipeline
+
+from hw.lif import Lif
+
+
+def lif_spikes(currents: list[int], threshold: int) -> int:
+    """Spikes as the hardware packs them, from the recurrence in its integer form."""
+    membrane, spikes = 0, 0
+    for t, current in enumerate(currents, start=1):
+        membrane += 2 ** (t - 1) * current
+        if membrane * 2 ** (len(currents) - t) >= threshold:
+            spikes |= 1 << (t - 1)
+            membrane = 0
+    return spikes
+
+
+def halving_spikes(currents: list[int], theta: Fraction) -> int:
+    """Spikes from the network's own neuron, ``h = v + (c - v) / 2``, in exact fractions."""
+    membrane, spikes = Fraction(0), 0
+    for t, current in enumerate(currents):
+        membrane += (current - membrane) / 2
+        if membrane >= theta:
+            spikes |= 1 << t
+            membrane = Fraction(0)
+    return spikes
+
+
+def run_lif(timesteps: int, current_bits: int, sets: list[tuple[list[int], int]]) -> list[int]:
+    dut = Lif(timesteps, current_bits)
+    members = [{"current": currents, "threshold": threshold} for currents, threshold in sets]
+    return run_pipeline(dut, members, lambda ctx: ctx.get(dut.spikes))
+
+
+@pytest.mark.parametrize(("timesteps", "current_bits"), [(1, 5), (2, 4), (4, 8), (4, 23), (8, 6)])
+def test_spikes_match_the_recurrence(timesteps, current_bits):
+    rng = random.Random(timesteps * 100 + current_bits)
+    low, high = -(1 << current_bits - 1), (1 << current_bits - 1) - 1
+    limit = 1 << current_bits + timesteps - 1
+    sets = []
+    for _ in range(300):
+        span = rng.choice([1, 4, high])
+        currents = [max(low, min(high, rng.randint(-span, span))) for _ in range(timesteps)]
+        threshold = rng.choice([rng.randint(-limit, limit - 1), rng.randint(-8 * span, 8 * span), 0])
+        sets.append((currents, max(-limit, min(limit - 1, threshold))))
+    assert run_lif(timesteps, current_bits, sets) == [lif_spikes(*one) for one in sets]
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 4])
+def test_extreme_currents_and_thresholds(timesteps):
+    bits = 6
+    low, high, limit = -(1 << bits - 1), (1 << bits - 1) - 1, 1 << bits + timesteps - 1
+    sets = [
+        ([current] * timesteps, threshold)
+        for current in (low, high)
+        for threshold in (-limit, -limit + 1, -1, 0, 1, limit - 2, limit - 1)
+    ]
+    assert run_lif(timesteps, bits, sets) == [lif_spikes(*one) for one in sets]
+
+
+def test_tie_fires_and_one_below_does_not():
+    timesteps, current_bits = 4, 8
+    sets = []
+    for step in range(timesteps):
+        for short in (0, 1):
+            currents = [0] * timesteps
+            currents[step] = 16 - short
+            sets.append((currents, 16 << timesteps - 1))
+    assert run_lif(timesteps, current_bits, sets) == [
+        spikes for step in range(timesteps) for spikes in (1 << step, 0)
+    ]
+
+
+def test_is_the_neuron_of_the_network():
+    rng = random.Random(5)
+    timesteps, theta = 4, Fraction(5, 2)
+    threshold = int(theta * 2**timesteps)
+    sets = [([rng.randint(-4, 9) for _ in range(timesteps)], threshold) for _ in range(200)]
+    assert run_lif(timesteps, 6, sets) == [halving_spikes(currents, theta) for currents, _ in sets]
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "current_bits", "message"),
+    [(0, 8, "timesteps must be at least 1, not 0"), (4, 1, "current_bits must be at least 2, not 1")],
+)
+def test_wrong_parameters(timesteps, current_bits, message):
+    with pytest.raises(ValueError, match=message):
+        Lif(timesteps, current_bits)
