@@ -82,25 +82,27 @@ class Attention(wiring.Component):
         self._config = config
         self._geometry = geometry = AttentionGeometry(config)
         bits = self._address_bits = address_bits(config.spike_words)
-        super().__init__({
-            "token_write": In(TokenWrite(config)),
-            "start": In(1),
-            "busy": Out(1),
-            "done": Out(1),
-            "heads": In(6),
-            "head_channels": In(10),
-            "chunks": In(8),
-            "groups": In(17),
-            "planes": In(4),
-            "threshold": In(unsigned(geometry.current_bits + config.timesteps - 1)),
-            "query_base": In(unsigned(bits)),
-            "query_stride": In(unsigned(bits)),
-            "output_base": In(unsigned(bits)),
-            "output_stride": In(unsigned(bits)),
-            "read_address": Out(unsigned(bits)),
-            "read_data": In(unsigned(config.group_bits)),
-            "write": Out(SpikeWrite(config, bits)),
-        })
+        super().__init__(
+            {
+                "token_write": In(TokenWrite(config)),
+                "start": In(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "heads": In(6),
+                "head_channels": In(10),
+                "chunks": In(8),
+                "groups": In(17),
+                "planes": In(4),
+                "threshold": In(unsigned(geometry.current_bits + config.timesteps - 1)),
+                "query_base": In(unsigned(bits)),
+                "query_stride": In(unsigned(bits)),
+                "output_base": In(unsigned(bits)),
+                "output_stride": In(unsigned(bits)),
+                "read_address": Out(unsigned(bits)),
+                "read_data": In(unsigned(config.group_bits)),
+                "write": Out(SpikeWrite(config, bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .attention_geometry import AttentionGeometry
 from .config import HardwareConfig
+from .delay import delayed
 
 
 class TokenWrite(wiring.Signature):
@@ -28,13 +29,15 @@ class TokenWrite(wiring.Signature):
     """
 
     def __init__(self, config: HardwareConfig):
-        super().__init__({
-            "valid": Out(1),
-            "is_value": Out(1),
-            "channel": Out(range(max(2, config.token_channels))),
-            "chunk": Out(range(max(2, config.token_chunks))),
-            "data": Out(unsigned(AttentionGeometry(config).word_bits)),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "is_value": Out(1),
+                "channel": Out(range(max(2, config.token_channels))),
+                "chunk": Out(range(max(2, config.token_chunks))),
+                "data": Out(unsigned(AttentionGeometry(config).word_bits)),
+            }
+        )
 
 
 class AttentionMemory(wiring.Component):
@@ -77,19 +80,21 @@ class AttentionMemory(wiring.Component):
         self._config = config
         self._geometry = geometry = AttentionGeometry(config)
         word = unsigned(geometry.word_bits)
-        super().__init__({
-            "token_write": In(TokenWrite(config)),
-            "plane_write": In(1),
-            "plane_bank": In(range(max(2, config.attention_columns))),
-            "plane_address": In(range(max(2, geometry.key_value_words))),
-            "plane_word": In(word),
-            "bank_read": In(1),
-            "value_read": In(1),
-            "bank_address": In(range(geometry.key_words + geometry.key_value_words)),
-            "value_address": In(range(max(2, geometry.value_words))),
-            "bank_words": Out(data.ArrayLayout(word, config.attention_columns)),
-            "value_word": Out(word),
-        })
+        super().__init__(
+            {
+                "token_write": In(TokenWrite(config)),
+                "plane_write": In(1),
+                "plane_bank": In(range(max(2, config.attention_columns))),
+                "plane_address": In(range(max(2, geometry.key_value_words))),
+                "plane_word": In(word),
+                "bank_read": In(1),
+                "value_read": In(1),
+                "bank_address": In(range(geometry.key_words + geometry.key_value_words)),
+                "value_address": In(range(max(2, geometry.value_words))),
+                "bank_words": Out(data.ArrayLayout(word, config.attention_columns)),
+                "value_word": Out(word),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -120,7 +125,8 @@ class AttentionMemory(wiring.Component):
         for bank in range(columns):
             read = _memory(m, f"bank{bank}", bank_depth, bank_address, word, bank_write[bank])
             m.d.comb += [read.addr.eq(self.bank_address), read.en.eq(self.bank_read)]
-            m.d.sync += self.bank_words[bank].eq(read.data)
+            # Without reset, to become the block RAM's own output register.
+            m.d.comb += self.bank_words[bank].eq(delayed(m, read.data, 1, name=f"bank{bank}_word"))
         read = _memory(m, "value", geometry.value_words, value_address, word, value_write)
         m.d.comb += [
             read.addr.eq(self.value_address),

@@ -18,7 +18,7 @@ DONE_LATENCY = 1
 
 
 class AttentionOutput(wiring.Component):
-    """Collects the spikes of ``inputs / attention_columns`` column groups into a word; writes it to its position's bank.
+    """Collects the spikes of ``inputs / attention_columns`` column groups into a word of one position's bank.
 
     Spikes come in the order of `SliceWalk` with ``positions`` lanes. A set of spikes per cycle; a word is written
     `WRITE_LATENCY` cycles after its last set.
@@ -48,19 +48,21 @@ class AttentionOutput(wiring.Component):
 
     def __init__(self, config: HardwareConfig, address_bits: int):
         self._config, self._address_bits = config, address_bits
-        super().__init__({
-            "start": In(1),
-            "base": In(unsigned(address_bits)),
-            "stride": In(unsigned(address_bits)),
-            "last_head": In(6),
-            "last_group": In(17),
-            "last_slice": In(10),
-            "valid": In(1),
-            "spikes": In(data.ArrayLayout(unsigned(config.timesteps), config.attention_columns)),
-            "write": Out(SpikeWrite(config, address_bits)),
-            "busy": Out(1),
-            "done": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "base": In(unsigned(address_bits)),
+                "stride": In(unsigned(address_bits)),
+                "last_head": In(6),
+                "last_group": In(17),
+                "last_slice": In(10),
+                "valid": In(1),
+                "spikes": In(data.ArrayLayout(unsigned(config.timesteps), config.attention_columns)),
+                "write": Out(SpikeWrite(config, address_bits)),
+                "busy": Out(1),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -57,19 +57,21 @@ class PlaneTransposer(wiring.Component):
         self._config = config
         self._geometry = geometry = AttentionGeometry(config)
         counts = data.ArrayLayout(unsigned(config.attention_planes), config.attention_columns * config.timesteps)
-        super().__init__({
-            "counts": In(counts),
-            "valid": In(1),
-            "segment_end": In(1),
-            "column_end": In(1),
-            "head_end": In(1),
-            "plane_words": In(range(geometry.plane_words + 1)),
-            "write": Out(1),
-            "bank": Out(range(max(2, config.attention_columns))),
-            "address": Out(range(max(2, geometry.key_value_words))),
-            "word": Out(unsigned(geometry.word_bits)),
-            "written": Out(1),
-        })
+        super().__init__(
+            {
+                "counts": In(counts),
+                "valid": In(1),
+                "segment_end": In(1),
+                "column_end": In(1),
+                "head_end": In(1),
+                "plane_words": In(range(geometry.plane_words + 1)),
+                "write": Out(1),
+                "bank": Out(range(max(2, config.attention_columns))),
+                "address": Out(range(max(2, geometry.key_value_words))),
+                "word": Out(unsigned(geometry.word_bits)),
+                "written": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -51,21 +51,23 @@ class QueryBuffer(wiring.Component):
     def __init__(self, config: HardwareConfig, address_bits: int):
         self._config, self._address_bits = config, address_bits
         self._head_segments = AttentionGeometry(config).head_segments
-        super().__init__({
-            "start": In(1),
-            "base": In(unsigned(address_bits)),
-            "stride": In(unsigned(address_bits)),
-            "last_head": In(6),
-            "last_group": In(17),
-            "last_slice": In(10),
-            "read_address": Out(unsigned(address_bits)),
-            "read_data": In(unsigned(config.group_bits)),
-            "full": Out(1),
-            "take": In(1),
-            "lane": In(range(max(2, config.positions))),
-            "segment": In(range(max(2, self._head_segments))),
-            "query": Out(unsigned(config.timesteps * config.attention_segment)),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "base": In(unsigned(address_bits)),
+                "stride": In(unsigned(address_bits)),
+                "last_head": In(6),
+                "last_group": In(17),
+                "last_slice": In(10),
+                "read_address": Out(unsigned(address_bits)),
+                "read_data": In(unsigned(config.group_bits)),
+                "full": Out(1),
+                "take": In(1),
+                "lane": In(range(max(2, config.positions))),
+                "segment": In(range(max(2, self._head_segments))),
+                "query": Out(unsigned(config.timesteps * config.attention_segment)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

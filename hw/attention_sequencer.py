@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .attention_geometry import AttentionGeometry
 from .attention_steps import STEP_LAYOUT, KeyValueSteps, QuerySteps, limits_layout
@@ -48,24 +49,26 @@ class AttentionSequencer(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         geometry = AttentionGeometry(config)
-        super().__init__({
-            "start": In(1),
-            "heads": In(6),
-            "head_channels": In(10),
-            "chunks": In(8),
-            "groups": In(17),
-            "planes": In(4),
-            "limits": Out(limits_layout(config)),
-            "written": In(1),
-            "query_full": In(1),
-            "query_take": Out(1),
-            "step": Out(STEP_LAYOUT),
-            "bank_address": Out(range(geometry.key_words + geometry.key_value_words)),
-            "value_address": Out(range(max(2, geometry.value_words))),
-            "lane": Out(range(max(2, config.positions))),
-            "segment": Out(range(max(2, geometry.head_segments))),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "heads": In(6),
+                "head_channels": In(10),
+                "chunks": In(8),
+                "groups": In(17),
+                "planes": In(4),
+                "limits": Out(limits_layout(config)),
+                "written": In(1),
+                "query_full": In(1),
+                "query_take": Out(1),
+                "step": Out(STEP_LAYOUT),
+                "bank_address": Out(range(geometry.key_words + geometry.key_value_words)),
+                "value_address": Out(range(max(2, geometry.value_words))),
+                "lane": Out(range(max(2, config.positions))),
+                "segment": Out(range(max(2, geometry.head_segments))),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -121,10 +124,10 @@ class AttentionSequencer(wiring.Component):
         m.d.sync += [
             self.limits.head.eq(self.heads - 1),
             self.limits.group.eq(self.groups - 1),
-            self.limits.slice.eq(self.head_channels // config.inputs - 1),
+            self.limits.slice.eq((self.head_channels >> exact_log2(config.inputs)) - 1),
             self.limits.channel.eq(self.head_channels - 1),
-            self.limits.columns.eq(self.head_channels // config.attention_columns - 1),
-            self.limits.segment.eq((self.head_channels - 1) // config.attention_segment),
+            self.limits.columns.eq((self.head_channels >> exact_log2(config.attention_columns)) - 1),
+            self.limits.segment.eq((self.head_channels - 1) >> exact_log2(config.attention_segment)),
             self.limits.chunk.eq(self.chunks - 1),
-            self.limits.plane_words.eq((self.planes + (segments - 1)) // segments),
+            self.limits.plane_words.eq((self.planes + (segments - 1)) >> exact_log2(segments)),
         ]

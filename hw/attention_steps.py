@@ -9,16 +9,18 @@ from amaranth.lib.wiring import In, Out
 from .attention_geometry import AttentionGeometry
 from .config import HardwareConfig
 
-STEP_LAYOUT = data.StructLayout({
-    "valid": unsigned(1),
-    "query": unsigned(1),
-    "first": unsigned(1),
-    "raise_planes": unsigned(1),
-    "last": unsigned(1),
-    "segment_end": unsigned(1),
-    "column_end": unsigned(1),
-    "head_end": unsigned(1),
-})
+STEP_LAYOUT = data.StructLayout(
+    {
+        "valid": unsigned(1),
+        "query": unsigned(1),
+        "first": unsigned(1),
+        "raise_planes": unsigned(1),
+        "last": unsigned(1),
+        "segment_end": unsigned(1),
+        "column_end": unsigned(1),
+        "head_end": unsigned(1),
+    }
+)
 """What becomes of a step's sums.
 
 ``query``: the step is of Q (K^T V), else of K^T V. ``first`` starts an accumulation, ``raise_planes`` moves the
@@ -34,16 +36,18 @@ def limits_layout(config: HardwareConfig) -> data.StructLayout:
     def below(count: int) -> range:
         return range(max(2, count))
 
-    return data.StructLayout({
-        "head": unsigned(6),
-        "group": unsigned(17),
-        "slice": unsigned(10),
-        "channel": below(config.head_channels),
-        "columns": below(config.head_channels // config.attention_columns),
-        "segment": below(geometry.head_segments),
-        "chunk": below(config.token_chunks),
-        "plane_words": range(geometry.plane_words + 1),
-    })
+    return data.StructLayout(
+        {
+            "head": unsigned(6),
+            "group": unsigned(17),
+            "slice": unsigned(10),
+            "channel": below(config.head_channels),
+            "columns": below(config.head_channels // config.attention_columns),
+            "segment": below(geometry.head_segments),
+            "chunk": below(config.token_chunks),
+            "plane_words": range(geometry.plane_words + 1),
+        }
+    )
 
 
 class KeyValueSteps(wiring.Component):
@@ -75,14 +79,16 @@ class KeyValueSteps(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         geometry = AttentionGeometry(config)
-        super().__init__({
-            "restart": In(1),
-            "active": In(1),
-            "limits": In(limits_layout(config)),
-            "step": Out(STEP_LAYOUT),
-            "key_address": Out(range(max(2, geometry.key_words))),
-            "value_address": Out(range(max(2, geometry.value_words))),
-        })
+        super().__init__(
+            {
+                "restart": In(1),
+                "active": In(1),
+                "limits": In(limits_layout(config)),
+                "step": Out(STEP_LAYOUT),
+                "key_address": Out(range(max(2, geometry.key_words))),
+                "value_address": Out(range(max(2, geometry.value_words))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -178,17 +184,19 @@ class QuerySteps(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         self._geometry = geometry = AttentionGeometry(config)
-        super().__init__({
-            "prepare": In(1),
-            "active": In(1),
-            "limits": In(limits_layout(config)),
-            "step": Out(STEP_LAYOUT),
-            "plane_address": Out(range(geometry.key_words + geometry.key_value_words)),
-            "lane": Out(range(max(2, config.positions))),
-            "segment": Out(range(max(2, geometry.head_segments))),
-            "group_end": Out(1),
-            "head_end": Out(1),
-        })
+        super().__init__(
+            {
+                "prepare": In(1),
+                "active": In(1),
+                "limits": In(limits_layout(config)),
+                "step": Out(STEP_LAYOUT),
+                "plane_address": Out(range(geometry.key_words + geometry.key_value_words)),
+                "lane": Out(range(max(2, config.positions))),
+                "segment": Out(range(max(2, geometry.head_segments))),
+                "group_end": Out(1),
+                "head_end": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

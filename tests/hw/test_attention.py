@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+from collisions import guard_memories
 
 from golden.attention_cycles import attention_cycles
+from hw import attention_memory
 from hw.attention import Attention
 from hw.config import TINY, HardwareConfig
 
@@ -24,6 +26,11 @@ WIDE_SEGMENT = dataclasses.replace(
     SMALL, name="wide_segment", attention_columns=4, attention_segment=16, head_channels=32, token_chunks=1,
     attention_planes=5,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _guarded_memories(monkeypatch):
+    guard_memories(monkeypatch, attention_memory)
 
 
 @dataclass
@@ -133,9 +140,9 @@ class AttentionBench:
             busy.append(ctx.get(dut.busy))
         assert busy == [1] * (cycle - 1) + [0]
         self.cycles.append(cycle)
-        result = np.array([
-            [self.memory[job.output_base + k * stride + g] for g in range(groups)] for k in range(len(words))
-        ])
+        result = np.array(
+            [[self.memory[job.output_base + k * stride + g] for g in range(groups)] for k in range(len(words))]
+        )
         flat = result.transpose(3, 0, 4, 1, 2).reshape(len(job.q), heads, channels, -1)[..., :tokens]
         return flat.swapaxes(-1, -2)
 

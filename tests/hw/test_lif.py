@@ -73,9 +73,7 @@ def test_tie_fires_and_one_below_does_not():
             currents = [0] * timesteps
             currents[step] = 16 - short
             sets.append((currents, 16 << timesteps - 1))
-    assert run_lif(timesteps, current_bits, sets) == [
-        spikes for step in range(timesteps) for spikes in (1 << step, 0)
-    ]
+    assert run_lif(timesteps, current_bits, sets) == [spikes for step in range(timesteps) for spikes in (1 << step, 0)]
 
 
 def test_is_the_neuron_of_the_network():

@@ -8,10 +8,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
+from collisions import guard_memories
 
+from hw import or_pool
 from hw.or_pool import OrPool
 
 MAX_WIDTH, MAX_WORDS = 8, 5
+
+
+@pytest.fixture(autouse=True)
+def _guarded_memories(monkeypatch):
+    guard_memories(monkeypatch, or_pool)
 
 
 def pooled(image: np.ndarray) -> np.ndarray:

@@ -199,6 +199,8 @@ def changed(value: np.ndarray, index: tuple[int, ...], new: float) -> np.ndarray
 TENSORS = [
     ("image.table", lambda x: x.astype(np.uint8), f"image.table must be int8, not uint8; {AGAIN}"),
     ("image.table", lambda x: x[:1].copy(), f"image.table must have shape [2, 256], not [1, 256]; {AGAIN}"),
+    ("image.table", lambda x: changed(x, (0, 7), -128),
+     "image.table holds -128, outside -127..127; quantise the image with a narrow range"),
     ("conv1.weight", lambda x: x.astype(np.int16), f"conv1.weight must be int8, not int16; {AGAIN}"),
     ("conv1.weight", lambda x: x[..., 0].copy(), f"conv1.weight must have shape [4, 2, 3, 3], not [4, 2, 3]; {AGAIN}"),
     ("conv1.weight", lambda x: changed(x, (0, 1, 2, 0), -8),

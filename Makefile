@@ -1,0 +1,86 @@
+# Thin targets over the `spikeloom` command, in a virtual environment that makes itself. Needs no root.
+# Every option of a command: .venv/bin/spikeloom <command> --help
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+SPIKELOOM := $(VENV)/bin/spikeloom
+INSTALLED := $(VENV)/.installed
+
+# Passed on if they are given: make compare IMAGES=4 CONFIG=tiny
+option = $(if $($(1)),--$(2) $($(1)))
+COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) \
+	$(call option,DATA,data) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
+	$(if $(STALLS),--stalls)
+RECIPE ?= recipes/fashion-2-64.toml
+LONG_IMAGES := 500
+
+.PHONY: help venv compare compare-long test test-long sim verilog synth train data bench info docs lint clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: MODEL= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= ARGS= WAVES=1"
+	@echo "  Commands and all their options: $(SPIKELOOM) --help"
+
+compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
+	@$(SPIKELOOM) compare $(COMPARE) $(ARGS)
+
+compare-long: $(INSTALLED)  ## The same over 500 images (fetches the whole test set)
+	@$(SPIKELOOM) compare $(COMPARE) --images $(or $(IMAGES),$(LONG_IMAGES)) $(ARGS)
+
+test: $(INSTALLED)  ## The test suite
+	@$(SPIKELOOM) test $(call option,JOBS,jobs) $(ARGS)
+
+test-long: $(INSTALLED)  ## The test suite with the tests that take minutes each
+	@$(SPIKELOOM) test --long $(call option,JOBS,jobs) $(ARGS)
+
+sim: $(INSTALLED)  ## The cocotb/Verilator suite: units, engines, whole networks; WAVES=1 writes waveforms
+	@$(SPIKELOOM) sim $(call option,JOBS,jobs) $(ARGS)
+
+verilog: $(INSTALLED)  ## Write the Verilog and JSON of a configuration into build/verilog and lint it
+	@$(SPIKELOOM) verilog $(call option,CONFIG,config) $(ARGS)
+
+synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys
+	@$(SPIKELOOM) synth $(call option,CONFIG,config) $(ARGS)
+
+train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
+	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA,data) $(ARGS)
+
+data: $(INSTALLED)  ## Fetch and verify a data set: SET=fashion-mnist, mnist or cifar10
+	@$(SPIKELOOM) data $(call option,SET,set) $(call option,DATA,data) $(ARGS)
+
+bench: $(INSTALLED)  ## Measure speeds: golden model, simulation, accelerator
+	@$(SPIKELOOM) bench $(call option,MODEL,model) $(ARGS)
+
+info: $(INSTALLED)  ## Show what an artifact holds
+	@$(SPIKELOOM) info $(MODEL) $(ARGS)
+
+docs: $(INSTALLED)  ## Write the generated tables of docs/
+	@$(SPIKELOOM) docs $(ARGS)
+
+lint: $(INSTALLED)  ## Style, formatting and types
+	@$(SPIKELOOM) lint $(ARGS)
+
+clean:  ## Delete what builds and tests have written (keeps .venv, build/train and data/cache)
+	@if [ -x $(SPIKELOOM) ]; then $(SPIKELOOM) clean $(ARGS); else rm -rf build; fi
+
+venv: $(INSTALLED)  ## Only set up the virtual environment
+
+# The stamp comes last: an interrupted installation is repeated.
+$(INSTALLED): pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "no python3 on the PATH: install Python 3.11 (with its venv module)" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is \
+	$$("$(PYTHON)" --version 2>&1), Spikeloom is locked to Python 3.11: install it, or make PYTHON=<path of it>" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+	echo "$(PYTHON) has no venv module: install it (Debian: apt install python3-venv)" >&2; exit 2; }
+	@for tool in g++ perl; do command -v $$tool >/dev/null || { \
+	echo "$$tool is not on the PATH, but simulations are built with it: install it (Debian: apt install $$tool)" >&2; exit 2; }; done
+	@echo "setting up $(VENV) with $(PYTHON); this takes a minute or two"
+	@[ -x $(VENV)/bin/python ] || "$(PYTHON)" -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	--constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,63 @@
+"""Builds and runs a cocotb bench around one component in its emitted Verilog."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import wiring
+
+from hw.emit import emit_component
+
+from .benches.harness import PARAMETERS_VARIABLE
+from .toolchain import find_toolchain
+from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, verilate
+
+
+def build_bench(component: wiring.Component, name: str, *, folder: Path = BUILD_FOLDER) -> Build:
+    """Emit a component and build it with its ports visible to Python.
+
+    Parameters
+    ----------
+    component : wiring.Component
+    name : str
+        Name of the module.
+    folder : Path
+        Where builds are kept.
+    """
+    verilog = emit_component(component, name)
+    header = re.search(rf"^module {name}\((.*?)\);", verilog, re.MULTILINE | re.DOTALL)
+    assert header is not None, name
+    ports = [port.strip() for port in header[1].split(",")]
+    public = "".join(f'public_flat_rw -module "{name}" -var "{port}"\n' for port in ports)
+    return verilate(name, {f"{name}.vlt": f"`verilator_config\n{public}", f"{name}.v": verilog}, name, folder=folder)
+
+
+def run_bench(build: Build, bench: str, **parameters: Any) -> None:
+    """Run the tests of a module of `sim.benches` on a built component.
+
+    Parameters
+    ----------
+    build : Build
+    bench : str
+        Name of the module.
+    **parameters
+        JSON values; `sim.benches.harness.parameters` gives them to the tests.
+
+    Raises
+    ------
+    RuntimeError
+        If a test fails, with the end of the log.
+    """
+    runs = build.folder / "runs"
+    runs.mkdir(exist_ok=True)
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "PYTHONPATH": python_path}
+    with tempfile.TemporaryDirectory(dir=runs) as folder:
+        Simulation(find_toolchain(), waves=False).simulate(
+            build, f"sim.benches.{bench}", Path(folder), extra_env=environment
+        )

@@ -1,0 +1,1 @@
+"""Benches of single components in their emitted Verilog, with golden models beside them."""

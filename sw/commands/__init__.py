@@ -1,0 +1,1 @@
+"""The subcommands of `spikeloom`, one file each; `sw.cli` lists them."""

@@ -1,0 +1,105 @@
+"""What several commands share: places, options, consoles, files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from sw.errors import UserError
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+BUILD = ROOT / "build"
+"""Everything that can be made again."""
+
+MODEL = ROOT / "models" / "fashion-2-64.spikeloom"
+"""The committed artifact."""
+
+PIPE_WIDTH = 150
+"""Columns of tables that go to a file or a pipe, where nothing says how wide they may be."""
+
+
+def _console(*, stderr: bool) -> Console:
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if terminal else PIPE_WIDTH)
+
+
+console = _console(stderr=False)
+"""Results."""
+
+progress_console = _console(stderr=True)
+"""Progress bars and remarks; results can be piped."""
+
+
+class ConfigType(click.ParamType):
+    """A named hardware configuration, or a JSON file with the fields of `HardwareConfig`."""
+
+    name = "config"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> HardwareConfig:
+        """Look the name up, or read the file."""
+        from hw.config import CONFIGS, HardwareConfig
+
+        if isinstance(value, HardwareConfig):
+            return value
+        if value in CONFIGS:
+            return CONFIGS[value]
+        path = Path(value)
+        if path.suffix != ".json":
+            names = ", ".join(CONFIGS)
+            raise UserError(f"unknown configuration {value!r}; choose one of {names} or name a .json file")
+        try:
+            fields = json.loads(path.read_text())
+            return HardwareConfig(**fields.get("config", fields))
+        except OSError as error:
+            raise UserError(f"configuration {path} cannot be read ({error.strerror}); check the path") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"configuration {path}: {error}; see hw/config.py for the fields") from error
+
+
+def config_option(default: str = "base") -> Any:
+    """The option ``--config``."""
+    return click.option(
+        "--config", type=ConfigType(), default=default, show_default=True, metavar="NAME|FILE.json",
+        help="Hardware configuration: tiny, base, large, or a JSON file with the fields of hw/config.py.",
+    )  # fmt: skip
+
+
+def model_option() -> Any:
+    """The option ``--model``."""
+    return click.option(
+        "--model", type=click.Path(path_type=Path), default=MODEL, metavar="FILE",
+        help="Artifact to run.  [default: models/fashion-2-64.spikeloom]",
+    )  # fmt: skip
+
+
+def data_option() -> Any:
+    """The option ``--data``."""
+    return click.option(
+        "--data", "folder", type=click.Path(path_type=Path), metavar="DIR",
+        help="Folder of yours that holds the data set's files; by default the cache, then the network.",
+    )  # fmt: skip
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is whole or not there."""
+    from sw.data_sources import write_atomically
+
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def shown(path: Path) -> str:
+    """A path relative to the current folder where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

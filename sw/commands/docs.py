@@ -1,0 +1,27 @@
+"""`spikeloom docs`: the generated part of the documentation."""
+
+from __future__ import annotations
+
+import click
+
+from sw.commands.common import ROOT, console, shown
+
+REFERENCE = ROOT / "docs" / "registers.md"
+"""The generated file."""
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say whether the tables are up to date.")
+def docs(check: bool) -> int:
+    """Write the generated reference tables: registers, descriptors, configurations (docs/registers.md)."""
+    from sw.data_sources import write_atomically
+    from sw.reference import reference
+
+    text = reference()
+    current = REFERENCE.read_text() if REFERENCE.is_file() else None
+    if check:
+        console.print(f"{shown(REFERENCE)} is {'up to date' if text == current else 'out of date: run spikeloom docs'}")
+        return int(text != current)
+    write_atomically(REFERENCE, text.encode())
+    console.print(shown(REFERENCE))
+    return 0

@@ -1,0 +1,149 @@
+"""`spikeloom export`: a finished training run becomes an artifact with its measured accuracies."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from sw.commands.common import BUILD, console, data_option, progress_console, shown
+from sw.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sw.artifact import Artifact
+    from sw.data import ImageSet
+    from sw.model import Spikformer
+    from sw.recipe import Recipe
+
+LARGEST_GAP = 0.3
+"""Percentage points by which golden and Brevitas model may differ before the export warns; they should be equal."""
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--run", "folder_of_run", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Folder of the training run.  [default: build/train/<name>]",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Artifact to write.  [default: <run>/<name>.spikeloom]",
+)  # fmt: skip
+@data_option()
+def export(recipe: Path, folder_of_run: Path | None, out: Path | None, folder: Path | None) -> None:
+    """Export the finished training run of RECIPE as an artifact.
+
+    Folds batch norm, proves accumulator and membrane widths, and measures four accuracies over the whole test set:
+    the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model.
+    """
+    from sw import data
+    from sw.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    folder_of_run = folder_of_run or BUILD / "train" / settings.name
+    out = out or folder_of_run / f"{settings.name}.spikeloom"
+    with progress_console.status(f"reading {settings.data}"):
+        test = data.load(settings.data, "test", folder=folder)
+    export_run(settings, recipe, folder_of_run, test, out)
+
+
+def export_run(settings: Recipe, recipe: Path, run: Path, test: ImageSet, out: Path) -> Artifact:
+    """Export a run's quantised model, measure it, and write the artifact.
+
+    Parameters
+    ----------
+    settings, recipe
+        The recipe and the file it came from.
+    run : Path
+        The run's folder.
+    test : ImageSet
+        The whole test set.
+    out : Path
+        The artifact's path.
+
+    Raises
+    ------
+    UserError
+        If the run is not finished or does not belong to the recipe.
+    """
+    import dataclasses
+
+    from golden.evaluate import evaluate as evaluate_golden
+    from sw import artifact as artifact_file
+    from sw.data import data_set
+    from sw.deployed import deployed_model
+    from sw.export import export_artifact
+    from sw.model import Spikformer
+
+    info = data_set(settings.data)
+    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network_config()))
+    quantised = _load(
+        run / "quantised.pt", lambda: Spikformer(settings.network_config(), settings.weight_bits, info.image_scale)
+    )
+    artifact = export_artifact(quantised, info, provenance=_provenance(settings, recipe, run))
+    encoded = info.encode(test.images)
+    with progress_console.status("measuring the float, the quantised and the Brevitas model on the test set"):
+        accuracy = {
+            "float": _correct(float_model, encoded, test.labels, info.image_scale),
+            "quantised": _correct(quantised, encoded, test.labels, info.image_scale),
+            "brevitas": _correct(deployed_model(artifact), encoded, test.labels, 1.0),
+        }
+    accuracy["golden"] = evaluate_golden(artifact, test.images, test.labels).counts()
+    artifact = dataclasses.replace(artifact, accuracy=accuracy)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    artifact_file.save(artifact, out)
+
+    table = Table("model", "correct", "images", "accuracy")
+    for name, counts in accuracy.items():
+        share = counts["correct"] / counts["images"]
+        table.add_row(name, f"{counts['correct']:,}", f"{counts['images']:,}", f"{share:.2%}")
+    console.print(table)
+    gap = 100 * abs(accuracy["golden"]["correct"] - accuracy["brevitas"]["correct"]) / len(test)
+    if gap > LARGEST_GAP:
+        progress_console.print(f"[yellow]golden and Brevitas model differ by {gap:.2f} points; they should not")
+    console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
+    return artifact
+
+
+def _load(path: Path, make: Callable[[], Spikformer]) -> Spikformer:
+    import torch
+
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: finish the training run first (spikeloom train --resume)")
+    model = make()
+    try:
+        model.load_state_dict(torch.load(path, weights_only=True))
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise UserError(f"{path} does not hold this recipe's model ({type(error).__name__}); train again") from error
+    return model.eval()
+
+
+def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) -> dict[str, int]:
+    from sw.training import evaluate
+
+    percent = evaluate(model, images, labels, scale)
+    return {"correct": round(percent * len(labels) / 100), "images": len(labels)}
+
+
+def _provenance(settings: Recipe, recipe: Path, run: Path) -> dict[str, Any]:
+    """How the artifact was made, as plain JSON values."""
+    provenance: dict[str, Any] = {
+        "command": f"spikeloom train recipes/{recipe.name}",
+        "recipe": settings.to_dict(),
+        "seed": settings.seed,
+        "versions": {name: version(name) for name in ("spikeloom", "torch", "brevitas")},
+    }
+    log = run / "log.csv"
+    if log.is_file():
+        text = log.read_text()
+        provenance["log"] = list(csv.DictReader(text.splitlines()))
+        provenance["log_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    return provenance

@@ -1,0 +1,84 @@
+"""`spikeloom info`: what an artifact holds, in words and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from sw.commands.common import MODEL, console, shown
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+    from sw.artifact import Artifact
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), default=MODEL)
+@click.option("--json", "as_json", is_flag=True, help="Print the header as JSON.")
+def info(model: Path, as_json: bool) -> None:
+    """Show what the artifact MODEL holds: network, accuracies, proven ranges, and the hardware it fits.
+
+    MODEL is models/fashion-2-64.spikeloom if none is named.
+    """
+    from hw.config import CONFIGS
+    from sw.artifact import load
+
+    artifact = load(model)
+    if as_json:
+        click.echo(json.dumps(artifact.header(), indent=2))
+        return
+    net = artifact.network
+    weights = sum(parameters.weight.size for parameters in artifact.tensors.values())
+    console.print(
+        f"{shown(model)}: Spikformer-{net.depth}-{net.embed_dim}, {net.heads} heads, T = {net.timesteps}, "
+        f"{net.image_size}x{net.image_size}x{net.image_channels} to {net.classes} classes ({artifact.dataset})"
+    )
+    console.print(f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} bits")
+    for name, counts in artifact.accuracy.items():
+        share = counts["correct"] / counts["images"]
+        console.print(f"{name}: {share:.2%} ({counts['correct']:,} of {counts['images']:,} test images)")
+    console.print(layer_table(artifact))
+    for config in CONFIGS.values():
+        console.print(f"{config.name}: {fit(artifact, config)}")
+
+
+def layer_table(artifact: Artifact) -> Table:
+    """Shape and proven ranges of every layer."""
+    table = Table("layer", "kind", title="Layers, with the worst case proven from the weights")
+    for heading in ("channels", "grid", "input", "accumulator", "bits", "membrane or logit", "bits"):
+        table.add_column(heading, justify="right")
+    ranges = artifact.ranges()
+    for layer in artifact.network.layers():
+        bounds = ranges[layer.name]
+        table.add_row(
+            layer.name,
+            layer.kind,
+            f"{layer.in_channels} > {layer.out_channels}",
+            f"{layer.height}x{layer.width}",
+            f"-127..{layer.input_max}" if layer.source == "image" else f"0..{layer.input_max}",
+            f"{bounds.accumulator[0]:,}..{bounds.accumulator[1]:,}",
+            str(bounds.accumulator_bits),
+            f"{bounds.result[0]:,}..{bounds.result[1]:,}",
+            str(bounds.result_bits),
+        )
+    return table
+
+
+def fit(artifact: Artifact, config: HardwareConfig) -> str:
+    """Whether an artifact fits a configuration, in words."""
+    from sw.compiler import compile_artifact
+    from sw.errors import UserError
+
+    try:
+        program = compile_artifact(artifact, config)
+    except UserError as error:
+        return f"does not fit; {error}"
+    memory = len(program.memory) * 8
+    return (
+        f"fits; program and weights {memory:,} bytes, spike memory {program.spike_words:,} of "
+        f"{config.spike_words:,} words, residual memory {program.residual_words:,} of {config.residual_words:,}"
+    )

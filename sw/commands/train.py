@@ -1,0 +1,42 @@
+"""`spikeloom train`: a recipe becomes a trained model and an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sw.commands.common import BUILD, console, data_option, progress_console, shown
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_option()
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Folder of the run: checkpoint, log, curve, models.  [default: build/train/<name>]",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint.")
+@click.option("--export/--no-export", "export_it", default=True, show_default=True, help="Export when done.")
+def train(recipe: Path, folder: Path | None, out: Path | None, resume: bool, export_it: bool) -> None:
+    """Train a model by RECIPE, then export it.
+
+    A float phase, then quantisation-aware training from its weights. Ctrl-C ends the run after the step in progress
+    with its checkpoint written; --resume continues to the same weights. The run's folder gets log.csv (a row per
+    epoch, with the seed), curve.png, float.pt, quantised.pt and <name>.spikeloom.
+    """
+    from sw import data
+    from sw.commands.export import export_run
+    from sw.recipe import load_recipe
+    from sw.training import Trainer
+
+    settings = load_recipe(recipe)
+    out = out or BUILD / "train" / settings.name
+    with progress_console.status(f"reading {settings.data}"):
+        images = data.load(settings.data, "train", folder=folder)
+        test = data.load(settings.data, "test", folder=folder)
+    out.mkdir(parents=True, exist_ok=True)
+    Trainer(settings, images, test, out, resume=resume, console=progress_console).run()
+    console.print(f"trained: {shown(out / 'log.csv')}, {shown(out / 'curve.png')}")
+    if export_it:
+        export_run(settings, recipe, out, test, out / f"{settings.name}.spikeloom")

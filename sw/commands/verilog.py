@@ -1,0 +1,46 @@
+"""`spikeloom verilog`: the accelerator as Verilog, with its description, linted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sw.commands.common import BUILD, config_option, console, progress_console, shown
+from sw.errors import UserError
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+
+@click.command()
+@config_option()
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=BUILD / "verilog", metavar="DIR",
+    help="Folder for <config>.v and <config>.json.  [default: build/verilog]",
+)  # fmt: skip
+@click.option("--lint/--no-lint", default=True, show_default=True, help="Check the result with Verilator.")
+def verilog(config: HardwareConfig, out: Path, lint: bool) -> None:
+    """Write the accelerator's Verilog and its description, and lint it.
+
+    The Verilog is self-contained and byte-identical from run to run. The JSON beside it holds parameters, ports,
+    register map, descriptor layout and memory map.
+    """
+    from hw import emit
+    from sim.toolchain import find_toolchain
+
+    toolchain = find_toolchain() if lint else None
+    with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
+        files = emit.emit(config, out)
+    console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
+    console.print(shown(files.description))
+    if toolchain is None:
+        return
+    with progress_console.status("linting"):
+        found = emit.lint(files.verilog, verilator=toolchain.verilator, environment=toolchain.environment)
+    if found:
+        for line in found:
+            progress_console.print(line, markup=False)
+        raise UserError(f"Verilator warns {len(found)} times about {shown(files.verilog)}; explain or mend each")
+    console.print("lint: clean (waivers and their reasons: hw/lint.vlt)")

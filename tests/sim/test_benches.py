@@ -1,0 +1,28 @@
+"""Components in their emitted Verilog, simulated by Verilator."""
+
+from __future__ import annotations
+
+import pytest
+
+from hw.config import LARGE, TINY
+from hw.lif import Lif
+from hw.or_pool import OrPool
+from sim.bench import build_bench, run_bench
+
+
+@pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
+def test_lif_fires_like_the_integer_neuron(config):
+    dut = Lif(config.timesteps, config.current_bits)
+    build = build_bench(dut, f"lif_{config.timesteps}_{config.current_bits}")
+    run_bench(
+        build, "lif", timesteps=config.timesteps, current_bits=config.current_bits, latency=dut.latency, count=3000, seed=1
+    )
+
+
+def test_or_pool_pools_like_max_pool():
+    shape = {"word_bits": 16, "lanes": 2}
+    dut = OrPool(**shape, max_width=16, max_words=4)
+    build = build_bench(dut, "or_pool")
+    for height, width, words, stall in [(8, 12, 3, 0.0), (8, 12, 3, 0.4), (16, 16, 1, 0.7), (2, 2, 4, 0.3)]:
+        size = {"height": height, "width": width, "words": words}
+        run_bench(build, "or_pool", **shape, **size, stall=stall, seed=height, latency=dut.latency)

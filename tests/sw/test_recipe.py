@@ -1,0 +1,73 @@
+"""Recipes: what is read, and every refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sw.errors import UserError
+from sw.recipe import Augmentation, load_recipe
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
+
+GOOD = """
+name = "tiny"
+data = "mnist"
+weight_bits = 4
+batch_size = 50
+network = {embed_dim = 16, depth = 1, heads = 2}
+float_phase = {epochs = 2, learning_rate = 1e-3}
+quantised_phase = {epochs = 1, learning_rate = 1}
+"""
+
+
+def load(tmp_path: Path, text: str):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return load_recipe(path)
+
+
+def test_defaults_and_network(tmp_path):
+    recipe = load(tmp_path, GOOD)
+    assert (recipe.seed, recipe.precision, recipe.augmentation) == (1, "bf16", Augmentation())
+    assert recipe.quantised_phase.learning_rate == 1.0
+    config = recipe.network_config()
+    assert (config.image_size, config.image_channels, config.classes, config.embed_dim) == (28, 1, 10, 16)
+    assert recipe.to_dict()["network.embed_dim"] == 16
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_committed_recipes_are_valid(path):
+    assert load_recipe(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("weight_bits = 4", "weight_bits = 5", "weight_bits must be 4 or 8, not 5"),
+        ("weight_bits = 4", "weight_bits = '4'", "weight_bits must be of type int, not '4'"),
+        ("weight_bits = 4", "", "key weight_bits is missing"),
+        ("batch_size = 50", "batch_size = 0", "batch_size must be 1 to 65536, not 0"),
+        ("batch_size = 50", "batch_size = true", "batch_size must be of type int, not True"),
+        ("batch_size = 50", "batch = 50", "unknown key batch; known are name, data"),
+        ("depth = 1", "deep = 1", "unknown key network.deep; known are embed_dim, depth"),
+        ("heads = 2", "heads = 3", r"\[network\]: embed_dim 16 must be divisible by heads, not 3"),
+        ("epochs = 2", "epochs = 0", "float_phase.epochs must be 1 to 10000, not 0"),
+        ("epochs = 1,", "epochs = 1, warmup_epochs = 2,", "quantised_phase.warmup_epochs must be 0 to 1, not 2"),
+        ('"mnist"', '"mnits"', "unknown data set 'mnits'; choose one of fashion-mnist, mnist, cifar10"),
+        ('name = "tiny"', 'name = "tiny"\nprecision = "fp16"', "precision must be one of bf16, fp32, not 'fp16'"),
+        ('name = "tiny"', 'name = "tiny"\naugmentation = 1', "augmentation must be a table, not 1"),
+        ('name = "tiny"', "name = tiny", "is not valid TOML"),
+    ],
+)
+def test_wrong_recipe_is_refused(tmp_path, old, new, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(tmp_path, GOOD.replace(old, new))
+    assert "recipe.toml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_recipe_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"none\.toml cannot be read \(No such file or directory\)"):
+        load_recipe(tmp_path / "none.toml")

@@ -1,0 +1,128 @@
+"""Shape, wiring and quantisation of the whole network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from sw.model import SpikingLayer, Spikformer, Trace
+from sw.network import NetworkConfig
+from sw.neuron import lif_over_time_stepwise
+from sw.quantizers import begin_scales, quantised_conv, quantised_image
+
+TINY = NetworkConfig(image_size=16, image_channels=3, classes=5, embed_dim=16, depth=2, heads=2)
+
+
+def lively(model: Spikformer, seed: int = 0) -> Spikformer:
+    """The model in float64 and eval mode with batch norms that make neurons fire."""
+    torch.manual_seed(seed)
+    model = model.double().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_var, 0.05, 0.2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.bias, 0.2, 1.4)
+    return model
+
+
+def images(batch: int = 3, seed: int = 0) -> Tensor:
+    return torch.randn(batch, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("dim", "depth", "heads", "parameters"), [(256, 4, 8, 4_155_178), (384, 2, 12, 5_765_050), (384, 4, 12, 9_324_730)]
+)
+def test_parameters_are_the_papers(dim, depth, heads, parameters):
+    config = NetworkConfig(image_size=32, image_channels=3, classes=10, embed_dim=dim, depth=depth, heads=heads)
+    assert sum(p.numel() for p in Spikformer(config).parameters()) == parameters
+
+
+@pytest.mark.parametrize("bits", [None, 4, 8])
+def test_trace_holds_every_layer(bits):
+    model, trace = lively(Spikformer(TINY, bits, 1 / 32)), Trace()
+    with torch.no_grad():
+        assert model(images(), trace).shape == (3, 5)
+    layers = [layer for layer in TINY.layers() if layer.kind != "head"]
+    assert list(trace.spikes) == [layer.name for layer in layers]
+    for layer in layers:
+        spikes = trace.spikes[layer.name]
+        assert spikes.shape == (4, 3, layer.out_channels, layer.height, layer.width)
+        assert spikes.dtype == torch.uint8
+        assert spikes.max() == 1, layer.name
+        assert trace.margin[layer.name] >= 0
+    assert list(trace.residual) == [layer.name for layer in layers if layer.residual]
+
+
+def test_residual_is_pooled_plus_spikes():
+    model, trace = lively(Spikformer(TINY)), Trace()
+    with torch.no_grad():
+        model(images(), trace)
+    pooled = torch.nn.functional.max_pool2d(trace.spikes["conv3"].double().flatten(0, 1), 3, 2, 1).unflatten(0, (4, 3))
+    total = pooled + trace.spikes["rpe"]
+    assert torch.equal(trace.residual["rpe"].double(), total)
+    for i in range(TINY.depth):
+        for part in ("proj", "fc2"):
+            total = total + trace.spikes[f"block{i}.{part}"]
+            assert torch.equal(trace.residual[f"block{i}.{part}"].double(), total)
+
+
+def test_attention_is_the_plain_product_of_the_paper():
+    """(Q K^T) V, with channel = head * d + j and token = row * width + column."""
+    model, trace = lively(Spikformer(TINY)), Trace()
+    with torch.no_grad():
+        model(images(), trace)
+    for i in range(TINY.depth):
+        q, k, v = (
+            trace.spikes[f"block{i}.{part}"].double().flatten(3).unflatten(2, (2, 8)).transpose(3, 4) for part in "qkv"
+        )
+        sums = (q @ k.transpose(3, 4)) @ v
+        spikes = lif_over_time_stepwise(sums.transpose(3, 4).reshape(4, 3, 16, 4, 4) * 0.125, 0.5)
+        assert torch.equal(spikes, trace.spikes[f"block{i}.attention"].double())
+
+
+def test_images_of_a_batch_do_not_mix():
+    model = lively(Spikformer(TINY))
+    with torch.no_grad():
+        together = model(images())
+        alone = torch.cat([model(image[None]) for image in images()])
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_every_layer_is_found_by_its_name():
+    model = Spikformer(TINY, 4, 1 / 32)
+    for layer in TINY.layers():
+        if layer.has_weights:
+            module = model.get_submodule(layer.name)
+            weights = module.weights if isinstance(module, SpikingLayer) else module
+            assert weights.weight.shape == layer.weight_shape
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantised_weights_are_narrow_integers_times_scale(bits):
+    model, top = Spikformer(TINY, bits, 1 / 32), 2 ** (bits - 1) - 1
+    for layer in TINY.layers():
+        if not layer.has_weights:
+            continue
+        module = model.get_submodule(layer.name)
+        weight = (module.weights if layer.kind != "head" else module).quant_weight()
+        assert weight.int().abs().max() == top
+        assert torch.equal(weight.int() * weight.scale, weight.value)
+        assert weight.scale.numel() == (1 if layer.kind == "head" else layer.out_channels)
+
+
+def test_begin_scales_lowers_the_squared_error():
+    torch.manual_seed(0)
+    conv = quantised_conv(8, 16, bits=4)
+    torch.nn.init.normal_(conv.weight)
+    before = (conv.quant_weight().value - conv.weight).square().sum()
+    begin_scales(conv)
+    after = (conv.quant_weight().value - conv.weight).square().sum()
+    assert after < 0.95 * before
+
+
+def test_image_quantiser_is_signed_symmetric_and_keeps_zero():
+    quantise = quantised_image(1 / 64).eval()
+    values = torch.tensor([0.0, 1.0, -5.0, 5.0, 0.6]) / 64 * torch.tensor([1.0, 1.0, 64.0, 64.0, 1.0])
+    assert (quantise(values) * 64).tolist() == [0.0, 1.0, -127.0, 127.0, 1.0]

@@ -1,0 +1,146 @@
+"""Training runs: exact continuation, refusals and records, on a tiny network and the committed sample."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import signal
+
+import pytest
+import torch
+
+import sw.training
+from sw.data import ImageSet, load_sample
+from sw.errors import UserError
+from sw.recipe import Augmentation, NetworkRecipe, Phase, Recipe
+from sw.training import Trainer, TrainingStopped, learning_rate
+from sw.training_log import COLUMNS
+
+RECIPE = Recipe(
+    name="tiny",
+    data="fashion-mnist",
+    weight_bits=4,
+    batch_size=25,
+    network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
+    augmentation=Augmentation(shift=2, flip=True, erase=0.5),
+    float_phase=Phase(epochs=2, learning_rate=3e-3, warmup_epochs=0.5),
+    quantised_phase=Phase(epochs=2, learning_rate=1e-3, freeze_norm_epochs=1),
+)
+
+
+@pytest.fixture(autouse=True)
+def plain_neurons(monkeypatch):
+    """Compiling takes longer than these runs."""
+    monkeypatch.setattr(sw.training, "compile_neurons", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def sample() -> ImageSet:
+    everything = load_sample("fashion-mnist")
+    return ImageSet(**{key: getattr(everything, key)[:100] for key in ("images", "labels", "indices")})
+
+
+def stop_after(monkeypatch, steps: int) -> None:
+    """Deliver Ctrl-C in the middle of a step."""
+    original, calls = sw.training.augment, []
+
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) == steps:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(sw.training, "augment", interrupted)
+
+
+@pytest.mark.parametrize("steps", [1, 6, 8, 11, 16])
+def test_stopped_run_continues_to_the_same_weights(tmp_path, monkeypatch, sample, steps):
+    expected = Trainer(RECIPE, sample, sample, tmp_path / "whole").run().state_dict()
+    with monkeypatch.context() as patch:
+        stop_after(patch, steps)
+        with pytest.raises(TrainingStopped, match="resume to continue"):
+            Trainer(RECIPE, sample, sample, tmp_path / "parts").run()
+    resumed = Trainer(RECIPE, sample, sample, tmp_path / "parts", resume=True)
+    assert resumed.progress.rows != [] or steps < 4
+    actual = resumed.run().state_dict()
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
+def test_run_leaves_its_records(tmp_path, sample):
+    Trainer(RECIPE, sample, sample, tmp_path).run()
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("float", "1"), ("float", "2"), ("quantised", "1"), ("quantised", "2"),
+    ]  # fmt: skip
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.pt", "curve.png", "float.pt", "log.csv", "quantised.pt",
+    }  # fmt: skip
+
+
+def test_finished_run_resumes_to_its_model(tmp_path, sample):
+    model = Trainer(RECIPE, sample, sample, tmp_path).run()
+    again = Trainer(RECIPE, sample, sample, tmp_path, resume=True).run()
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in model.state_dict().items())
+
+
+def test_quantised_phase_begins_with_the_float_weights(tmp_path, sample):
+    trainer = Trainer(RECIPE, sample, sample, tmp_path)
+    trainer.run()
+    float_state = torch.load(tmp_path / "float.pt", weights_only=True)
+    model = sw.training.quantised_from_float(RECIPE, float_state)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in float_state.items())
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path, sample):
+    phase = dataclasses.replace(RECIPE.quantised_phase, freeze_norm_epochs=2)
+    trainer = Trainer(dataclasses.replace(RECIPE, quantised_phase=phase), sample, sample, tmp_path)
+    trained = trainer.run().state_dict()
+    float_state = torch.load(tmp_path / "float.pt", weights_only=True)
+    statistics = [name for name in float_state if "running" in name]
+    assert statistics
+    assert all(torch.equal(trained[name], float_state[name]) for name in statistics)
+
+
+def test_other_settings_are_refused_by_name(tmp_path, monkeypatch, sample):
+    stop_after(monkeypatch, 1)
+    with pytest.raises(TrainingStopped):
+        Trainer(RECIPE, sample, sample, tmp_path).run()
+    other = dataclasses.replace(RECIPE, seed=2, network=dataclasses.replace(RECIPE.network, heads=4))
+    with pytest.raises(UserError, match=r"other settings \(network.heads 2 -> 4, seed 1 -> 2\); use another"):
+        Trainer(other, sample, sample, tmp_path, resume=True)
+
+
+def test_a_run_is_not_overwritten(tmp_path, sample):
+    (tmp_path / "checkpoint.pt").write_bytes(b"precious")
+    with pytest.raises(UserError, match="already holds a training run; resume it, or choose another output folder"):
+        Trainer(RECIPE, sample, sample, tmp_path)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path, sample):
+    (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="cannot be read"):
+        Trainer(RECIPE, sample, sample, tmp_path, resume=True)
+
+
+def test_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch, sample):
+    def broken(*arguments):
+        images = original(*arguments).float()
+        return images / 0
+
+    original = sw.training.augment
+    monkeypatch.setattr(sw.training, "augment", broken)
+    with pytest.raises(UserError, match="the loss became nan in float epoch 1, step 1; the last good checkpoint is"):
+        Trainer(RECIPE, sample, sample, tmp_path).run()
+
+
+def test_learning_rate_warms_up_and_ends_at_zero():
+    phase = Phase(epochs=4, learning_rate=0.1, warmup_epochs=1)
+    rates = [learning_rate(phase, step, 10) for step in range(40)]
+    assert rates[0] == pytest.approx(0.01)
+    assert max(rates) == rates[9] == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[-1] < 1e-3
