@@ -251,9 +251,10 @@ class Neurons(wiring.Component):
         for lane in range(config.positions):
             m.d.comb += batch.lanes[lane].eq(at * config.positions + lane < d.positions)
 
-        # Bias and threshold of the batch, in two buffers that alternate with the output tiles.
+        # Bias and threshold of the batch, in two buffers that alternate with the output tiles. The top address bit is
+        # the buffer, also where an output tile is no power of two.
         m.submodules.parameters = ram = memory.Memory(
-            shape=unsigned(64 * config.neurons), depth=2 * config.outputs // config.neurons, init=[]
+            shape=unsigned(64 * config.neurons), depth=2 << len(select), init=[]
         )
         read, write = ram.read_port(), ram.write_port(granularity=64)
         index_bits = (config.neurons - 1).bit_length()

@@ -194,13 +194,20 @@ class Trainer:
                 progress.step = step + 1
                 progress.seconds += time.monotonic() - began
                 show()
+                if step + 1 == self._steps:
+                    break  # the end of an epoch is saved by `_finish_epoch`
                 if self._stop:
                     self._save()
-                    raise TrainingStopped(f"stopped; the checkpoint is {self._checkpoint}, resume to continue")
+                    raise self._stopped()
                 if time.monotonic() - saved > CHECKPOINT_EVERY_S:
                     self._save()
                     saved = time.monotonic()
         self._finish_epoch(phase, rate)
+        if self._stop:
+            raise self._stopped()
+
+    def _stopped(self) -> TrainingStopped:
+        return TrainingStopped(f"stopped; the checkpoint is {self._checkpoint}, resume to continue")
 
     def _step(self, chosen: Tensor, step: int, rate: float) -> None:
         """One step of the optimiser on one batch."""
@@ -210,16 +217,18 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits = self.model(images).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        if not math.isfinite(loss.item()):
+        self._optimiser.zero_grad()
+        loss.backward()
+        # A neuron whose current is not a number stays silent, so the loss alone can look healthy: gradients tell.
+        slopes = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        if not math.isfinite(loss.item() + slopes.item()):
             raise UserError(
-                f"the loss became {loss.item()} in {PHASES[progress.phase]} epoch {progress.epoch + 1}, "
+                f"the loss or a gradient is not finite in {PHASES[progress.phase]} epoch {progress.epoch + 1}, "
                 f"step {step + 1}; the last good checkpoint is {self._checkpoint}: "
                 f"lower learning_rate ({rate:g} at that step) and start over"
             )
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        self._optimiser.zero_grad()
-        loss.backward()
         self._optimiser.step()
         progress.seen += len(labels)
         progress.loss_sum += loss.item() * len(labels)

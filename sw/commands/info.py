@@ -48,6 +48,8 @@ def info(model: Path, as_json: bool) -> None:
 
 def layer_table(artifact: Artifact) -> Table:
     """Shape and proven ranges of every layer."""
+    from sw.ranges import input_range
+
     table = Table("layer", "kind", title="Layers, with the worst case proven from the weights")
     for heading in ("channels", "grid", "input", "accumulator", "bits", "membrane or logit", "bits"):
         table.add_column(heading, justify="right")
@@ -59,7 +61,7 @@ def layer_table(artifact: Artifact) -> Table:
             layer.kind,
             f"{layer.in_channels} > {layer.out_channels}",
             f"{layer.height}x{layer.width}",
-            f"-127..{layer.input_max}" if layer.source == "image" else f"0..{layer.input_max}",
+            "{}..{}".format(*input_range(artifact, layer)),
             f"{bounds.accumulator[0]:,}..{bounds.accumulator[1]:,}",
             str(bounds.accumulator_bits),
             f"{bounds.result[0]:,}..{bounds.result[1]:,}",

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import sw.training
-from sw.data import ImageSet, load_sample
+from sw import data
+from sw.data import ImageSet
 from sw.errors import UserError
 from sw.recipe import Augmentation, NetworkRecipe, Phase, Recipe
 from sw.training import Trainer, TrainingStopped, learning_rate
@@ -18,9 +19,9 @@ from sw.training_log import COLUMNS
 
 RECIPE = Recipe(
     name="tiny",
-    data="fashion-mnist",
+    data="tiny",
     weight_bits=4,
-    batch_size=25,
+    batch_size=10,
     network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
     augmentation=Augmentation(shift=2, flip=True, erase=0.5),
     float_phase=Phase(epochs=2, learning_rate=3e-3, warmup_epochs=0.5),
@@ -34,10 +35,18 @@ def plain_neurons(monkeypatch):
     monkeypatch.setattr(sw.training, "compile_neurons", lambda: False)
 
 
-@pytest.fixture(scope="module")
-def sample() -> ImageSet:
-    everything = load_sample("fashion-mnist")
-    return ImageSet(**{key: getattr(everything, key)[:100] for key in ("images", "labels", "indices")})
+@pytest.fixture(autouse=True)
+def sample(monkeypatch) -> ImageSet:
+    """A data set of 40 images of 8x8 pixels: the middles of the sample's."""
+    small = dataclasses.replace(data.data_set("fashion-mnist"), name="tiny", image_size=8)
+    monkeypatch.setitem(data.DATA_SETS, "tiny", small)
+    chosen = slice(0, 300, 8)
+    everything = data.load_sample("fashion-mnist")
+    return ImageSet(
+        images=everything.images[chosen, :, 6:22:2, 6:22:2].contiguous(),
+        labels=everything.labels[chosen],
+        indices=everything.indices[chosen],
+    )
 
 
 def stop_after(monkeypatch, steps: int) -> None:
@@ -126,14 +135,10 @@ def test_damaged_checkpoint_is_refused(tmp_path, sample):
         Trainer(RECIPE, sample, sample, tmp_path, resume=True)
 
 
-def test_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch, sample):
-    def broken(*arguments):
-        images = original(*arguments).float()
-        return images / 0
-
+def test_numbers_that_are_not_finite_stop_the_run(tmp_path, monkeypatch, sample):
     original = sw.training.augment
-    monkeypatch.setattr(sw.training, "augment", broken)
-    with pytest.raises(UserError, match="the loss became nan in float epoch 1, step 1; the last good checkpoint is"):
+    monkeypatch.setattr(sw.training, "augment", lambda *arguments: original(*arguments) * float("nan"))
+    with pytest.raises(UserError, match="not finite in float epoch 1, step 1; the last good checkpoint is"):
         Trainer(RECIPE, sample, sample, tmp_path).run()
 
 

@@ -1,0 +1,110 @@
+"""`spikeloom compare`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from sw.commands.common import BUILD, config_option, console, model_option, progress_console, shown, write_json
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+STALL_PERCENT = 30
+"""Share of cycles in which memory stalls with ``--stalls``."""
+
+
+@click.command()
+@model_option()
+@click.option("--images", type=click.IntRange(1), default=16, show_default=True, help="Images to run in RTL.")
+@click.option(
+    "--traced", type=click.IntRange(0), default=4, show_default=True, help="Of these, images compared spike by spike."
+)
+@config_option()
+@click.option(
+    "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
+    help="Folder with the data set's files, or your own images and labels.  [default: the committed sample]",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="Golden model over the whole test set, fetched if need be.")
+@click.option("--stalls", is_flag=True, help=f"External memory stalls at random, {STALL_PERCENT} % of cycles.")
+@click.option(
+    "--flip", "flips", multiple=True, metavar="LAYER.PART|BEAT:BIT",
+    help="Corrupt a bit of the memory image: PART is descriptor, bias, threshold or weight. Must end in a mismatch.",
+)  # fmt: skip
+@click.option("-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators at a time.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "compare.json", metavar="FILE",
+    help="Where the figures go.  [default: build/compare.json]",
+)  # fmt: skip
+def compare(
+    model: Path,
+    images: int,
+    traced: int,
+    config: HardwareConfig,
+    place: Path | None,
+    full: bool,
+    stalls: bool,
+    flips: tuple[str, ...],
+    jobs: int,
+    out: Path,
+) -> int:
+    """Run a model in RTL, golden model and Brevitas; compare every spike; print the table.
+
+    The golden model classifies all images of the sample (or of the whole test set); the first --images also run
+    through the Verilog in Verilator, and of those the first --traced are compared neuron by neuron in every layer.
+    Exit code 1 if anything differs, with the place of the first difference. WAVES=1 in the environment writes
+    waveforms.
+    """
+    from sim.compare import CompareOptions
+    from sim.compare import compare as run_comparison
+    from sim.faults import find_flip
+    from sim.report import render
+    from sw.artifact import load
+    from sw.commands.images import images_for
+    from sw.compiler import compile_artifact
+
+    artifact = load(model)
+    program = compile_artifact(artifact, config)
+    options = CompareOptions(
+        model=model,
+        config=config,
+        data=images_for(artifact, place, whole=full, count=images),
+        images=images,
+        traced=traced,
+        stall_percent=STALL_PERCENT if stalls else 0,
+        flips=tuple(find_flip(program, flip) for flip in flips),
+        jobs=jobs,
+        folder=BUILD / "compare",
+    )
+    with _progress() as progress:
+        report = run_comparison(options, progress)
+    figures = report.to_dict()
+    figures["artifact"] = shown(model)
+    write_json(out, figures)
+    render(figures, console)
+    console.print(f"figures: {shown(out)}")
+    if report.mismatch is not None:
+        console.print(f"[bold red]MISMATCH[/] {report.mismatch}", soft_wrap=True)
+        return 1
+    console.print("[bold green]equal[/]: no mismatch of any kind")
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per phase; the function it yields takes the phase's name, what is done and the total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=progress_console) as bars:
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase)
+            bars.update(tasks[phase], completed=done, total=total)
+
+        yield show

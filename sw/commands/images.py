@@ -1,0 +1,83 @@
+"""Which images a command runs on: the committed sample, the whole test set, or a file of the user's."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sw.errors import UserError
+
+if TYPE_CHECKING:
+    from sw.artifact import Artifact
+    from sw.data import ImageSet
+
+
+def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: int = 1) -> ImageSet:
+    """Images for an artifact.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        Says which data set, and what shape the images must have.
+    place : Path, optional
+        An ``.npz`` file with ``images`` and ``labels``, or a folder that holds the data set's files.
+    whole : bool
+        The whole test set, fetched if need be, instead of the committed sample.
+    count : int
+        Images needed: more than the sample holds means the whole test set too.
+
+    Raises
+    ------
+    UserError
+        If there are none, or they do not fit the network.
+    """
+    from sw import data
+
+    if place is not None and place.suffix == ".npz":
+        images = _from_file(place)
+    elif place is not None or whole:
+        images = data.load(artifact.dataset, "test", folder=place)
+    else:
+        images = data.load_sample(artifact.dataset)
+        if count > len(images):
+            images = data.load(artifact.dataset, "test")
+    network = artifact.network
+    expected = [network.image_channels, network.image_size, network.image_size]
+    if list(images.images.shape[1:]) != expected:
+        raise UserError(
+            f"the images are {list(images.images.shape[1:])}, the network takes {expected} (channels, height, width): "
+            "use images of that size, or another model"
+        )
+    return images
+
+
+def _from_file(path: Path) -> ImageSet:
+    import torch
+
+    from sw.data import ImageSet
+
+    try:
+        with np.load(path) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or 'not an .npz file'}); check the path") from error
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: must hold the arrays images and labels (numpy.savez), but {error}") from error
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise UserError(
+            f"{path}: images are {images.dtype} {list(images.shape)}; they must be uint8 [n, channels, height, width], "
+            "pixels 0 to 255"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1] or not len(labels):
+        raise UserError(
+            f"{path}: labels are {labels.dtype} {list(labels.shape)}; they must be one integer for each of at least one "
+            f"image, here {len(images)}"
+        )
+    return ImageSet(
+        images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels.astype(np.int64)),
+        indices=torch.arange(len(labels)),
+    )

@@ -1,0 +1,111 @@
+"""The whole accelerator in Verilator against the golden model and the cycle model, on random networks."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from golden.cycles import predict_cycles
+from hw.config import BASE, TINY, HardwareConfig
+from hw.isa import DESCRIPTOR_BEATS
+from sim.compare import CompareOptions, CompareReport, compare
+from sim.rtl import Flip
+from sw.artifact import save
+from sw.compiler import Program, compile_artifact
+from sw.data import ImageSet
+from sw.network import NetworkConfig
+from sw.random_artifact import random_artifact, random_images
+
+EIGHT_BIT = dataclasses.replace(TINY, name="tiny8", weight_bits=8, accumulator_bits=20, timesteps=2)
+
+SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
+ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=48, depth=2, heads=3, timesteps=2)
+DEEP = NetworkConfig(image_size=20, image_channels=2, classes=17, embed_dim=64, depth=3, heads=4, timesteps=3, mlp_ratio=2)
+MANY_CLASSES = dataclasses.replace(BASE, name="base32", max_classes=32)
+
+
+def run(
+    folder: Path, config: HardwareConfig, network: NetworkConfig, *, weight_bits: int = 4, images: int = 2, stalls: int = 0,
+    flips: tuple[Flip, ...] = (),
+) -> CompareReport:  # fmt: skip
+    """Compare a random network on a few images."""
+    model = folder / "random.spikeloom"
+    save(random_artifact(network, weight_bits, seed=3), model)
+    pixels = random_images(network, images, seed=4)
+    data = ImageSet(images=pixels, labels=torch.zeros(images, dtype=torch.int64), indices=torch.arange(images))
+    options = CompareOptions(
+        model=model, config=config, data=data, images=images, traced=images, stall_percent=stalls, flips=flips,
+        jobs=1, folder=folder / "run",
+    )  # fmt: skip
+    return compare(options)
+
+
+@pytest.mark.parametrize(
+    ("config", "network", "weight_bits"),
+    [(TINY, SMALL, 4), (TINY, ODD_GRID, 4), (EIGHT_BIT, ODD_GRID, 8), (BASE, ODD_GRID, 4), (MANY_CLASSES, DEEP, 4)],
+    ids=["tiny", "tiny-odd-grid", "tiny-8-bit", "base-odd-grid", "base-deep"],
+)
+def test_every_spike_residual_logit_and_cycle_is_as_predicted(
+    tmp_path: Path, config: HardwareConfig, network: NetworkConfig, weight_bits: int
+):
+    report = run(tmp_path, config, network, weight_bits=weight_bits)
+    figures = report.to_dict()
+    assert report.mismatch is None
+    compared = figures["mismatches"].pop("values_compared")
+    assert set(figures["mismatches"].values()) == {0}
+    spikes = sum(layer.positions * layer.out_channels for layer in network.layers() if layer.kind != "head")
+    assert compared > 2 * network.timesteps * 2 * spikes  # both comparisons, both images
+    assert [layer["cycles"] for layer in figures["layers"]] == [layer["model_cycles"] for layer in figures["layers"]]
+    assert figures["cycles"]["rtl_min"] == figures["cycles"]["rtl_max"] == figures["cycles"]["model"]
+
+
+@pytest.mark.parametrize("stalls", [10, 60])
+def test_stalls_of_the_memory_cost_only_time(tmp_path: Path, stalls: int):
+    report = run(tmp_path, TINY, ODD_GRID, stalls=stalls)
+    assert report.mismatch is None
+    cycles = report.to_dict()["cycles"]
+    assert cycles["rtl_min"] > cycles["model"]
+
+
+def beat_of(program: Program, layer: str) -> int:
+    """First beat of a layer's parameters."""
+    return next(step.fields["memory_address"] for step in program.steps if step.name == layer)
+
+
+def test_a_flipped_weight_is_found_in_its_layer(tmp_path: Path):
+    program = compile_artifact(random_artifact(SMALL, 4, seed=3), TINY)
+    # Behind the parameters: the top bit of input 0's weight of channel 2, the first one that is not special.
+    beat, bit = divmod(2 * TINY.inputs * TINY.weight_bits + 3, 64)
+    flip = Flip(beat=beat_of(program, "conv1") + TINY.outputs + beat, bit=bit)
+    mismatch = run(tmp_path, TINY, SMALL, flips=(flip,)).mismatch
+    assert mismatch is not None and mismatch.startswith("image 0, conv1 spikes: ")
+    assert "channel 2" in mismatch
+
+
+def test_a_flipped_threshold_is_found_in_its_layer(tmp_path: Path):
+    program = compile_artifact(random_artifact(SMALL, 4, seed=3), TINY)
+    flip = Flip(beat=beat_of(program, "block0.fc1") + 3, bit=32 + 9)
+    mismatch = run(tmp_path, TINY, SMALL, flips=(flip,)).mismatch
+    assert mismatch is not None and mismatch.startswith("image 0, block0.fc1 spikes: ")
+    assert "channel 3" in mismatch
+
+
+def test_a_flipped_descriptor_bit_stops_the_job_and_names_the_descriptor(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for bit in rng.choice(64 * DESCRIPTOR_BEATS, size=3, replace=False).tolist():
+        flip = Flip(beat=2 * DESCRIPTOR_BEATS + bit // 64, bit=bit % 64)
+        mismatch = run(tmp_path, TINY, SMALL, images=1, flips=(flip,)).mismatch
+        assert mismatch == (
+            "image 0: the accelerator stopped with error BAD_CHECK at descriptor 2 (conv1)"
+        )
+
+
+def test_every_layer_has_predicted_cycles():
+    program = compile_artifact(random_artifact(DEEP, 4, seed=3), MANY_CLASSES)
+    model = predict_cycles(program, memory_latency=20)
+    assert list(model.layers) == [step.name for step in program.steps]
+    assert model.total == sum(model.layers.values())
