@@ -14,6 +14,15 @@ IMAGE_PLANES = 8
 TABLE_INPUTS = 4
 """Input channels per subset-sum table: 4 spikes address 16 sums."""
 
+THRESHOLD_BITS = 32
+"""Width of a threshold in the external memory."""
+
+LIMITS = {
+    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_channels": 1 << 14, "token_chunks": 255,
+    "max_layers": 255, "max_classes": 256,
+}  # fmt: skip
+"""Most of what the descriptor's fields and the windows of the register map can address."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareConfig:
@@ -40,11 +49,11 @@ class HardwareConfig:
     weight_bits : int
         Width of a weight, 4 or 8.
     accumulator_bits : int
-        Width of a signed partial sum.
+        Width of a signed partial sum, 8 to 26; the membrane that follows from it has at most 32 bits.
     bias_fraction_bits : int
         Fractional bits of the bias and the threshold, in accumulator units.
     tile_groups : int
-        Position groups per tile: depth of the partial sums, a power of two, at least 16.
+        Position groups per tile: depth of the partial sums, a power of two from 16 to 128.
     attention_columns : int
         Columns of V (and of the attention output) computed together; divides `inputs`.
     attention_segment : int
@@ -109,7 +118,17 @@ class HardwareConfig:
         require(self.weight_bits in (4, 8), "weight_bits", "be 4 or 8")
         require(8 <= self.accumulator_bits <= 26, "accumulator_bits", "be 8 to 26")
         require(0 <= self.bias_fraction_bits <= 6, "bias_fraction_bits", "be 0 to 6")
-        require(power_of_two(self.tile_groups) and self.tile_groups >= 16, "tile_groups", "be a power of two from 16")
+        require(
+            self.membrane_bits <= THRESHOLD_BITS,
+            "accumulator_bits",
+            f"be at most {THRESHOLD_BITS - 1 - self.bias_fraction_bits - self.timesteps}, so that a threshold at "
+            f"{self.bias_fraction_bits} fraction bits and {self.timesteps} time steps has {THRESHOLD_BITS} bits",
+        )
+        require(
+            power_of_two(self.tile_groups) and 16 <= self.tile_groups <= 128,
+            "tile_groups",
+            "be a power of two from 16 to 128",
+        )
         columns = self.attention_columns
         require(columns >= 1 and self.inputs % columns == 0, "attention_columns", "divide inputs")
         segment = self.attention_segment
@@ -120,8 +139,8 @@ class HardwareConfig:
         )
         require(1 <= self.attention_planes <= 12, "attention_planes", "be 1 to 12")
         require(self.head_channels % segment == 0, "head_channels", "be a multiple of attention_segment")
-        for field in ("spike_words", "residual_words", "token_channels", "token_chunks", "max_layers", "max_classes"):
-            require(getattr(self, field) >= 1, field, "be at least 1")
+        for field, most in LIMITS.items():
+            require(1 <= getattr(self, field) <= most, field, f"be 1 to {most}")
         beats = self.outputs * self.inputs * self.weight_bits
         require(beats % MEMORY_BEAT_BITS == 0, "outputs", "make a weight slice whole 64-bit beats")
 

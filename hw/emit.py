@@ -55,7 +55,8 @@ class FlatPorts(Elaboratable):
     """A component with plain ports, in the scope of the component itself.
 
     Members are joined by single underscores (Amaranth's own flattening writes two), a struct becomes one port per
-    field, and the ``payload`` of a stream is left out of the name, or called ``data`` if it has no fields. No module is added around the component, so its signals stay at the top.
+    field, and the ``payload`` of a stream is left out of the name, or called ``data`` if it has no fields. No module
+    is added around the component, so its signals stay at the top.
 
     Parameters
     ----------
@@ -157,12 +158,12 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
         "version": VERSION,
         "registers": {name: dataclasses.asdict(register) for name, register in REGISTERS.items()},
         "counters": {"slots": COUNTER_SLOTS, "order": [counter.name for counter in Counter]},
-        "errors": {cause.name: cause.value for cause in ErrorCause},
+        "errors": _values(ErrorCause),
         "descriptor": {
             "bits": DESCRIPTOR_BITS,
             "check": DESCRIPTOR_CHECK,
-            "opcodes": {opcode.name: opcode.value for opcode in Opcode},
-            "destinations": {destination.name: destination.value for destination in Destination},
+            "opcodes": _values(Opcode),
+            "destinations": _values(Destination),
             "fields": [{"name": name, "offset": field.offset, "width": field.width} for name, field in DESCRIPTOR],
         },
         "external_memory": {
@@ -175,8 +176,10 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             },
             "weights": {
                 "base": "register PROGRAM_ADDRESS plus the descriptor's memory_address",
+                "parameter_beats": config.outputs,
                 "beats_per_slice": config.weight_slice_beats,
-                "text": f"{config.outputs} x {config.inputs} weights of {config.weight_bits} bits per slice",
+                "text": "per output tile: signed 32-bit bias and threshold of each channel, one beat each; then "
+                f"slices of {config.outputs} x {config.inputs} weights of {config.weight_bits} bits",
             },
             "image": {
                 "base": "register IMAGE_ADDRESS plus the descriptor's memory_address",
@@ -186,6 +189,10 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             },
         },
     }
+
+
+def _values(enumeration: Any) -> dict[str, int]:
+    return {member.name: member.value for member in enumeration}
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -23,9 +23,9 @@ class Head(wiring.Component):
     """``logit = (sum over tokens and time steps << fraction) + bias``, and the index of the first largest logit.
 
     The batches of a channel arrive position tile by position tile, one position group per cycle. After a tile's last
-    group its channels are added to their logits, one per cycle, the first ``head_latency(config)`` cycles after that group; the next
-    batch must keep `neurons` cycles away. The mean of the network is in the logits' scale, one for all classes, so
-    integers compare.
+    group its channels are added to their logits, one per cycle, the first ``head_latency(config)`` cycles after that
+    group; the next batch must keep `neurons` cycles away. The mean of the network is in the logits' scale, one for all
+    classes, so integers compare.
 
     Parameters
     ----------

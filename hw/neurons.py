@@ -137,8 +137,9 @@ class Neurons(wiring.Component):
         for neuron in range(config.neurons):
             for position in range(config.positions):
                 index = neuron * config.positions + position
+                real = self.batch.lanes[position].replicate(config.timesteps)
                 m.d.comb += self.spikes.word_select(index, config.timesteps).eq(
-                    fire.word_select(index, config.timesteps) & steps & self.batch.lanes[position].replicate(config.timesteps)
+                    fire.word_select(index, config.timesteps) & steps & real
                 )
         return m
 
@@ -162,7 +163,7 @@ class Neurons(wiring.Component):
             groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
         ]
 
-        group, word, sub = Signal.like(d.tile_groups), Signal.like(d.tile_words), Signal(range(max(batches_per_word, 16)))
+        group, word, sub = Signal.like(d.tile_groups), Signal.like(d.tile_words), Signal(range(batches_per_word))
         pace, beat = Signal.like(group), Signal(range(1 << len(group)))
         last_beat, last_group, last_word, last_sub = Signal(), Signal(), Signal(), Signal()
         valid, position_group = Signal(), Signal.like(group)
@@ -197,7 +198,9 @@ class Neurons(wiring.Component):
             with m.Elif(last_beat):
                 m.d.sync += [word.eq(word + 1), word_offset.eq(word_offset + d.destination_slice_stride)]
                 with m.If(last_word):
-                    m.d.sync += [word.eq(0), word_offset.eq(0), position_group.eq(Mux(last_group, 0, position_group + 1))]
+                    m.d.sync += [
+                        word.eq(0), word_offset.eq(0), position_group.eq(Mux(last_group, 0, position_group + 1)),
+                    ]  # fmt: skip
         m.d.comb += begin.eq((pending != 0) & (~running | last))
         m.d.sync += pending.eq(pending + self.tile_done - begin)
         channel = Signal(CHANNEL_BITS)

@@ -78,14 +78,13 @@ class RegisterFile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
-        with m.If(bus.write):
-            with m.Switch(bus.address):
-                with m.Case(REGISTERS["CONTROL"].address):
-                    m.d.comb += self.start.eq(bus.write_data[0] & ~self.busy)
-                with m.Case(REGISTERS["PROGRAM_ADDRESS"].address):
-                    m.d.sync += self.program.eq(bus.write_data)
-                with m.Case(REGISTERS["IMAGE_ADDRESS"].address):
-                    m.d.sync += self.image.eq(bus.write_data)
+        with m.If(bus.write), m.Switch(bus.address):
+            with m.Case(REGISTERS["CONTROL"].address):
+                m.d.comb += self.start.eq(bus.write_data[0] & ~self.busy)
+            with m.Case(REGISTERS["PROGRAM_ADDRESS"].address):
+                m.d.sync += self.program.eq(bus.write_data)
+            with m.Case(REGISTERS["IMAGE_ADDRESS"].address):
+                m.d.sync += self.image.eq(bus.write_data)
 
         readable = {
             "IDENTITY": IDENTITY,
@@ -99,15 +98,15 @@ class RegisterFile(wiring.Component):
             "LAYERS": self.layers,
         }
         logits, profile = REGISTERS["LOGITS"], REGISTERS["PROFILE"]
-        value, from_profile = Signal(32), Signal()
+        value, from_logits, from_profile = Signal(32), Signal(), Signal()
         m.d.comb += [self.logit_index.eq(bus.address), self.profile_address.eq(bus.address)]
+        m.d.comb += from_logits.eq((bus.address >= logits.address) & (bus.address < logits.address + logits.words))
         m.d.sync += [value.eq(0), from_profile.eq(bus.address >= profile.address)]
         with m.Switch(bus.address):
             for name, content in readable.items():
                 with m.Case(REGISTERS[name].address):
                     m.d.sync += value.eq(content)
-            with m.Default():
-                with m.If((bus.address >= logits.address) & (bus.address < logits.address + logits.words)):
-                    m.d.sync += value.eq(self.logit)
+            with m.Default(), m.If(from_logits):
+                m.d.sync += value.eq(self.logit)
         m.d.comb += bus.read_data.eq(Mux(from_profile, self.profile_data, value))
         return m

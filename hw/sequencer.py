@@ -89,10 +89,9 @@ class Sequencer(wiring.Component):
             m.next = "IDLE"
 
         with m.FSM() as fsm:
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [address.eq(self.program), self.layer.eq(0), self.error.eq(0), self.done.eq(0)]
-                    m.next = "REQUEST"
+            with m.State("IDLE"), m.If(self.start):
+                m.d.sync += [address.eq(self.program), self.layer.eq(0), self.error.eq(0), self.done.eq(0)]
+                m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += request.valid.eq(1)
                 m.d.sync += [check.eq(0), beat.eq(0)]
@@ -112,17 +111,16 @@ class Sequencer(wiring.Component):
             with m.State("CHECK"):
                 with m.If(folded != DESCRIPTOR_CHECK):
                     stop(ErrorCause.BAD_CHECK)
-                with m.Elif(self.layer == self._config.max_layers):
+                with m.Elif((self.layer == self._config.max_layers) & (d.opcode != Opcode.END)):
                     stop(ErrorCause.TOO_MANY_LAYERS)
-                with m.Else():
-                    with m.Switch(d.opcode):
-                        with m.Case(Opcode.END):
-                            m.d.sync += self.done.eq(1)
-                            m.next = "IDLE"
-                        with m.Case(Opcode.LOAD, Opcode.WEIGHTS, Opcode.ATTENTION):
-                            m.next = "START"
-                        with m.Default():
-                            stop(ErrorCause.BAD_OPCODE)
+                with m.Else(), m.Switch(d.opcode):
+                    with m.Case(Opcode.END):
+                        m.d.sync += self.done.eq(1)
+                        m.next = "IDLE"
+                    with m.Case(Opcode.LOAD, Opcode.WEIGHTS, Opcode.ATTENTION):
+                        m.next = "START"
+                    with m.Default():
+                        stop(ErrorCause.BAD_OPCODE)
             with m.State("START"):
                 m.d.comb += [
                     self.load.eq(d.opcode == Opcode.LOAD),
@@ -130,11 +128,10 @@ class Sequencer(wiring.Component):
                     self.attention.eq(d.opcode == Opcode.ATTENTION),
                 ]
                 m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(self.load_done & self.weights_done & self.attention_done):
-                    m.d.comb += self.layer_end.eq(1)
-                    m.d.sync += self.layer.eq(self.layer + 1)
-                    m.next = "REQUEST"
+            with m.State("RUN"), m.If(self.load_done & self.weights_done & self.attention_done):
+                m.d.comb += self.layer_end.eq(1)
+                m.d.sync += self.layer.eq(self.layer + 1)
+                m.next = "REQUEST"
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
                 self.fetching.eq(fsm.ongoing("REQUEST") | fsm.ongoing("RECEIVE")),

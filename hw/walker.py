@@ -132,7 +132,8 @@ class Walker(wiring.Component):
                 with m.If(last_x):
                     m.d.sync += [tap_x.eq(0), tap_y.eq(tap_y + 1)]
                     with m.If(last_y):
-                        m.d.sync += [tap_y.eq(0), plane.eq(plane + 1), plane_base.eq(plane_base - d.source_plane_stride)]
+                        m.d.sync += [tap_y.eq(0), plane.eq(plane + 1)]
+                        m.d.sync += plane_base.eq(plane_base - d.source_plane_stride)
                         with m.If(last_plane):
                             m.d.sync += [plane.eq(0), plane_base.eq(d.source_base)]
                             m.d.sync += [tile.eq(tile + 1), tile_base.eq(tile_base + d.tile_groups)]

@@ -97,7 +97,7 @@ def find_toolchain() -> Toolchain:
     banner = subprocess.run([str(compiler), "--version"], capture_output=True, text=True, check=False).stdout
     compiler_version = banner.splitlines()[0] if banner else "unknown compiler"
 
-    wanted = ".".join(map(str, OLDEST_VERILATOR))
+    wanted = f"{OLDEST_VERILATOR[0]}.{OLDEST_VERILATOR[1]:03}"
     native = shutil.which("verilator")
     if native is not None:
         number, text = native_version(Path(native))
@@ -116,7 +116,8 @@ def find_toolchain() -> Toolchain:
         "MAKEFLAGS": " ".join((*WHEEL_MAKE_FLAGS, "OPT_FAST=-O2")),
     }
     verilator = folder / "bin" / "verilator"
-    text = f"Verilator {importlib.metadata.version('verilator')} (Python package)"  # the program itself states no number
+    # The program of the wheel states no number itself.
+    text = f"Verilator {importlib.metadata.version('verilator')} (Python package)"
     return Toolchain(verilator, f"{text}; {compiler_version}", environment, wheel=True)
 
 

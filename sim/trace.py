@@ -129,7 +129,7 @@ def _decode(
 ) -> Events:
     if not len(starts):
         empty = np.zeros(0, dtype=np.int64)
-        return Events(kind, empty, {name: empty for name in names}, np.zeros((0, 0), dtype=np.uint8))
+        return Events(kind, empty, dict.fromkeys(names, empty), np.zeros((0, 0), dtype=np.uint8))
     length = int(ends[0] - starts[0])
     if (ends - starts != length).any():
         raise ValueError(f"{path}: {kind} events of different lengths")
@@ -151,7 +151,7 @@ def _digits(characters: Bytes) -> Bytes:
 
 def _integers(digits: Bytes) -> NDArray[np.int64]:
     weights = 16 ** np.arange(digits.shape[1] - 1, -1, -1, dtype=np.int64)
-    return digits.astype(np.int64) @ weights
+    return np.asarray((digits * weights).sum(axis=1), dtype=np.int64)
 
 
 def _words(digits: Bytes) -> Bytes:

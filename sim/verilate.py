@@ -75,11 +75,18 @@ class Simulation(Verilator):
     """
 
     def __init__(
-        self, toolchain: Toolchain, *, waves: bool, jobs: int = 1, on_line: Callable[[str], None] | None = None
+        self,
+        toolchain: Toolchain,
+        *,
+        waves: bool,
+        jobs: int = 1,
+        runtime: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
     ):
         super().__init__()
         self.log.disabled = True
-        self._toolchain, self._fst, self._jobs, self._on_line = toolchain, waves, jobs, on_line
+        self._toolchain, self._fst, self._jobs, self._runtime = toolchain, waves, jobs, runtime
+        self._on_line = on_line
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(self._toolchain.verilator)
@@ -101,6 +108,8 @@ class Simulation(Verilator):
 
     def _execute_cmds(self, cmds: Any, cwd: Any, stdout: Any = None) -> None:
         for command in cmds:
+            if command[0] == "make" and self._runtime is not None:
+                copy_objects(self._runtime, Path(cwd))
             with running(command, cwd=cwd, env=self.env) as process:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -111,6 +120,8 @@ class Simulation(Verilator):
                 code = process.wait()
             if code:
                 raise subprocess.CalledProcessError(code, command[0])
+        if self._runtime is not None:
+            copy_objects(Path(cwd), self._runtime)
 
     def simulate(self, build: Build, module: str, folder: Path, **options: Any) -> None:
         """Run a cocotb test module; its output goes to ``run.log`` in `folder`.
@@ -138,21 +149,46 @@ class Simulation(Verilator):
             raise RuntimeError(f"simulation of {build.name} failed ({reason}), see {log}:\n{tail(log)}")
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
+def kill_running() -> None:
+    """Kill every child process under way: for an interrupted caller whose worker threads wait for them."""
+    for process in list(_running):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A child process in a group of its own, of which nothing is left when the block is left, however that happens."""
     process = subprocess.Popen(
         command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
+    _running.add(process)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
+        _running.discard(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def copy_objects(source: Path, target: Path) -> None:
+    """Copy the compiled parts of Verilator's own library that `target` lacks; they are most of a small build's time."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.glob("verilated*.o"):
+        if not (target / path.name).exists():
+            with tempfile.NamedTemporaryFile(dir=target, delete=False) as file:
+                file.write(path.read_bytes())
+            os.replace(file.name, target / path.name)
 
 
 def tail(log: Path, lines: int = 30) -> str:
@@ -206,17 +242,17 @@ def verilate(
     """
     toolchain = toolchain or find_toolchain()
     stored = waves and not has_lz4()
-    parts = {
-        "sources": dict(sources), "order": list(sources), "top": top, "flags": VERILATOR_FLAGS, "waves": waves,
-        "tools": toolchain.version, "settings": toolchain.environment["MAKEFLAGS"], "cocotb": version("cocotb"),
-        "lz4": LZ4_STORED.read_text() if stored else "library",
+    settings = {
+        "flags": VERILATOR_FLAGS, "waves": waves, "tools": toolchain.version,
+        "make": toolchain.environment["MAKEFLAGS"], "lz4": LZ4_STORED.read_text() if stored else "library",
     }  # fmt: skip
-    final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(parts)}"
+    content = {"sources": dict(sources), "order": list(sources), "top": top, "cocotb": version("cocotb")}
+    final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}"
+    runtime = folder / f"runtime-{content_hash(settings)}"
     build = Build(name, final, top, waves)
     if build.program.exists():
         return build
     folder.mkdir(parents=True, exist_ok=True)
-    log = final.with_name(final.name + ".log")
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
         work = Path(temporary) / "build"
         work.mkdir()
@@ -226,13 +262,14 @@ def verilate(
             paths[-1].write_text(text)
         flags = [*VERILATOR_FLAGS, *(lz4_flags(work) if stored else ())]
         try:
-            Simulation(toolchain, waves=waves, jobs=jobs).build(
-                sources=paths, hdl_toplevel=top, build_dir=work, always=True, build_args=flags, log_file=log
-            )
+            Simulation(toolchain, waves=waves, jobs=jobs, runtime=runtime).build(
+                sources=paths, hdl_toplevel=top, build_dir=work, always=True, build_args=flags,
+                log_file=work / "build.log",
+            )  # fmt: skip
         except subprocess.CalledProcessError:
+            log = (work / "build.log").replace(final.with_name(final.name + ".log"))
             raise UserError(f"the Verilator build of {name} failed, see {log}:\n{tail(log)}") from None
-        log.replace(work / "build.log")
-        for leftover in work.glob("*.o"):
+        for leftover in (*work.glob("*.o"), *work.glob("*.a"), *work.glob("*.gch")):
             leftover.unlink()
         with contextlib.suppress(OSError):  # another process was faster: its build is the same
             work.rename(final)

@@ -54,5 +54,5 @@ def _rectangles(batch: int, height: int, width: int, probability: float, generat
     tall, wide = (area * aspect).sqrt().clamp_max(height), (area / aspect).sqrt().clamp_max(width)
     row = torch.arange(height).view(1, 1, -1, 1) - top * (height - tall)
     column = torch.arange(width).view(1, 1, 1, -1) - left * (width - wide)
-    inside = (row >= 0) & (row < tall) & (column >= 0) & (column < wide)
-    return inside & (chosen < probability)
+    inside: Tensor = (row >= 0) & (row < tall) & (column >= 0) & (column < wide)
+    return inside.logical_and(chosen < probability)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
+from hw.head import LOGIT_BITS
 from hw.isa import (
     DESCRIPTOR_BEATS,
     DESCRIPTOR_BITS,
@@ -151,9 +152,11 @@ class _Compiler:
                 f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
                 f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
             )
+        ranges = artifact.ranges()
+        _require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
         for layer in self.layers:
             if layer.has_weights:
-                bits = artifact.ranges()[layer.name].accumulator_bits
+                bits = ranges[layer.name].accumulator_bits
                 if layer.source == "image":
                     # A lane sees its own planes alone, whatever the pixels' range.
                     largest = int(np.abs(weight_matrix(artifact, layer).astype(np.int64)).sum(axis=(1, 2)).max())
@@ -163,8 +166,8 @@ class _Compiler:
                 if layer.kind != "head":
                     bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
                     _require(bias.bit_length() + 1, limit, layer.name, "bits of bias")
-            if layer.residual:
-                _require((layer.input_max + 1).bit_length(), MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
+            if layer.source == "residual":
+                _require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
             _require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
             if layer.width < config.positions or (layer.pool and layer.width % config.positions):
                 raise UserError(
@@ -229,11 +232,12 @@ class _Compiler:
         return first_fit(lives)
 
     def _load(self, places: dict[str, int]) -> Step:
-        words = self.config.image_passes * self._image_words()[1]
+        beats = self.config.image_passes * self._image_words()[1] * self.config.group_beats
+        _require(beats, 1 << BURST_LENGTH_BITS, "the image", "beats in a burst")
         return Step("load", None, {
             "opcode": Opcode.LOAD.value,
             "destination_base": places["image"],
-            "weight_beats": words * self.config.group_beats,
+            "weight_beats": beats,
         })  # fmt: skip
 
     def _weights(self, layer: Layer, places: dict[str, int], residual_plane: int, residual_max: int) -> dict[str, int]:

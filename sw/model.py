@@ -159,7 +159,7 @@ class Spikformer(nn.Module):
             x = self._add(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
             hidden = self._spikes(f"{block}.fc1", x, trace)
             x = self._add(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
-        x = x.unflatten(0, (self.config.timesteps, -1))  # [T, B, C, H, W]
+        x = torch.unflatten(x, 0, (self.config.timesteps, -1))  # [T, B, C, H, W]
         logits: Tensor = self.head(x.mean(dim=(0, 3, 4)))
         return logits
 
@@ -168,11 +168,11 @@ class Spikformer(nn.Module):
         heads = []
         for part in "qkv":
             spikes = self._spikes(f"{block}.{part}", x, trace).permute(0, 2, 3, 1)  # [T * B, H, W, C]
-            heads.append(spikes.flatten(1, 2).unflatten(2, (self.config.heads, -1)).transpose(1, 2))
+            heads.append(torch.unflatten(spikes.flatten(1, 2), 2, (self.config.heads, -1)).transpose(1, 2))
         q, k, v = heads  # each [T * B, heads, tokens, head_dim]
         sums = q @ (k.transpose(2, 3) @ v)
         current = (sums * self.config.attention_scale).transpose(1, 2).flatten(2)  # [T * B, tokens, C]
-        current = current.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        current = torch.unflatten(current, 1, x.shape[2:]).permute(0, 3, 1, 2)
         return self._fire(f"{block}.attention", current, trace, threshold=ATTENTION_NEURON_THRESHOLD)
 
     def _layer(self, name: str) -> nn.Module:
@@ -210,5 +210,5 @@ class Spikformer(nn.Module):
     def _add(self, name: str, residual: Tensor, spikes: Tensor, trace: Trace | None) -> Tensor:
         total = residual + spikes
         if trace is not None:
-            trace.residual[name] = total.detach().to(torch.uint8).unflatten(0, (self.config.timesteps, -1))
+            trace.residual[name] = torch.unflatten(total.detach().to(torch.uint8), 0, (self.config.timesteps, -1))
         return total

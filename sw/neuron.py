@@ -55,7 +55,7 @@ def lif_step(current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tenso
         Spikes (0 or 1 in the dtype of `current`) and the membrane after the reset.
     """
     charged = (membrane + current) * 0.5
-    spike = SurrogateSpike.apply(charged - threshold)
+    spike: Tensor = SurrogateSpike.apply(charged - threshold)  # type: ignore[no-untyped-call]
     return spike, charged * (1 - spike.detach())
 
 
@@ -193,5 +193,5 @@ def lif_over_time(current: Tensor, threshold: float) -> Tensor:
     Tensor
         Spikes ``[T, n]``, 0 or 1 in the dtype of `current`.
     """
-    spikes: Tensor = LifOverTime.apply(current, threshold)
+    spikes: Tensor = LifOverTime.apply(current, threshold)  # type: ignore[no-untyped-call]
     return spikes

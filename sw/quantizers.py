@@ -21,7 +21,7 @@ WEIGHT_BITS = (4, 8)
 """Weight widths the hardware takes."""
 
 
-class ChannelWeightQuant(Int8WeightPerChannelFloat):
+class ChannelWeightQuant(Int8WeightPerChannelFloat):  # type: ignore[misc]
     """Weights with one learned scale per output channel, begun at the largest weight.
 
     The scale is learned in the logarithm: a step of the optimiser changes it by a fraction of itself, however small the
@@ -38,7 +38,7 @@ class TensorWeightQuant(ChannelWeightQuant):
     scaling_per_output_type = ScalingPerOutputType.TENSOR
 
 
-class ImageQuant(Int8ActPerTensorFloat):
+class ImageQuant(Int8ActPerTensorFloat):  # type: ignore[misc]
     """Signed 8-bit image with one constant scale, so that the zero padding of the first convolution is zero."""
 
     scaling_impl_type = ScalingImplType.CONST
@@ -49,20 +49,23 @@ class ImageQuant(Int8ActPerTensorFloat):
 
 def quantised_conv(in_channels: int, out_channels: int, *, bits: int) -> nn.Module:
     """3x3 convolution, pad 1, no bias, weights of `bits` bits with one scale per output channel."""
-    return qnn.QuantConv2d(
+    conv: nn.Module = qnn.QuantConv2d(
         in_channels, out_channels, 3, padding=1, bias=False, weight_quant=ChannelWeightQuant, weight_bit_width=bits
     )
+    return conv
 
 
 def quantised_linear(in_features: int, out_features: int, *, bits: int, per_tensor: bool = False) -> nn.Module:
     """Linear layer with bias, weights of `bits` bits; one scale per output channel or one in all."""
     quant = TensorWeightQuant if per_tensor else ChannelWeightQuant
-    return qnn.QuantLinear(in_features, out_features, bias=True, weight_quant=quant, weight_bit_width=bits)
+    linear: nn.Module = qnn.QuantLinear(in_features, out_features, bias=True, weight_quant=quant, weight_bit_width=bits)
+    return linear
 
 
 def quantised_image(scale: float) -> nn.Module:
     """Image quantiser with the constant scale `scale` per integer step."""
-    return qnn.QuantIdentity(act_quant=ImageQuant, scaling_init=scale * (2 ** (IMAGE_BITS - 1) - 1))
+    identity: nn.Module = qnn.QuantIdentity(act_quant=ImageQuant, scaling_init=scale * (2 ** (IMAGE_BITS - 1) - 1))
+    return identity
 
 
 def begin_scales(model: nn.Module) -> None:

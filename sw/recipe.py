@@ -60,12 +60,15 @@ class Phase:
         Length of the warm-up, within `epochs`.
     freeze_norm_epochs : int
         Epochs at the end that use, and keep, the batch norm statistics collected before.
+    augmentation : Augmentation
+        Changes to the training images; none by default.
     """
 
     epochs: int
     learning_rate: float
     warmup_epochs: float = 0.0
     freeze_norm_epochs: int = 0
+    augmentation: Augmentation = Augmentation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +93,6 @@ class Recipe:
         As in the usual cross-entropy and AdamW.
     network : NetworkRecipe
         Shape of the network.
-    augmentation : Augmentation
-        Changes to the training images.
     float_phase, quantised_phase : Phase
         The float phase, and the quantisation-aware phase that starts from its weights.
     """
@@ -107,7 +108,6 @@ class Recipe:
     precision: Literal["bf16", "fp32"] = "bf16"
     label_smoothing: float = 0.0
     weight_decay: float = 0.0
-    augmentation: Augmentation = Augmentation()
 
     def network_config(self) -> NetworkConfig:
         """The network's shape, with what the data set brings.
@@ -130,10 +130,14 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Flat settings, ``section.key`` to value: for records and comparisons."""
-        flat: dict[str, Any] = {}
-        for key, value in dataclasses.asdict(self).items():
-            flat.update({f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value})
-        return flat
+        return _flat(dataclasses.asdict(self))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -199,8 +203,6 @@ def _check(recipe: Recipe) -> None:
         ("seed", recipe.seed, 0, 2**31 - 1),
         ("label_smoothing", recipe.label_smoothing, 0, 0.9),
         ("weight_decay", recipe.weight_decay, 0, 1),
-        ("augmentation.shift", recipe.augmentation.shift, 0, 16),
-        ("augmentation.erase", recipe.augmentation.erase, 0, 1),
     ]
     for name, phase in (("float_phase", recipe.float_phase), ("quantised_phase", recipe.quantised_phase)):
         limits += [
@@ -208,6 +210,8 @@ def _check(recipe: Recipe) -> None:
             (f"{name}.learning_rate", phase.learning_rate, 1e-9, 1),
             (f"{name}.warmup_epochs", phase.warmup_epochs, 0, phase.epochs),
             (f"{name}.freeze_norm_epochs", phase.freeze_norm_epochs, 0, phase.epochs),
+            (f"{name}.augmentation.shift", phase.augmentation.shift, 0, 16),
+            (f"{name}.augmentation.erase", phase.augmentation.erase, 0, 1),
         ]
     for key, value, low, high in limits:
         if not low <= value <= high:

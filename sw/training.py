@@ -6,6 +6,7 @@ anywhere continues to the same weights, and nothing about randomness has to be s
 
 from __future__ import annotations
 
+import io
 import math
 import signal
 import time
@@ -25,6 +26,7 @@ from sw import checkpoint
 from sw.augment import augment
 from sw.checkpoint import Progress
 from sw.data import ImageSet, data_set
+from sw.data_sources import write_atomically
 from sw.errors import UserError
 from sw.model import Spikformer
 from sw.neuron import compile_neurons
@@ -59,7 +61,9 @@ def evaluate(model: Spikformer, images: Tensor, labels: Tensor, image_scale: flo
     dtype = next(model.parameters()).dtype
     correct = 0
     with torch.inference_mode():
-        for batch, truth in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+        for batch, truth in zip(
+            torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
+        ):
             correct += int((model(batch.to(dtype) * image_scale).argmax(1) == truth).sum())
     return 100 * correct / len(labels)
 
@@ -130,22 +134,23 @@ class Trainer:
             raise UserError(f"{out} already holds a training run; resume it, or choose another output folder")
         if self._checkpoint.exists():
             self.progress, model, optimiser = checkpoint.load(self._checkpoint, recipe.to_dict())
-            self._begin_model(min(self.progress.phase, 1))
-            self.model.load_state_dict(model)
+            if self.progress.phase == 0:
+                self._begin_model(Spikformer(recipe.network_config()), model)
+            else:
+                self._begin_model(Spikformer(recipe.network_config(), recipe.weight_bits, self._scale), model)
             self._optimiser.load_state_dict(optimiser)
         else:
-            self._begin_model(0)
+            torch.manual_seed(recipe.seed)
+            self._begin_model(Spikformer(recipe.network_config()))
 
-    def _begin_model(self, phase: int, float_state: dict[str, Tensor] | None = None) -> None:
-        """Make the model and the optimiser of a phase."""
-        torch.manual_seed(self._recipe.seed)
-        if phase == 0:
-            self.model = Spikformer(self._recipe.network_config())
-        elif float_state is None:
-            bits, scale = self._recipe.weight_bits, self._scale
-            self.model = Spikformer(self._recipe.network_config(), bits, scale)
-        else:
-            self.model = quantised_from_float(self._recipe, float_state)
+    def _begin_model(self, model: Spikformer, state: dict[str, Tensor] | None = None) -> None:
+        """Take a model, its state if there is one, and make its optimiser.
+
+        In this order: Brevitas makes new parameters for its scales when a state is loaded.
+        """
+        self.model = model
+        if state is not None:
+            self.model.load_state_dict(state)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameters = dict(self.model.named_parameters())
         decayed = [p for name, p in parameters.items() if p.ndim >= 2 and "_quant." not in name]
@@ -190,7 +195,7 @@ class Trainer:
             for step in range(progress.step, self._steps):
                 began = time.monotonic()
                 rate = learning_rate(phase, progress.epoch * self._steps + step, self._steps)
-                self._step(order[step * recipe.batch_size : (step + 1) * recipe.batch_size], step, rate)
+                self._step(phase, order[step * recipe.batch_size : (step + 1) * recipe.batch_size], step, rate)
                 progress.step = step + 1
                 progress.seconds += time.monotonic() - began
                 show()
@@ -209,16 +214,16 @@ class Trainer:
     def _stopped(self) -> TrainingStopped:
         return TrainingStopped(f"stopped; the checkpoint is {self._checkpoint}, resume to continue")
 
-    def _step(self, chosen: Tensor, step: int, rate: float) -> None:
+    def _step(self, phase: Phase, chosen: Tensor, step: int, rate: float) -> None:
         """One step of the optimiser on one batch."""
         progress, recipe = self.progress, self._recipe
         images, labels = (tensor[chosen] for tensor in self._train)
-        images = augment(images, recipe.augmentation, self._generator(step)).float() * self._scale
+        images = augment(images, phase.augmentation, self._generator(step)).float() * self._scale
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits = self.model(images).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         self._optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         # A neuron whose current is not a number stays silent, so the loss alone can look healthy: gradients tell.
         slopes = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
         if not math.isfinite(loss.item() + slopes.item()):
@@ -254,7 +259,7 @@ class Trainer:
         else:
             self._write_model(self._out / f"{PHASES[progress.phase]}.pt")
             if progress.phase == 0:
-                self._begin_model(1, self.model.state_dict())
+                self._begin_model(quantised_from_float(recipe, self.model.state_dict()))
             progress.begin_epoch(progress.phase + 1, 0)
         self._save()
         write_log(self._out / "log.csv", progress.rows)
@@ -269,9 +274,9 @@ class Trainer:
         return Generator().manual_seed(seed)
 
     def _write_model(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        torch.save(self.model.state_dict(), temporary)
-        temporary.replace(path)
+        buffer = io.BytesIO()
+        torch.save(self.model.state_dict(), buffer)
+        write_atomically(path, buffer.getvalue())
 
     def _save(self) -> None:
         model, optimiser = self.model.state_dict(), self._optimiser.state_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ progress_console = _console(stderr=True)
 """Progress bars and remarks; results can be piped."""
 
 
-class ConfigType(click.ParamType):
+class ConfigType(click.ParamType["HardwareConfig"]):
     """A named hardware configuration, or a JSON file with the fields of `HardwareConfig`."""
 
     name = "config"
@@ -66,7 +67,11 @@ class ConfigType(click.ParamType):
             raise UserError(f"configuration {path}: {error}; see hw/config.py for the fields") from error
 
 
-def config_option(default: str = "base") -> Any:
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What an option does to a command's function."""
+
+
+def config_option(default: str = "base") -> Decorator:
     """The option ``--config``."""
     return click.option(
         "--config", type=ConfigType(), default=default, show_default=True, metavar="NAME|FILE.json",
@@ -74,7 +79,7 @@ def config_option(default: str = "base") -> Any:
     )  # fmt: skip
 
 
-def model_option() -> Any:
+def model_option() -> Decorator:
     """The option ``--model``."""
     return click.option(
         "--model", type=click.Path(path_type=Path), default=MODEL, metavar="FILE",
@@ -82,7 +87,7 @@ def model_option() -> Any:
     )  # fmt: skip
 
 
-def data_option() -> Any:
+def data_option() -> Decorator:
     """The option ``--data``."""
     return click.option(
         "--data", "folder", type=click.Path(path_type=Path), metavar="DIR",

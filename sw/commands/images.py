@@ -73,8 +73,8 @@ def _from_file(path: Path) -> ImageSet:
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1] or not len(labels):
         raise UserError(
-            f"{path}: labels are {labels.dtype} {list(labels.shape)}; they must be one integer for each of at least one "
-            f"image, here {len(images)}"
+            f"{path}: labels are {labels.dtype} {list(labels.shape)}; they must be one integer for each image, "
+            f"here {len(images)}, and at least one"
         )
     return ImageSet(
         images=torch.from_numpy(images),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sw.commands.common import BUILD, ROOT, console, shown
+from sw.commands.common import BUILD, ROOT, Decorator, console, shown
 from sw.errors import UserError
 
 MOST_JOBS = 8
@@ -23,7 +23,7 @@ PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Context settings of a command that hands the rest of its arguments on."""
 
 
-def _jobs_option() -> object:
+def _jobs_option() -> Decorator:
     default = min(os.cpu_count() or 1, MOST_JOBS)
     return click.option(
         "-j", "--jobs", type=click.IntRange(1), default=default, show_default="the machine's cores, at most 8",
@@ -65,7 +65,7 @@ def run_pytest(arguments: list[str], jobs: int) -> int:
 
 
 @click.command(context_settings=PASS_ON)
-@_jobs_option()  # type: ignore[misc]
+@_jobs_option()
 @click.option("--long", "run_long", is_flag=True, help="The long tests too, such as RTL over 500 images.")
 @click.argument("arguments", nargs=-1, metavar="[-- PYTEST ARGUMENTS]")
 def test(jobs: int, run_long: bool, arguments: tuple[str, ...]) -> int:
@@ -77,7 +77,7 @@ def test(jobs: int, run_long: bool, arguments: tuple[str, ...]) -> int:
 
 
 @click.command(context_settings=PASS_ON)
-@_jobs_option()  # type: ignore[misc]
+@_jobs_option()
 @click.argument("arguments", nargs=-1, metavar="[-- PYTEST ARGUMENTS]")
 def sim(jobs: int, arguments: tuple[str, ...]) -> int:
     """Run the cocotb/Verilator suite: units, engines and whole networks, with and without stalls.

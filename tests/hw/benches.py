@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.lib.wiring import Component
+from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
 from hw.config import HardwareConfig
@@ -18,7 +18,7 @@ CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
 """Destinations whose batches come channel by channel."""
 
 
-def simulate(dut: Component, bench: Callable[[Any], Any], *background: Callable[[Any], Any]) -> None:
+def simulate(dut: Elaboratable, bench: Callable[[Any], Any], *background: Callable[[Any], Any]) -> None:
     """Run `bench` to its end beside endless `background` processes.
 
     Processes drive their inputs at the start of a cycle and look at outputs by ``tick().sample(...)`` only, at its end:

@@ -55,10 +55,13 @@ def run_loads(
             ctx.set(dut.start, 1)
             writes.append([])
             for cycle in range(2000):
-                _, _, write, done = await ctx.tick().sample(dut.write, dut.done)
+                write = dut.write
+                _, _, valid, *written, done = await ctx.tick().sample(
+                    write.valid, write.address, write.banks, write.data, dut.done
+                )
                 ctx.set(dut.start, 0)
-                if write.valid:
-                    writes[-1].append((write.address, write.banks, write.data))
+                if valid:
+                    writes[-1].append(tuple(written))
                 if done:
                     cycles.append(cycle)
                     break

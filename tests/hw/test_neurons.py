@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -149,7 +150,6 @@ class Bench:
             # Parameters: a channel a cycle as long as the output tile two before is drained.
             allowed = bool(writes) and writes[0][0] < finished + 2
             ctx.set(dut.parameters.valid, allowed)
-            ready = not writes or writes[0][0] > len(tiles)
             if allowed:
                 output_tile, channel = writes.pop(0)
                 ctx.set(dut.parameters.index, output_tile % 2 << channel_bits | channel)
@@ -210,9 +210,7 @@ def check(config: HardwareConfig, fields: dict[str, Any], stimulus: Stimulus, se
         (batch.members, stimulus.read(batch), stimulus.bias[batch.first_channel :][: config.neurons])
         for batch in batches
     ]
-    assert seen.spike_cycles == [
-        cycle - SUM_LATENCY + neurons_latency(config) for cycle in seen.sum_cycles
-    ]
+    assert seen.spike_cycles == [cycle - SUM_LATENCY + neurons_latency(config) for cycle in seen.sum_cycles]
     assert len(seen.tiles_drained) == fields["output_tiles"] * fields["tiles"]
     assert seen.output_tiles_drained == seen.tiles_drained[fields["tiles"] - 1 :: fields["tiles"]]
     assert seen.done == seen.tiles_drained[-1] + 1
@@ -227,6 +225,7 @@ CASES = {
     "residual": (config_of(), Destination.RESIDUAL, {"positions": 11, "residual_planes_out": 3}),
     "keys": (config_of(), Destination.KEYS, {"positions": 13}),
     "values": (config_of(neurons=1), Destination.VALUES, {"positions": 6, "tile_groups": 3}),
+    "keys_one_batch": (config_of(neurons=4, positions=1), Destination.KEYS, {"positions": 6}),
     "logits": (config_of(), Destination.LOGITS, {"positions": 9, "last_tile_words": 1}),
     "fewer_time_steps": (config_of(), Destination.SPIKES, {"positions": 5, "timesteps": 3}),
     "one_time_step": (config_of(timesteps=1, positions=1), Destination.SPIKES, {"positions": 5, "output_tiles": 1}),
@@ -267,7 +266,7 @@ def test_keeps_the_stated_pace(name):
         assert [cycle - seen[0] for cycle in seen] == offsets
         starts.append(seen[0])
     durations = [tile_duration(config, fields, *tile) for tile in tiles]
-    assert [after - before for before, after in zip(starts, starts[1:], strict=False)] == durations[:-1]
+    assert [after - before for before, after in pairwise(starts)] == durations[:-1]
 
 
 def test_layers_follow_each_other():

@@ -16,6 +16,7 @@ from hw.isa import ADDRESS_BITS
 from hw.walker import Walker
 
 CYCLE_LIMIT = 4000
+STALLED_CYCLES = 200
 
 
 def config_of(positions: int) -> HardwareConfig:
@@ -71,9 +72,8 @@ def loop_nest(config: HardwareConfig, fields: dict[str, int], source: Source, ti
     """The layer as its loops, outermost first: output tile, position tile, plane, tap, slice, group."""
     height, width, lanes = fields["height"], fields["width"], config.positions
     taps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)] if fields.get("kernel3") else [(0, 0)]
-    inner = [
-        (plane, tap, k) for plane in range(fields["passes"]) for tap in range(len(taps)) for k in range(fields["slices"])
-    ]
+    planes, slices = range(fields["passes"]), range(fields["slices"])
+    inner = [(plane, tap, k) for plane in planes for tap in range(len(taps)) for k in slices]
     tile_of_sums = tiles_before
     for _ in range(fields["output_tiles"]):
         for tile in range(fields["tiles"]):
@@ -118,6 +118,7 @@ def run_layers(
     table_rate: float = 1.0,
     drain_rate: float = 1.0,
     steps_wanted: list[int],
+    limit: int = CYCLE_LIMIT,
     seed: int = 1,
 ) -> list[Seen]:
     """Walk layers one after the other; each ends when its number of steps was seen, or at the limit of cycles."""
@@ -161,7 +162,7 @@ def run_layers(
                     group, buffer = step.address & address_mask, step.address > address_mask
                     seen.steps.append(Step(spikes=spikes, group=group, buffer=int(buffer), **flags))
                     undrained += step.last_of_tile
-                if seen.cycles == CYCLE_LIMIT:
+                if seen.cycles == limit:
                     return
 
     simulate(dut, bench, memory)
@@ -187,9 +188,7 @@ def test_walks_the_loop_nest(shape, table_rate, drain_rate):
     config = config_of(positions)
     fields = layer(config, **sizes)
     expected = list(loop_nest(config, fields, Source(config)))
-    (seen,) = run_layers(
-        config, [fields], table_rate=table_rate, drain_rate=drain_rate, steps_wanted=[len(expected)]
-    )
+    (seen,) = run_layers(config, [fields], table_rate=table_rate, drain_rate=drain_rate, steps_wanted=[len(expected)])
     assert seen.steps == expected
     assert seen.claims == sum(step.last_group for step in expected)
     assert seen.counts["issuing"] == len(expected)
@@ -220,16 +219,16 @@ def test_waits_for_free_partial_sums():
     config = config_of(1)
     fields = layer(config, height=2, width=3, tile_groups=2, slices=2)
     expected = list(loop_nest(config, fields, Source(config)))
-    (seen,) = run_layers(config, [fields], drain_rate=0.0, steps_wanted=[len(expected)])
+    (seen,) = run_layers(config, [fields], drain_rate=0.0, steps_wanted=[len(expected)], limit=STALLED_CYCLES)
     two_tiles = 2 * 2 * 2
     assert seen.steps == expected[:two_tiles]
     assert seen.counts["stall_weights"] == 0
     # A take refused is a cycle without a step one later: the last group's own cycle counts.
-    assert seen.counts["stall_drain"] == CYCLE_LIMIT - 3 - (two_tiles - 1)
+    assert seen.counts["stall_drain"] == STALLED_CYCLES - 3 - (two_tiles - 1)
 
 
 def test_counts_cycles_without_a_table():
     config = config_of(1)
     fields = layer(config, height=2, width=3, tile_groups=16, slices=2)
-    (seen,) = run_layers(config, [fields], table_rate=0.0, steps_wanted=[1])
-    assert seen.counts == {"issuing": 0, "stall_weights": CYCLE_LIMIT - 2, "stall_drain": 0}
+    (seen,) = run_layers(config, [fields], table_rate=0.0, steps_wanted=[1], limit=STALLED_CYCLES)
+    assert seen.counts == {"issuing": 0, "stall_weights": STALLED_CYCLES - 2, "stall_drain": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -195,9 +196,7 @@ def test_tile_is_done_with_its_last_sum(name):
 def test_successive_steps_hit_one_address():
     config = CONFIGS["two_tables"]
     slices = random_slices(config, random.Random(5), tiles=1, slices=1, groups=12)
-    steps = [
-        {**step, "address": 0, "first": i == 0, "double": i == 7} for i, step in enumerate(slices[0].steps)
-    ]
+    steps = [{**step, "address": 0, "first": i == 0, "double": i == 7} for i, step in enumerate(slices[0].steps)]
     slices = [Slice(slices[0].weights, steps)]
     bench = Bench(config, slices, seed=1)
     bench.run()
@@ -269,4 +268,4 @@ def test_a_table_is_ready_every_sixteen_cycles():
             await ctx.tick()
 
     simulate(dut, bench)
-    assert {later - earlier for earlier, later in zip(claims, claims[1:], strict=False)} == {TABLE_ENTRIES}
+    assert {later - earlier for earlier, later in pairwise(claims)} == {TABLE_ENTRIES}

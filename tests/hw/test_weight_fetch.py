@@ -72,9 +72,7 @@ class Bench:
         self.config, self.drain, self.rng = config, drain, random.Random(seed)
         self.rate = rate
         self.dut = WeightFetch(config)
-        self.memory = MemoryModel(
-            self.dut.memory, content, seed=seed, request_rate=self.rate, response_rate=self.rate
-        )
+        self.memory = MemoryModel(self.dut.memory, content, seed=seed, request_rate=self.rate, response_rate=self.rate)
         self.weights: list[int] = []
         self.parameters: list[tuple[int, int]] = []
         self.violations: list[str] = []
@@ -139,6 +137,7 @@ def test_streams_a_layer(fields, rate):
 def test_layers_follow_each_other():
     bench = Bench(TINY, seed=5, rate=0.7)
     bench.run(*LAYERS)
+    assert bench.violations == []
     assert bench.memory.requests == [burst for fields in LAYERS for burst in bursts(TINY, fields)]
     assert bench.parameters == [one for fields in LAYERS for one in parameters(TINY, fields)]
     assert bench.weights == [beat for fields in LAYERS for beat in weights(TINY, fields)]
@@ -152,10 +151,21 @@ def test_outputs_need_not_be_a_power_of_two():
     assert bench.weights == weights(config, LAYERS[2])
 
 
-def test_third_parameters_wait_until_the_first_are_drained():
+@pytest.mark.parametrize("layers_before", [0, 1])
+def test_third_parameters_wait_until_the_first_are_drained(layers_before):
+    """In a second layer too: what the first one drained no longer counts."""
     fields = layer(output_tiles=4, tiles=1, passes=1, weight_beats=2)
-    bench = Bench(TINY, drain=False)
-    bench.run(fields, limit=200)
+    bench = Bench(TINY)
+
+    async def process(ctx: Any) -> None:
+        for _ in range(layers_before):
+            await bench.layer(ctx, fields)
+        for seen in (bench.parameters, bench.weights, bench.memory.requests):
+            seen.clear()
+        bench.drain = False
+        await bench.layer(ctx, fields, limit=200)
+
+    simulate(bench.dut, process, bench.memory.process)
     assert bench.parameters == parameters(TINY, fields)[: 2 * TINY.outputs]
     assert bench.weights == weights(TINY, fields)[: 2 * 2]
     # Requests run ahead of what is taken.

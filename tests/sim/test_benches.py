@@ -12,11 +12,10 @@ from sim.bench import build_bench, run_bench
 
 @pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
 def test_lif_fires_like_the_integer_neuron(config):
-    dut = Lif(config.timesteps, config.current_bits)
+    shape = {"timesteps": config.timesteps, "current_bits": config.current_bits}
+    dut = Lif(*shape.values())
     build = build_bench(dut, f"lif_{config.timesteps}_{config.current_bits}")
-    run_bench(
-        build, "lif", timesteps=config.timesteps, current_bits=config.current_bits, latency=dut.latency, count=3000, seed=1
-    )
+    run_bench(build, "lif", **shape, latency=dut.latency, count=3000, seed=1)
 
 
 def test_or_pool_pools_like_max_pool():

@@ -30,11 +30,12 @@ def load(tmp_path: Path, text: str):
 
 def test_defaults_and_network(tmp_path):
     recipe = load(tmp_path, GOOD)
-    assert (recipe.seed, recipe.precision, recipe.augmentation) == (1, "bf16", Augmentation())
+    assert (recipe.seed, recipe.precision, recipe.float_phase.augmentation) == (1, "bf16", Augmentation())
     assert recipe.quantised_phase.learning_rate == 1.0
     config = recipe.network_config()
     assert (config.image_size, config.image_channels, config.classes, config.embed_dim) == (28, 1, 10, 16)
     assert recipe.to_dict()["network.embed_dim"] == 16
+    assert recipe.to_dict()["quantised_phase.augmentation.shift"] == 0
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -57,7 +58,12 @@ def test_committed_recipes_are_valid(path):
         ("epochs = 1,", "epochs = 1, warmup_epochs = 2,", "quantised_phase.warmup_epochs must be 0 to 1, not 2"),
         ('"mnist"', '"mnits"', "unknown data set 'mnits'; choose one of fashion-mnist, mnist, cifar10"),
         ('name = "tiny"', 'name = "tiny"\nprecision = "fp16"', "precision must be one of bf16, fp32, not 'fp16'"),
-        ('name = "tiny"', 'name = "tiny"\naugmentation = 1', "augmentation must be a table, not 1"),
+        ("epochs = 2", "epochs = 2, augmentation = 1", "float_phase.augmentation must be a table, not 1"),
+        (
+            "epochs = 2",
+            "epochs = 2, augmentation = {erase = 2}",
+            "float_phase.augmentation.erase must be 0 to 1, not 2",
+        ),
         ('name = "tiny"', "name = tiny", "is not valid TOML"),
     ],
 )

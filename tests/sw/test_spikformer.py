@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sw.model import SpikingLayer, Spikformer, Trace
+from sw.model import Spikformer, SpikingLayer, Trace
 from sw.network import NetworkConfig
 from sw.neuron import lif_over_time_stepwise
 from sw.quantizers import begin_scales, quantised_conv, quantised_image

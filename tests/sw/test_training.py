@@ -23,8 +23,9 @@ RECIPE = Recipe(
     weight_bits=4,
     batch_size=10,
     network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
-    augmentation=Augmentation(shift=2, flip=True, erase=0.5),
-    float_phase=Phase(epochs=2, learning_rate=3e-3, warmup_epochs=0.5),
+    float_phase=Phase(
+        epochs=2, learning_rate=3e-3, warmup_epochs=0.5, augmentation=Augmentation(shift=2, flip=True, erase=0.5)
+    ),
     quantised_phase=Phase(epochs=2, learning_rate=1e-3, freeze_norm_epochs=1),
 )
 

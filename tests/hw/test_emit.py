@@ -1,0 +1,139 @@
+"""Emitted Verilog: names, description, the same bytes from run to run, lint."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import TINY
+from hw.emit import TOP, emit, emit_component, lint
+from hw.registers import REGISTERS
+from sim.toolchain import find_toolchain
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return emit(TINY, tmp_path_factory.mktemp("rtl"))
+
+
+def declared_ports(verilog):
+    """Direction and width by name, of the top module."""
+    body = verilog[verilog.index(f"module {TOP}(") :].split("endmodule", 1)[0]
+    ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.MULTILINE)
+    return {name: (direction, int(high or 0) + 1) for direction, high, name in ports}
+
+
+def test_ports_have_the_documented_names(tiny):
+    assert declared_ports(tiny.verilog.read_text()) == {
+        "clk": ("input", 1),
+        "rst": ("input", 1),
+        "register_address": ("input", 12),
+        "register_write": ("input", 1),
+        "register_write_data": ("input", 32),
+        "register_read_data": ("output", 32),
+        "memory_request_valid": ("output", 1),
+        "memory_request_ready": ("input", 1),
+        "memory_request_address": ("output", 32),
+        "memory_request_length": ("output", 16),
+        "memory_response_valid": ("input", 1),
+        "memory_response_ready": ("output", 1),
+        "memory_response_data": ("input", 64),
+        "done": ("output", 1),
+    }
+
+
+def test_trace_signals_are_in_the_top_module(tiny):
+    verilog = tiny.verilog.read_text()
+    top = verilog[verilog.index(f"module {TOP}(") :].split("endmodule", 1)[0]
+    declared = set(re.findall(r"^  wire (?:\[\d+:0\] )?(trace_\w+)", top, re.MULTILINE))
+    assert {
+        "trace_layer",
+        "trace_neuron_data",
+        "trace_spike_banks",
+        "trace_token_value",
+        "trace_logit_index",
+    } <= declared
+
+
+def test_description_matches_the_verilog(tiny):
+    description = json.loads(tiny.description.read_text())
+    described = {port["name"]: (port["direction"], port["width"]) for port in description["ports"]}
+    assert described == declared_ports(tiny.verilog.read_text())
+    assert description["module"] == TOP
+    assert description["config"] == TINY.to_dict()
+    assert description["registers"].keys() == REGISTERS.keys()
+    assert description["registers"]["PROFILE"]["address"] == 0x800
+    fields = description["descriptor"]["fields"]
+    assert fields[0] == {"name": "check", "offset": 0, "width": 8}
+    assert all(after["offset"] == field["offset"] + field["width"] for field, after in zip(fields, fields[1:]))
+
+
+def test_bytes_do_not_depend_on_the_hash_seed(tiny, tmp_path):
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    command = [sys.executable, "-m", "hw.emit", TINY.name, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    for file in (tiny.verilog, tiny.description):
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+
+
+def test_no_source_location_is_written(tiny):
+    verilog = tiny.verilog.read_text()
+    assert str(ROOT) not in verilog
+    assert "src =" not in verilog
+
+
+def test_verilog_is_lint_clean(tiny):
+    tools = find_toolchain()
+    assert lint(tiny.verilog, verilator=tools.verilator, environment=tools.environment) == []
+
+
+def test_lint_reports_what_is_not_waived(tmp_path):
+    tools = find_toolchain()
+    path = tmp_path / "bad.v"
+    path.write_text(f"module {TOP}(input clk, output [3:0] q); wire [7:0] d = {{8{{clk}}}}; assign q = d; endmodule\n")
+    found = lint(path, verilator=tools.verilator, environment=tools.environment)
+    assert any("WIDTHTRUNC" in line for line in found)
+
+
+class Members(wiring.Component):
+    """A struct payload, a plain payload and a nested member."""
+
+    def __init__(self):
+        pair = data.StructLayout({"low": unsigned(3), "high": unsigned(5)})
+        super().__init__({
+            "wide": In(stream.Signature(pair)),
+            "plain": Out(stream.Signature(unsigned(8))),
+        })  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [
+            self.plain.payload.eq(self.wide.payload.high - self.wide.payload.low),
+            self.plain.valid.eq(self.wide.valid),
+            self.wide.ready.eq(self.plain.ready),
+        ]
+        return m
+
+
+def test_members_become_plain_ports():
+    verilog = emit_component(Members(), TOP)
+    assert declared_ports(verilog) == {
+        "wide_low": ("input", 3),
+        "wide_high": ("input", 5),
+        "wide_valid": ("input", 1),
+        "wide_ready": ("output", 1),
+        "plain_data": ("output", 8),
+        "plain_valid": ("output", 1),
+        "plain_ready": ("input", 1),
+    }

@@ -1,0 +1,49 @@
+"""Banks of the spike memory: any run of neighbouring positions in one read, writes only where enabled."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+from benches import simulate
+
+from hw.config import TINY
+from hw.spike_memory import SpikeMemory, address_bits
+
+
+@pytest.mark.parametrize("positions", [1, 2, 4])
+@pytest.mark.parametrize("depth", [1, 16, 21])
+def test_reads_what_was_written(positions, depth):
+    """Random writes and reads, an address of its own for every bank; never both of one word in a cycle."""
+    config = dataclasses.replace(TINY, positions=positions, neurons=1)
+    width = config.group_bits // positions
+    dut, rng = SpikeMemory(config, depth), random.Random(depth)
+    model = [[0] * depth for _ in range(positions)]
+
+    async def bench(ctx: Any) -> None:
+        for _ in range(300):
+            valid, at, banks = rng.random() < 0.7, rng.randrange(depth), rng.getrandbits(positions)
+            word = rng.getrandbits(config.group_bits)
+            ctx.set(dut.write.valid, valid)
+            ctx.set(dut.write.address, at)
+            ctx.set(dut.write.banks, banks)
+            ctx.set(dut.write.data, word)
+            reads = [rng.randrange(depth) for _ in range(positions)]
+            ctx.set(dut.read_addresses, reads)
+            await ctx.tick()
+            data = ctx.get(dut.read_data)
+            for bank, address in enumerate(reads):
+                if not (valid and banks >> bank & 1 and address == at):
+                    assert data >> bank * width & (1 << width) - 1 == model[bank][address]
+            for bank in range(positions):
+                if valid and banks >> bank & 1:
+                    model[bank][at] = word >> bank * width & (1 << width) - 1
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize(("depth", "bits"), [(1, 1), (2, 1), (3, 2), (16, 4), (17, 5), (1 << 20, 20)])
+def test_address_bits(depth, bits):
+    assert address_bits(depth) == bits

@@ -1,0 +1,57 @@
+"""A small device with the accelerator's ports, and jobs for it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sim.protocol import Job
+from sim.runner import ImageResult, RunResults, build_design, run
+from sim.verilate import Build
+
+DEVICE = Path(__file__).with_name("memory_reader.v")
+PROGRAM_BEATS = 16
+
+
+@dataclass
+class Reader:
+    """The device of ``memory_reader.v``: its build, its memory image and what it should read."""
+
+    build: Build
+    folder: Path
+    data: list[int] = field(default_factory=lambda: [i * 0x9E3779B97F4A7C15 % (1 << 64) for i in range(3000)])
+
+    def run(self, bursts: list[tuple[int, int]], *, slow: bool = False, images: int = 1, **options) -> RunResults:
+        """Read bursts (first beat, beats) of the data."""
+        program = [len(bursts) | slow << 8, *(first | count - 1 << 32 for first, count in bursts)]
+        beats = [*program, *[0] * (PROGRAM_BEATS - len(program)), *self.data]
+        memory = self.folder / "memory.bin"
+        memory.write_bytes(struct.pack(f"<{len(beats)}Q", *beats))
+        on_event = options.pop("on_event", None)
+        job = Job(
+            memory=memory, image_addresses=(PROGRAM_BEATS,) * images, classes=3, folder=self.folder / "run", **options
+        )  # fmt: skip
+        return run(self.build, job, on_event=on_event)
+
+    def logits(self, bursts: list[tuple[int, int]]) -> tuple[int, ...]:
+        """Halves of the checksum and the complement of the number of beats, as the device shows them."""
+        checksum, count = 0, 0
+        for first, beats in bursts:
+            for beat in self.data[first : first + beats]:
+                checksum = ((checksum << 1 | checksum >> 63) & (1 << 64) - 1) ^ beat
+            count += beats
+        return (*struct.unpack("<2i", struct.pack("<Q", checksum)), ~count)
+
+    @staticmethod
+    def span(image: ImageResult) -> int:
+        """Cycles from the first beat of the bursts to the last."""
+        assert image.job is not None
+        return image.job.prediction
+
+
+@pytest.fixture
+def reader(tmp_path) -> Reader:
+    return Reader(build_design("memory_reader", DEVICE.read_text(), waves=False), tmp_path)

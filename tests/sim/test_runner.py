@@ -1,0 +1,125 @@
+"""Runs of several images: results, traces, progress, interruption, waveforms."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.protocol import Job
+from sim.runner import build_design, run
+from sim.trace import read_trace
+from sim.verilate import kill_running
+from sw.errors import UserError
+
+BURSTS = [(0, 40), (100, 3)]
+
+
+def test_every_image_gives_a_result(reader):
+    results = reader.run(BURSTS, images=3)
+    results.check()
+    assert [image.job.logits for image in results.images] == [reader.logits(BURSTS)] * 3
+    assert results.cycles == sum(image.elapsed for image in results.images) > 0
+    assert results.cycles_per_second > 0
+    # The device shows the address of a counter as its value.
+    assert [layer.spikes for layer in results.images[0].job.layers] == [0x804, 0x80C]
+    assert json.loads((results.folder / "results.json").read_text())["images"][2]["image"] == 2
+
+
+def test_chosen_images_are_traced(reader):
+    results = reader.run(BURSTS, images=3, traced=(1,))
+    assert [image.trace is not None for image in results.images] == [False, True, False]
+    assert sorted(path.name for path in results.folder.glob("trace_*")) == ["trace_1.txt"]
+    trace = read_trace(results.images[1].trace)
+    beats = [beat for first, count in BURSTS for beat in reader.data[first : first + count]]
+    assert trace["neuron"].data.tobytes() == struct.pack(f"<{len(beats)}Q", *beats)
+    low, high, logit = reader.logits(BURSTS)
+    checksum = struct.pack("<2i", low, high)
+    assert trace["spike"].data.tobytes() == checksum
+    assert trace["spike"].fields == {"address": np.array([43]), "banks": np.array([2])}
+    assert trace["residual"].fields["address"] == (1 << 20) - 1 - 43
+    assert trace["token"].fields == {"value": np.array([1]), "channel": np.array([43]), "chunk": np.array([0x5A])}
+    assert trace["token"].data.tobytes()[8:] == checksum
+    assert trace["logit"].signed().tolist() == [logit]
+    assert trace["logit"].layer.tolist() == [len(BURSTS)]
+
+
+def test_progress_is_reported(reader):
+    events = []
+    reader.run([(0, 2900)] * 15, slow=True, images=2, on_event=events.append)
+    finished = [event for event in events if event.kind == "finished"]
+    running = [event for event in events if event.kind == "running"]
+    assert [event.image for event in finished] == [0, 1]
+    assert len(running) >= 2
+    assert all(event.cycles >= 50_000 for event in running)
+
+
+def test_interruption_leaves_no_results(reader):
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    reader.run(BURSTS)
+    with pytest.raises(KeyboardInterrupt):
+        reader.run([(0, 2900)] * 15, slow=True, images=50, on_event=interrupt)
+    assert not (reader.folder / "run" / "results.json").exists()
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert str(reader.folder / "run") not in status.read_text()
+        except OSError:
+            continue
+
+
+def test_simulations_of_other_threads_can_be_killed(reader):
+    started = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(reader.run, [(0, 2900)] * 15, slow=True, images=50, on_event=lambda event: started.set())
+        assert started.wait(120)
+        kill_running()
+        with pytest.raises(RuntimeError, match="simulation of memory_reader failed"):
+            future.result(30)
+    assert not (reader.folder / "run" / "results.json").exists()
+
+
+def test_missing_memory_image_is_refused(reader, tmp_path):
+    job = Job(memory=tmp_path / "none.bin", image_addresses=(0,), classes=1, folder=tmp_path)
+    with pytest.raises(UserError, match=r"none\.bin does not exist: compile the artifact first"):
+        run(reader.build, job)
+
+
+def test_device_that_is_not_the_accelerator_is_refused(reader):
+    device = (reader.build.folder / "memory_reader.v").read_text()
+    reader.build = build_design("stranger", device.replace("32'h53504B4C", "32'h12345678"), waves=False)
+    with pytest.raises(RuntimeError, match="no Spikeloom at this address: IDENTITY reads 0x12345678"):
+        reader.run(BURSTS)
+
+
+def test_waveforms_come_with_a_save_file(reader):
+    reader.build = build_design("memory_reader", (reader.build.folder / "memory_reader.v").read_text(), waves=True)
+    folder = reader.run(BURSTS).folder
+    # An FST file begins with a header block: type 0, length 329.
+    assert (folder / "dump.fst").read_bytes()[:9] == struct.pack(">BQ", 0, 329)
+    save = (folder / "dump.gtkw").read_text()
+    assert '[dumpfile] "dump.fst"' in save
+    assert "@22\ntestbench.dut.trace_neuron_data[63:0]\n" in save
+    assert "@28\ntestbench.dut.register_write\n" in save
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_addresses": ()}, r"image_addresses must name at least one image, not \(\)"),
+        ({"latency": 1}, "latency must be at least 2, not 1"),
+        ({"stall_percent": 100}, "stall_percent must be 0 to 99, not 100"),
+        ({"cycle_limit": 0}, r"cycle_limit must be 1 to 2\^32 - 1, not 0"),
+        ({"traced": (1,)}, r"traced must hold indices below 1, not \(1,\)"),
+    ],
+)
+def test_job_wrong(options, message):
+    fields = {"memory": Path("m"), "image_addresses": (0,), "classes": 1, "folder": Path("f"), **options}
+    with pytest.raises(ValueError, match=message):
+        Job(**fields)

@@ -1,0 +1,154 @@
+"""From the trained model to integers and back to a Brevitas model: nothing is lost but the rounding of the biases."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sw import artifact as artifact_file
+from sw.data import data_set
+from sw.deployed import deployed_model, encoded_images, run_deployed
+from sw.errors import UserError
+from sw.export import SILENT_ALPHA, export_artifact, fold, thresholds_of
+from sw.model import Spikformer, Trace
+from sw.network import NetworkConfig
+
+DATA = dataclasses.replace(data_set("cifar10"), image_size=16)
+CONFIG = NetworkConfig(image_size=16, image_channels=3, classes=10, embed_dim=16, depth=2, heads=2)
+
+
+def trained(bits: int, seed: int = 0) -> Spikformer:
+    """A quantised model with every sign of batch norm gain, and some gains of zero."""
+    torch.manual_seed(seed)
+    model = Spikformer(CONFIG, bits, DATA.image_scale)
+    model(torch.zeros(1, 3, 16, 16))  # calibrates the weight scales
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.05, 0.2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, 0.6, 1.8)
+            module.weight.data[1] *= -1
+            if len(module.weight) > 2:
+                module.weight.data[2] = 0
+        elif isinstance(module, nn.Linear):
+            nn.init.uniform_(module.bias, -0.1, 0.1)
+    return model.eval()
+
+
+def pixels(count: int = 4) -> Tensor:
+    return torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def with_rounded_biases(model: Spikformer, fraction: int) -> Spikformer:
+    """The model in float64 with every layer's constant current moved to the grid of the artifact's bias."""
+    model = copy.deepcopy(model).double()
+    for layer in CONFIG.layers():
+        if layer.has_weights:
+            folded = fold(model, layer, DATA.image_scale)
+            change = folded.alpha * ((folded.bias * 2**fraction).round() / 2**fraction - folded.bias)
+            module = model.get_submodule(layer.name)
+            (module if layer.kind == "head" else module.norm).bias.data += change
+    return model
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits):
+    model = trained(bits)
+    artifact_file.save(export_artifact(model, DATA), tmp_path / "tiny.spikeloom")
+    artifact = artifact_file.load(tmp_path / "tiny.spikeloom")
+    logits, trace = run_deployed(artifact, pixels())
+    expected = Trace()
+    with torch.no_grad():
+        rounded = with_rounded_biases(model, artifact.bias_fraction_bits)
+        expected_logits = rounded(DATA.encode(pixels()).double() * DATA.image_scale, expected)
+    assert list(trace.spikes) == [layer.name for layer in CONFIG.layers() if layer.kind != "head"]
+    for name, spikes in trace.spikes.items():
+        assert trace.margin[name] > 1e-9 or name.endswith("attention")
+        assert torch.equal(spikes, expected.spikes[name]), name
+        assert 0.005 < spikes.float().mean() < 0.99, name
+    assert all(torch.equal(trace.residual[name], expected.residual[name]) for name in expected.residual)
+    torch.testing.assert_close(logits, expected_logits, rtol=1e-12, atol=1e-12)
+
+
+def test_deployed_weights_are_exactly_integers_times_alpha():
+    artifact = export_artifact(trained(4), DATA)
+    model = deployed_model(artifact)
+    for layer in CONFIG.layers():
+        if layer.has_weights and layer.kind != "head":
+            weight = model.get_submodule(layer.name).weights.quant_weight()
+            tensors = artifact.tensors[layer.name]
+            assert torch.equal(weight.int(), torch.tensor(tensors.weight))
+            assert torch.equal(weight.scale.flatten(), torch.tensor(tensors.scale))
+
+
+def test_deployed_model_reads_the_artifacts_pixel_table():
+    artifact = export_artifact(trained(4), DATA)
+    assert torch.equal(encoded_images(artifact, pixels()), DATA.encode(pixels()).double())
+
+
+def test_scales_are_positive_and_negative_gains_flip_weights():
+    model = trained(4)
+    artifact = export_artifact(model, DATA)
+    exact = copy.deepcopy(model).double()
+    for name, tensors in artifact.tensors.items():
+        assert (tensors.scale > 0).all()
+        if name != "head":
+            module = exact.get_submodule(name)
+            integers = module.weights.quant_weight().int()
+            signs = module.norm.weight.sign().to(torch.int8).reshape(-1, *(1,) * (integers.ndim - 1))
+            assert torch.equal(torch.tensor(tensors.weight), integers * signs)
+
+
+def test_zero_gain_becomes_zero_weights_and_a_bias():
+    model = trained(4)
+    tensors = export_artifact(model, DATA).tensors["conv1"]
+    assert (tensors.weight[2] == 0).all()
+    assert tensors.scale[2] == SILENT_ALPHA
+    constant = model.get_submodule("conv1").norm.bias[2].item()
+    assert tensors.bias[2] == round(constant / SILENT_ALPHA * 16)
+
+
+def test_threshold_is_the_exact_ceiling():
+    alphas = [0.1, 1 / 3, 0.25, 1.0, 3.0, 1e-9, np.nextafter(0.25, 1), np.nextafter(0.25, 0)]
+    expected = [-(-Fraction(256) // Fraction(alpha)) for alpha in alphas]
+    assert thresholds_of(torch.tensor(alphas, dtype=torch.float64), 8).tolist() == expected
+    assert expected[2] == 1024
+    assert expected[6] == 1024
+    assert expected[7] == 1025
+
+
+def test_head_has_one_scale_with_the_mean_inside():
+    model = trained(4)
+    scale = export_artifact(model, DATA).tensors["head"].scale
+    expected = copy.deepcopy(model).double().get_submodule("head").quant_weight().scale.item() / (16 * 4)
+    assert (scale == expected).all()
+
+
+def test_export_leaves_the_model_alone():
+    model = trained(4)
+    before = copy.deepcopy(model.state_dict())
+    export_artifact(model, DATA)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) and after[name].dtype == value.dtype for name, value in before.items())
+
+
+def test_wrong_models_are_refused():
+    with pytest.raises(UserError, match="the model has float weights; train the quantised phase first"):
+        export_artifact(Spikformer(CONFIG), DATA)
+    with pytest.raises(UserError, match="the weight quantiser of conv0 was never calibrated"):
+        export_artifact(Spikformer(CONFIG, 4, DATA.image_scale), DATA)
+    tiny = trained(4)
+    tiny.get_submodule("rpe").norm.weight.data[3] = 1e-12
+    with pytest.raises(UserError, match=r"rpe: bias .* of channel 3 exceeds 1\.34218e\+08; its batch norm gain"):
+        export_artifact(tiny, DATA)
+    broken = trained(4)
+    broken.get_submodule("conv1").weights.weight_quant.tensor_quant.scaling_impl.value.data[0] = float("nan")
+    with pytest.raises(UserError, match="the weight quantiser of conv1 has the scale nan"):
+        export_artifact(broken, DATA)

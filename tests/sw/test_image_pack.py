@@ -1,0 +1,125 @@
+"""Packed images unpack to the patches of the image, and other images are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
+from sw.artifact import Artifact
+from sw.errors import UserError
+from sw.image_pack import pack_bits, pack_image
+from sw.network import NetworkConfig
+from sw.random_artifact import random_artifact, random_images
+
+CONFIGS = {
+    "tiny": TINY,
+    "base": BASE,
+    "large": LARGE,
+    "one_time_step": dataclasses.replace(TINY, timesteps=1),
+    "eight_time_steps": dataclasses.replace(TINY, timesteps=8),
+    "four_beats": dataclasses.replace(TINY, inputs=8, positions=8, neurons=1),
+}
+
+
+@cache
+def artifact(channels: int) -> Artifact:
+    network = NetworkConfig(image_size=12, image_channels=channels, classes=3, embed_dim=16, depth=1, heads=2)
+    return random_artifact(network, 4, seed=channels)
+
+
+def image_of(made: Artifact, seed: int = 3) -> NDArray[np.uint8]:
+    return random_images(made.network, 1, seed)[0].numpy()
+
+
+def unpack(packed: NDArray[np.uint64], config: HardwareConfig, slices: int, groups: int) -> NDArray[np.int64]:
+    """Signed inputs ``[slices * inputs, groups * positions]``, bit by bit from the layout's description."""
+    result = np.zeros((slices * config.inputs, groups * config.positions), np.int64)
+    beats = iter(int(beat) for beat in packed)
+    for r in range(config.image_passes):
+        for k in range(slices):
+            for group in range(groups):
+                word = sum(next(beats) << 64 * i for i in range(config.group_beats))
+                assert word < 1 << config.group_bits
+                for p in range(config.positions):
+                    for t in range(config.timesteps):
+                        plane = t * config.image_passes + r
+                        value = -(1 << plane) if plane == IMAGE_PLANES - 1 else 1 << plane
+                        for i in range(config.inputs):
+                            bit = word >> ((p * config.timesteps + t) * config.inputs + i) & 1
+                            result[k * config.inputs + i, group * config.positions + p] += bit * value
+    assert next(beats, None) is None
+    return result
+
+
+def patches(made: Artifact, image: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """``[9 * channels, positions]`` of the network's input, zero outside."""
+    channels, height, width = image.shape
+    result = np.zeros((9, channels, height, width), np.int64)
+    for tap in range(9):
+        for y in range(height):
+            for x in range(width):
+                row, column = y + tap // 3 - 1, x + tap % 3 - 1
+                if 0 <= row < height and 0 <= column < width:
+                    for c in range(channels):
+                        result[tap, c, y, x] = made.image_table[c, image[c, row, column]]
+    return result.reshape(9 * channels, height * width)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_unpacks_to_patches(name, channels):
+    config, made = CONFIGS[name], artifact(channels)
+    image = image_of(made)
+    expected = patches(made, image)
+    slices, groups = -(-expected.shape[0] // config.inputs), -(-expected.shape[1] // config.positions)
+    packed = pack_image(made, config, image)
+    assert packed.dtype == np.uint64
+    unpacked = unpack(packed, config, slices, groups)
+    assert np.array_equal(unpacked[: expected.shape[0], : expected.shape[1]], expected)
+    assert not unpacked[expected.shape[0] :].any()
+    assert not unpacked[:, expected.shape[1] :].any()
+
+
+def test_every_pixel_value():
+    made = artifact(1)
+    image = np.arange(144, dtype=np.uint8).reshape(1, 12, 12)
+    for offset in (0, 112):
+        packed = pack_image(made, TINY, image + np.uint8(offset))
+        assert np.array_equal(unpack(packed, TINY, 3, 72)[:9], patches(made, image + np.uint8(offset)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "given"),
+    [
+        ((3, 12, 12), np.uint8, "uint8 [3, 12, 12]"),
+        ((1, 12, 16), np.uint8, "uint8 [1, 12, 16]"),
+        ((12, 12), np.uint8, "uint8 [12, 12]"),
+        ((1, 1, 12, 12), np.uint8, "uint8 [1, 1, 12, 12]"),
+        ((1, 12, 12), np.float32, "float32 [1, 12, 12]"),
+        ((1, 12, 12), np.int8, "int8 [1, 12, 12]"),
+    ],
+)
+def test_image_wrong(shape, dtype, given):
+    with pytest.raises(UserError) as refused:
+        pack_image(artifact(1), TINY, np.zeros(shape, dtype))
+    assert str(refused.value) == (
+        f"image is {given}, the network takes uint8 [1, 12, 12]: "
+        "give unsigned 8-bit pixels, channels first, of that size"
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 8, 63, 64, 65, 130])
+def test_pack_bits_pads_every_row_to_beats(bits):
+    rows = np.random.default_rng(bits).integers(0, 2, (3, bits)).astype(np.uint8)
+    beats = -(-bits // 64)
+    packed = [int(beat) for beat in pack_bits(rows, bits)]
+    expected = []
+    for row in rows:
+        value = sum(int(bit) << i for i, bit in enumerate(row))
+        expected += [value >> 64 * i & (1 << 64) - 1 for i in range(beats)]
+    assert packed == expected

@@ -1,0 +1,361 @@
+"""The command line: help, exit codes, errors of one line, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from hw.config import CONFIGS, TINY
+from hw.isa import DESCRIPTOR_BEATS
+from sim.faults import find_flip
+from sim.report import COMPARISONS
+from sw import cli
+from sw.artifact import save
+from sw.commands import project
+from sw.commands.docs import REFERENCE
+from sw.commands.synth import count_resources
+from sw.compiler import compile_artifact
+from sw.errors import UserError
+from sw.network import NetworkConfig
+from sw.random_artifact import random_artifact, random_images
+from sw.reference import reference
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORK = NetworkConfig(image_size=16, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "random.spikeloom"
+    save(random_artifact(NETWORK, 4, seed=7), path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez(path, images=random_images(NETWORK, 3, seed=8).numpy(), labels=np.array([0, 1, 2]))
+    return path
+
+
+def refused(capsys, *arguments):
+    """Run a command that must be refused; its one line."""
+    code = cli.run([str(argument) for argument in arguments])
+    error = capsys.readouterr().err
+    assert code == cli.EXIT_MENDABLE, error
+    lines = [line for line in error.splitlines() if line.startswith("spikeloom: ")]
+    assert len(lines) == 1 and "Traceback" not in error, error
+    assert error.rstrip().endswith(lines[0])
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help(command, capsys):
+    assert cli.run([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: spikeloom {command}")
+    assert len(shown.split("\n\n")[1]) > 20 and "Options:" in shown
+
+
+def test_help_lists_every_command_without_importing_what_they_need(capsys):
+    assert cli.run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {command} " in shown for command in cli.COMMANDS)
+    program = "import sys, sw.cli; sw.cli.run(['--help']); print(any(m in sys.modules for m in ('torch', 'amaranth')))"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+def test_version(capsys):
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("spikeloom, version ")
+
+
+def test_unknown_command_and_option(capsys):
+    assert "No such command 'frobnicate'; see spikeloom --help" in refused(capsys, "frobnicate")
+    assert "No such option '--frobnicate'; see spikeloom info --help" in refused(capsys, "info", "--frobnicate")
+
+
+@pytest.mark.parametrize("command", ["info", "compare", "bench"])
+def test_missing_model(command, capsys, tmp_path):
+    path = tmp_path / "none.spikeloom"
+    arguments = [path] if command == "info" else ["--model", path]
+    assert "cannot read (no such file)" in refused(capsys, command, *arguments)
+
+
+def test_foreign_file(capsys, tmp_path):
+    path = tmp_path / "foreign.spikeloom"
+    path.write_bytes(b"not an artifact" * 100)
+    assert f"{path}: not a whole safetensors file" in refused(capsys, "info", path)
+
+
+@pytest.mark.parametrize("part", [0, 7, 0.5, 0.999])
+def test_truncated_artifact(part, capsys, tmp_path, model):
+    content = model.read_bytes()
+    path = tmp_path / "short.spikeloom"
+    path.write_bytes(content[: part if isinstance(part, int) else int(len(content) * part)])
+    assert "export the artifact again" in refused(capsys, "compare", "--model", path)
+
+
+def test_unknown_configuration(capsys):
+    line = refused(capsys, "verilog", "--config", "huge")
+    assert "unknown configuration 'huge'; choose one of tiny, base, large" in line
+
+
+def test_configuration_from_a_file(capsys, tmp_path):
+    path = tmp_path / "mine.json"
+    assert "cannot be read" in refused(capsys, "verilog", "--config", path)
+    path.write_text("{")
+    assert "mine.json: " in refused(capsys, "verilog", "--config", path)
+    path.write_text(json.dumps({**TINY.to_dict(), "name": "mine", "positions": 3}))
+    assert "positions must be 1, 2, 4 or 8, not 3" in refused(capsys, "verilog", "--config", path)
+
+
+def test_unknown_data_set(capsys):
+    line = refused(capsys, "data", "--set", "imagenet")
+    assert "unknown data set 'imagenet'; choose one of fashion-mnist, mnist, cifar10" in line
+
+
+def test_missing_data_folder(capsys, tmp_path):
+    assert "does not exist" in refused(capsys, "data", "--data", tmp_path / "none")
+
+
+def test_network_too_large_for_the_hardware(capsys, tmp_path, images):
+    path = tmp_path / "wide.spikeloom"
+    wide = NetworkConfig(image_size=16, image_channels=1, classes=17, embed_dim=32, depth=1, heads=2)
+    save(random_artifact(wide, 4, seed=1), path)
+    line = refused(capsys, "compare", "--model", path, "--config", "tiny", "--data", images)
+    assert "head needs 17 classes, the configuration has 16: use a larger configuration" in line
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((2, 1, 28, 28), np.uint8), "labels": np.zeros(2, int)}, "the network takes [1, 16, 16]"),
+        ({"images": np.zeros((2, 1, 16, 16), np.float32), "labels": np.zeros(2, int)}, "images are float32"),
+        ({"images": np.zeros((2, 16, 16), np.uint8), "labels": np.zeros(2, int)}, "must be uint8 [n, channels"),
+        ({"images": np.zeros((2, 1, 16, 16), np.uint8), "labels": np.zeros(3, int)}, "labels are int64 [3]"),
+        ({"images": np.zeros((2, 1, 16, 16), np.uint8)}, "must hold the arrays images and labels"),
+    ],
+)
+def test_images_that_do_not_fit(arrays, message, capsys, tmp_path, model):
+    path = tmp_path / "images.npz"
+    np.savez(path, **arrays)
+    assert message in refused(capsys, "compare", "--model", model, "--config", "tiny", "--data", path)
+
+
+def test_images_that_are_no_arrays(capsys, tmp_path, model):
+    path = tmp_path / "images.npz"
+    assert "cannot be read" in refused(capsys, "compare", "--model", model, "--data", path)
+    path.write_bytes(b"PK\x03\x04 but no archive")
+    assert "must hold the arrays" in refused(capsys, "compare", "--model", model, "--data", path)
+
+
+def test_missing_tool(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = refused(capsys, "verilog", "--config", "tiny", "--out", tmp_path / "out")
+    assert "perl is not on the PATH" in line and "install perl" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_folder_that_is_a_file(capsys, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    refused(capsys, "verilog", "--config", "tiny", "--no-lint", "--out", path)
+    assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]
+
+
+def test_training_needs_a_recipe(capsys, tmp_path):
+    assert "cannot be read" in refused(capsys, "train", tmp_path / "none.toml")
+    path = tmp_path / "recipe.toml"
+    path.write_text("name = 1")
+    assert "recipe" in refused(capsys, "train", path)
+
+
+def test_export_needs_a_finished_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("sw.data.load", lambda *_, **__: None)
+    line = refused(capsys, "export", ROOT / "recipes" / "fashion-2-64.toml", "--run", tmp_path)
+    assert "finish the training run first" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device", "build/x"), "build/x: no space left on device; free some"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x: read-only file system; choose a place"),
+        (UserError("value 3 is above the limit 2: lower it"), "value 3 is above the limit 2: lower it"),
+    ],
+)
+def test_interruptions_and_full_disks_are_one_line(error, message, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("sw.data.make_samples", fail)
+    assert message in refused(capsys, "samples")
+
+
+def test_a_bug_is_not_dressed_up_as_the_users_mistake(monkeypatch):
+    def fail(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "x")
+
+    monkeypatch.setattr("sw.data.make_samples", fail)
+    with pytest.raises(FileNotFoundError):
+        cli.run(["samples"])
+
+
+def figures(mismatches):
+    """Figures of the form that `sim.compare` gives."""
+    layer = {
+        "name": "conv0", "planes": 8, "sops_dense": 1000, "sops_executed": 12.5, "cycles": 100.0, "model_cycles": 100,
+        "ideal_cycles": 80.0, "utilization": 0.8, "firing_rate_in": 0.25, "stalls": {"weights": 1.0, "drain": None},
+    }  # fmt: skip
+    load = {**layer, "name": "load", "planes": 0, "sops_dense": 0, "cycles": None, "firing_rate_in": None}
+    return {
+        "artifact": "x", "dataset": "random", "images": {"rtl": 2, "golden": 3},
+        "hardware": {
+            "config": "tiny", "outputs": 8, "inputs": 4, "positions": 2, "timesteps": 4, "sops_per_cycle": 256
+        },
+        "accuracy": {"float": None, "brevitas": 0.9, "golden": 0.5, "rtl": 0.5, "golden_on_rtl_images": 0.5},
+        "mismatches": {**dict.fromkeys(COMPARISONS, 0), "golden_rtl_spikes": mismatches, "values_compared": 12345},
+        "cycles": {
+            "rtl_mean": 100.0, "rtl_min": 99, "rtl_max": 101, "model": 100, "ideal": 80.0, "utilization": 0.8
+        },
+        "layers": [load, layer], "energy": {"sop_j": 1e-6, "paper_formula_j": 2e-6},
+        "simulation": {"build_s": 1.0, "run_s": 2.0, "cycles_per_s": 300000.0},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mismatch", [None, "image 0, conv0 spikes: time step 1, channel 2: golden 1, RTL 0"])
+def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_path, monkeypatch, model, images):
+    from sim.compare import CompareReport
+
+    seen = []
+
+    def fake(options, progress):
+        seen.append(options)
+        progress("RTL simulation", 1, 2)
+        return CompareReport(figures(7 if mismatch else 0), mismatch)
+
+    monkeypatch.setattr("sim.compare.compare", fake)
+    out = tmp_path / "out" / "compare.json"
+    arguments = ["compare", "--model", model, "--config", "tiny", "--images", 2, "--traced", 1, "--data", images,
+                 "--stalls", "--flip", "conv0.weight", "--out", out]  # fmt: skip
+    assert cli.run([str(argument) for argument in arguments]) == (cli.EXIT_DIFFERENT if mismatch else 0)
+    shown = capsys.readouterr().out
+    assert "conv0" in shown and "12,345 values compared" in shown and "90.00%" in shown
+    assert (mismatch in shown) if mismatch else ("no mismatch of any kind" in shown)
+    written = json.loads(out.read_text())
+    assert written["mismatches"]["golden_rtl_spikes"] == (7 if mismatch else 0)
+    assert [path.name for path in out.parent.iterdir()] == ["compare.json"]
+    (options,) = seen
+    assert (options.images, options.traced, len(options.data), options.config) == (2, 1, 3, TINY)
+    assert options.stall_percent > 0 and len(options.flips) == 1
+
+
+def test_a_failed_comparison_leaves_the_old_figures(capsys, tmp_path, monkeypatch, model, images):
+    def fail(*_):
+        raise UserError("make is not on the PATH: install it")
+
+    monkeypatch.setattr("sim.compare.compare", fail)
+    out = tmp_path / "compare.json"
+    out.write_text("old")
+    refused(capsys, "compare", "--model", model, "--config", "tiny", "--data", images, "--out", out)
+    assert out.read_text() == "old"
+
+
+def test_info_shows_network_ranges_and_fit(capsys, model):
+    assert cli.run(["info", str(model)]) == 0
+    shown = capsys.readouterr().out
+    assert "Spikformer-1-32, 2 heads, T = 4, 16x16x1 to 5 classes" in shown
+    assert "block0.attention" in shown and "tiny: fits" in shown
+    assert cli.run(["info", str(model), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["network"]["embed_dim"] == 32
+
+
+def test_flips_name_bits_of_the_memory_image():
+    artifact = random_artifact(NETWORK, 4, seed=7)
+    program = compile_artifact(artifact, TINY)
+    steps = {step.name: step for step in program.steps}
+    assert find_flip(program, "load.descriptor").beat == 0
+    assert find_flip(program, "conv0.descriptor").beat == DESCRIPTOR_BEATS
+    channel = artifact.network.layers()[1].out_channels // 2
+    address = steps["conv1"].fields["memory_address"]
+    for part in ("bias", "threshold"):
+        flip = find_flip(program, f"conv1.{part}")
+        assert flip.beat == address + channel and (flip.bit >= 32) == (part == "threshold")
+    flip = find_flip(program, "conv1.weight")
+    nibble = int(program.memory[flip.beat]) >> (flip.bit - 3) & 0xF
+    # Slices of 8 outputs x 4 inputs x 4 bits are two beats; one slice per tap, tap 4 is the kernel's middle.
+    assert flip.beat == address + 8 + 4 * 2 + 1
+    assert nibble == int(artifact.tensors["conv1"].weight[channel, 0, 1, 1]) & 0xF
+    assert find_flip(program, "12:34").beat == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("conv9.weight", "no layer 'conv9' to corrupt; there are load, conv0"),
+        ("block0.attention.weight", "block0.attention has no weight"),
+        ("load.bias", "load has no bias"),
+        ("12", "BEAT:BIT"),
+        ("1:64", "bits 0 to 63, not 64"),
+    ],
+)
+def test_flip_wrong(text, message):
+    with pytest.raises(UserError, match=message):
+        find_flip(compile_artifact(random_artifact(NETWORK, 4, seed=7), TINY), text)
+
+
+def test_reference_tables_are_up_to_date():
+    assert REFERENCE.read_text() == reference(), "run spikeloom docs"
+    for name in CONFIGS:
+        assert f"`{name}`" in reference()
+
+
+def test_resources_are_summed_from_cells():
+    cells = {"LUT2": 3, "LUT6": 4, "INV": 1, "RAM32M16": 2, "RAMB18E2": 1, "RAMB36E2": 2, "FDRE": 9, "SRL16E": 5}
+    counts = count_resources(cells, "xcup")
+    assert counts["logic LUTs"] == 8 and counts["LUTs as memory"] == 21
+    assert counts["block RAMs (36 Kbit)"] == 2.5 and counts["registers"] == 9
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, 0), (1, 1), (2, None), (5, None)])
+def test_test_command_passes_on_what_pytest_says(code, outcome, capsys, monkeypatch):
+    commands = []
+
+    def fake(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(project.subprocess, "run", fake)
+    if outcome is None:
+        assert "pytest" in refused(capsys, "test", "-j", 1)
+    else:
+        assert cli.run(["test", "-j", "1", "-k", "attention"]) == outcome
+        assert commands[0][-4:] == ["-m", "not long", "-k", "attention"]
+
+
+def test_clean_keeps_training_runs_and_data(capsys, monkeypatch, tmp_path):
+    for place in ("build/sim/x", "build/train/run/x", "data/cache/x", "hw/__pycache__/x", "hw/x.py"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("x")
+    monkeypatch.setattr(project, "ROOT", tmp_path)
+    monkeypatch.setattr(project, "BUILD", tmp_path / "build")
+    assert cli.run(["clean"]) == 0
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["build/train/run/x", "data/cache/x", "hw/x.py"]
+
+
+def test_commands_are_what_the_modules_hold():
+    for name in cli.COMMANDS:
+        command = cli.cli.get_command(click.Context(cli.cli), name)
+        assert command is not None and command.name == name
