@@ -71,11 +71,12 @@ def weighted_sum(layer: Layer, weight: Tensor, inputs: Tensor) -> Tensor:
         return functional.linear(inputs, weight)
     images = inputs.flatten(0, 1).permute(0, 3, 1, 2)
     sums = functional.conv2d(images, weight, padding=1)
-    return sums.permute(0, 2, 3, 1).unflatten(0, inputs.shape[:2])
+    sums = sums.permute(0, 2, 3, 1)
+    return sums.reshape(*inputs.shape[:2], *sums.shape[1:])
 
 
 def or_pool(spikes: Tensor) -> Tensor:
     """3x3 max-pool, stride 2, pad 1, of spikes [T, B, H, W, C]: a logical OR, halving the grid."""
     images = spikes.flatten(0, 1).permute(0, 3, 1, 2)
-    pooled = functional.max_pool2d(images, kernel_size=3, stride=2, padding=1)
-    return pooled.permute(0, 2, 3, 1).unflatten(0, spikes.shape[:2])
+    pooled = functional.max_pool2d(images, kernel_size=3, stride=2, padding=1).permute(0, 2, 3, 1)
+    return pooled.reshape(*spikes.shape[:2], *pooled.shape[1:])

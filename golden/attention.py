@@ -11,7 +11,8 @@ from torch import Tensor
 
 def split_heads(spikes: Tensor, heads: int) -> Tensor:
     """Rearrange [T, B, H, W, D] to [T, B, heads, N, d]; channel is ``head * d + j``, token ``row * W + column``."""
-    return spikes.flatten(2, 3).unflatten(-1, (heads, -1)).transpose(2, 3)
+    tokens = spikes.flatten(2, 3)
+    return tokens.reshape(*tokens.shape[:3], heads, -1).transpose(2, 3)
 
 
 def key_value(k: Tensor, v: Tensor, heads: int) -> Tensor:

@@ -26,9 +26,7 @@ from .writeback import Writeback, writeback_latency
 
 def flush_cycles(config: HardwareConfig) -> int:
     """Cycles a layer waits after its last read of partial sums for its last write."""
-    return max(
-        neurons_latency(config) + writeback_latency(config), SUM_LATENCY + head_latency(config) + config.neurons
-    )
+    return max(neurons_latency(config) + writeback_latency(config), SUM_LATENCY + head_latency(config) + config.neurons)
 
 
 class Accelerator(wiring.Component):

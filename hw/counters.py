@@ -40,19 +40,21 @@ class Counters(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._layers = config.max_layers
-        super().__init__({
-            "clear": In(1),
-            "busy": In(1),
-            "layer_end": In(1),
-            "layer": In(LAYER_BITS),
-            "working": In(1),
-            "stall_weights": In(1),
-            "stall_drain": In(1),
-            "spikes": In(12),
-            "total": Out(32),
-            "host_address": In(range(config.max_layers * COUNTER_SLOTS)),
-            "host_data": Out(32),
-        })
+        super().__init__(
+            {
+                "clear": In(1),
+                "busy": In(1),
+                "layer_end": In(1),
+                "layer": In(LAYER_BITS),
+                "working": In(1),
+                "stall_weights": In(1),
+                "stall_drain": In(1),
+                "spikes": In(12),
+                "total": Out(32),
+                "host_address": In(range(config.max_layers * COUNTER_SLOTS)),
+                "host_data": Out(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

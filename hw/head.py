@@ -50,19 +50,21 @@ class Head(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "active": In(1),
-            "tiles": In(TILE_BITS),
-            "sums": In(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
-            "biases": In(data.ArrayLayout(signed(32), config.neurons)),
-            "batch": In(batch_layout(config)),
-            "valid": Out(1),
-            "index": Out(CHANNEL_BITS),
-            "logit": Out(signed(LOGIT_BITS)),
-            "prediction": Out(CHANNEL_BITS),
-            "host_index": In(range(config.max_classes)),
-            "host_logit": Out(signed(LOGIT_BITS)),
-        })
+        super().__init__(
+            {
+                "active": In(1),
+                "tiles": In(TILE_BITS),
+                "sums": In(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
+                "biases": In(data.ArrayLayout(signed(32), config.neurons)),
+                "batch": In(batch_layout(config)),
+                "valid": Out(1),
+                "index": Out(CHANNEL_BITS),
+                "logit": Out(signed(LOGIT_BITS)),
+                "prediction": Out(CHANNEL_BITS),
+                "host_index": In(range(config.max_classes)),
+                "host_logit": Out(signed(LOGIT_BITS)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -36,14 +36,16 @@ class ImageLoad(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "descriptor": In(DESCRIPTOR),
-            "base": In(MEMORY_ADDRESS_BITS),
-            "memory": Out(MemoryPort()),
-            "write": Out(SpikeWrite(config, ADDRESS_BITS)),
-            "done": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "base": In(MEMORY_ADDRESS_BITS),
+                "memory": Out(MemoryPort()),
+                "write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

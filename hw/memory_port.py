@@ -29,7 +29,9 @@ class MemoryPort(wiring.Signature):
     """
 
     def __init__(self):
-        super().__init__({
-            "request": Out(stream.Signature(Request)),
-            "response": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
-        })
+        super().__init__(
+            {
+                "request": Out(stream.Signature(Request)),
+                "response": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
+            }
+        )

@@ -28,18 +28,20 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
     word address without the destination's base, ``tile_address`` that of the output tile's first word;
     ``first_group`` and ``last_group`` frame a position tile, ``lanes`` marks the lanes that are real positions.
     """
-    return data.StructLayout({
-        "valid": unsigned(1),
-        "sub": range(max(2, config.inputs // config.neurons)),
-        "word_end": unsigned(1),
-        "address": unsigned(ADDRESS_BITS),
-        "tile_address": unsigned(ADDRESS_BITS),
-        "channel": unsigned(CHANNEL_BITS),
-        "tile": unsigned(TILE_BITS),
-        "first_group": unsigned(1),
-        "last_group": unsigned(1),
-        "lanes": unsigned(config.positions),
-    })
+    return data.StructLayout(
+        {
+            "valid": unsigned(1),
+            "sub": range(max(2, config.inputs // config.neurons)),
+            "word_end": unsigned(1),
+            "address": unsigned(ADDRESS_BITS),
+            "tile_address": unsigned(ADDRESS_BITS),
+            "channel": unsigned(CHANNEL_BITS),
+            "tile": unsigned(TILE_BITS),
+            "first_group": unsigned(1),
+            "last_group": unsigned(1),
+            "lanes": unsigned(config.positions),
+        }
+    )
 
 
 SUM_LATENCY = 1
@@ -92,23 +94,25 @@ class Neurons(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         sums = data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)
-        super().__init__({
-            "start": In(1),
-            "descriptor": In(DESCRIPTOR),
-            "tile_done": In(1),
-            "drain_address": Out(step_layout(config)["address"].shape),
-            "drain_batch": Out(range(config.outputs // config.neurons)),
-            "drain_sums": In(sums),
-            "parameters": In(ParameterWrite(config)),
-            "tile_drained": Out(1),
-            "output_tile_drained": Out(1),
-            "sums": Out(sums),
-            "biases": Out(data.ArrayLayout(signed(32), config.neurons)),
-            "sums_batch": Out(batch_layout(config)),
-            "spikes": Out(unsigned(config.neurons * config.lanes)),
-            "batch": Out(batch_layout(config)),
-            "done": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "tile_done": In(1),
+                "drain_address": Out(step_layout(config)["address"].shape),
+                "drain_batch": Out(range(config.outputs // config.neurons)),
+                "drain_sums": In(sums),
+                "parameters": In(ParameterWrite(config)),
+                "tile_drained": Out(1),
+                "output_tile_drained": Out(1),
+                "sums": Out(sums),
+                "biases": Out(data.ArrayLayout(signed(32), config.neurons)),
+                "sums_batch": Out(batch_layout(config)),
+                "spikes": Out(unsigned(config.neurons * config.lanes)),
+                "batch": Out(batch_layout(config)),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -25,12 +25,14 @@ class RegisterBus(wiring.Signature):
     """
 
     def __init__(self):
-        super().__init__({
-            "address": Out(unsigned(REGISTER_ADDRESS_BITS)),
-            "write": Out(1),
-            "write_data": Out(32),
-            "read_data": In(32),
-        })
+        super().__init__(
+            {
+                "address": Out(unsigned(REGISTER_ADDRESS_BITS)),
+                "write": Out(1),
+                "write_data": Out(32),
+                "read_data": In(32),
+            }
+        )
 
 
 class RegisterFile(wiring.Component):
@@ -58,22 +60,24 @@ class RegisterFile(wiring.Component):
     """
 
     def __init__(self, config: HardwareConfig):
-        super().__init__({
-            "bus": In(RegisterBus()),
-            "start": Out(1),
-            "program": Out(MEMORY_ADDRESS_BITS),
-            "image": Out(MEMORY_ADDRESS_BITS),
-            "busy": In(1),
-            "done": In(1),
-            "error": In(ErrorCause),
-            "prediction": In(32),
-            "cycles": In(32),
-            "layers": In(32),
-            "logit_index": Out(range(config.max_classes)),
-            "logit": In(signed(32)),
-            "profile_address": Out(range(config.max_layers * COUNTER_SLOTS)),
-            "profile_data": In(32),
-        })
+        super().__init__(
+            {
+                "bus": In(RegisterBus()),
+                "start": Out(1),
+                "program": Out(MEMORY_ADDRESS_BITS),
+                "image": Out(MEMORY_ADDRESS_BITS),
+                "busy": In(1),
+                "done": In(1),
+                "error": In(ErrorCause),
+                "prediction": In(32),
+                "cycles": In(32),
+                "layers": In(32),
+                "logit_index": Out(range(config.max_classes)),
+                "logit": In(signed(32)),
+                "profile_address": Out(range(config.max_layers * COUNTER_SLOTS)),
+                "profile_data": In(32),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

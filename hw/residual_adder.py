@@ -41,17 +41,19 @@ class ResidualAdder(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "valid": In(1),
-            "address": In(ADDRESS_BITS),
-            "spikes": In(unsigned(config.group_bits)),
-            "planes_in": In(4),
-            "planes_out": In(4),
-            "plane_stride": In(ADDRESS_BITS),
-            "read_address": Out(ADDRESS_BITS),
-            "read_data": In(unsigned(config.group_bits)),
-            "write": Out(SpikeWrite(config, ADDRESS_BITS)),
-        })
+        super().__init__(
+            {
+                "valid": In(1),
+                "address": In(ADDRESS_BITS),
+                "spikes": In(unsigned(config.group_bits)),
+                "planes_in": In(4),
+                "planes_out": In(4),
+                "plane_stride": In(ADDRESS_BITS),
+                "read_address": Out(ADDRESS_BITS),
+                "read_data": In(unsigned(config.group_bits)),
+                "write": Out(SpikeWrite(config, ADDRESS_BITS)),
+            }
+        )
 
     @staticmethod
     def latency(planes_out: int) -> int:

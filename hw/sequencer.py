@@ -49,24 +49,26 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "program": In(MEMORY_ADDRESS_BITS),
-            "memory": Out(MemoryPort()),
-            "descriptor": Out(DESCRIPTOR),
-            "layer": Out(LAYER_BITS),
-            "load": Out(1),
-            "weights": Out(1),
-            "attention": Out(1),
-            "load_done": In(1),
-            "weights_done": In(1),
-            "attention_done": In(1),
-            "fetching": Out(1),
-            "layer_end": Out(1),
-            "busy": Out(1),
-            "done": Out(1),
-            "error": Out(ErrorCause),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(MEMORY_ADDRESS_BITS),
+                "memory": Out(MemoryPort()),
+                "descriptor": Out(DESCRIPTOR),
+                "layer": Out(LAYER_BITS),
+                "load": Out(1),
+                "weights": Out(1),
+                "attention": Out(1),
+                "load_done": In(1),
+                "weights_done": In(1),
+                "attention_done": In(1),
+                "fetching": Out(1),
+                "layer_end": Out(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "error": Out(ErrorCause),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -137,5 +139,3 @@ class Sequencer(wiring.Component):
                 self.fetching.eq(fsm.ongoing("REQUEST") | fsm.ongoing("RECEIVE")),
             ]
         return m
-
-

@@ -25,12 +25,14 @@ class SpikeWrite(wiring.Signature):
     """
 
     def __init__(self, config: HardwareConfig, address_bits: int):
-        super().__init__({
-            "valid": Out(1),
-            "address": Out(unsigned(address_bits)),
-            "banks": Out(unsigned(config.positions)),
-            "data": Out(unsigned(config.group_bits)),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "address": Out(unsigned(address_bits)),
+                "banks": Out(unsigned(config.positions)),
+                "data": Out(unsigned(config.group_bits)),
+            }
+        )
 
 
 class SpikeMemory(wiring.Component):
@@ -63,11 +65,13 @@ class SpikeMemory(wiring.Component):
     def __init__(self, config: HardwareConfig, depth: int):
         self._config, self._depth = config, depth
         bits = address_bits(depth)
-        super().__init__({
-            "read_addresses": In(data.ArrayLayout(unsigned(bits), config.positions)),
-            "read_data": Out(unsigned(config.group_bits)),
-            "write": In(SpikeWrite(config, bits)),
-        })
+        super().__init__(
+            {
+                "read_addresses": In(data.ArrayLayout(unsigned(bits), config.positions)),
+                "read_data": Out(unsigned(config.group_bits)),
+                "write": In(SpikeWrite(config, bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -50,20 +50,22 @@ class Walker(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "descriptor": In(DESCRIPTOR),
-            "table_available": In(1),
-            "claim": Out(1),
-            "tile_drained": In(1),
-            "read_addresses": Out(data.ArrayLayout(unsigned(ADDRESS_BITS), config.positions)),
-            "read_data": In(unsigned(config.group_bits)),
-            "step": Out(step_layout(config)),
-            "spikes": Out(unsigned(config.group_bits)),
-            "issuing": Out(1),
-            "stall_weights": Out(1),
-            "stall_drain": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "table_available": In(1),
+                "claim": Out(1),
+                "tile_drained": In(1),
+                "read_addresses": Out(data.ArrayLayout(unsigned(ADDRESS_BITS), config.positions)),
+                "read_data": In(unsigned(config.group_bits)),
+                "step": Out(step_layout(config)),
+                "spikes": Out(unsigned(config.group_bits)),
+                "issuing": Out(1),
+                "stall_weights": Out(1),
+                "stall_drain": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -97,18 +99,20 @@ class Walker(wiring.Component):
             first_tap.eq((slice_index == 0) & (tap_x == 0) & (tap_y == 0)),
         ]
         ahead = Signal(
-            data.StructLayout({
-                "address": unsigned(ADDRESS_BITS),
-                "rotate": unsigned(max(1, lane_bits)),
-                "tap_x": unsigned(2),
-                "tap_y": unsigned(2),
-                "groups": d.tile_groups.shape(),
-                "first": unsigned(1),
-                "double": unsigned(1),
-                "negative": unsigned(1),
-                "tile_end": unsigned(1),
-                "last_tile": unsigned(1),
-            })
+            data.StructLayout(
+                {
+                    "address": unsigned(ADDRESS_BITS),
+                    "rotate": unsigned(max(1, lane_bits)),
+                    "tap_x": unsigned(2),
+                    "tap_y": unsigned(2),
+                    "groups": d.tile_groups.shape(),
+                    "first": unsigned(1),
+                    "double": unsigned(1),
+                    "negative": unsigned(1),
+                    "tile_end": unsigned(1),
+                    "last_tile": unsigned(1),
+                }
+            )
         )
         load = Signal()
         m.d.comb += load.eq(walking & (take | ~ahead_valid))
@@ -155,9 +159,7 @@ class Walker(wiring.Component):
         buffer, buffers_used = Signal(), Signal(2)
         m.d.comb += [
             last_group.eq(group == now.groups - 1),
-            take.eq(
-                ahead_valid & (~active | last_group) & self.table_available & ~(ahead.first & (buffers_used == 2))
-            ),
+            take.eq(ahead_valid & (~active | last_group) & self.table_available & ~(ahead.first & (buffers_used == 2))),
             self.claim.eq(take),
             self.issuing.eq(active),
         ]

@@ -20,15 +20,17 @@ def step_layout(config: HardwareConfig) -> data.StructLayout:
     before adding (Horner's rule over bit-planes), ``negative`` subtracts in the top time-step lane (sign plane of the
     image), ``last_group`` frees the table, ``last_of_tile`` completes the tile's sums.
     """
-    return data.StructLayout({
-        "valid": unsigned(1),
-        "address": unsigned(address_bits(2 * config.tile_groups)),
-        "first": unsigned(1),
-        "double": unsigned(1),
-        "negative": unsigned(1),
-        "last_group": unsigned(1),
-        "last_of_tile": unsigned(1),
-    })
+    return data.StructLayout(
+        {
+            "valid": unsigned(1),
+            "address": unsigned(address_bits(2 * config.tile_groups)),
+            "first": unsigned(1),
+            "double": unsigned(1),
+            "negative": unsigned(1),
+            "last_group": unsigned(1),
+            "last_of_tile": unsigned(1),
+        }
+    )
 
 
 FILL_CYCLES = 1 + TABLE_ENTRIES
@@ -80,17 +82,19 @@ class WeightArray(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         layout = step_layout(config)
-        super().__init__({
-            "weights": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
-            "table_available": Out(1),
-            "claim": In(1),
-            "step": In(layout),
-            "spikes": In(unsigned(config.group_bits)),
-            "tile_done": Out(1),
-            "drain_address": In(layout["address"].shape),
-            "drain_batch": In(range(config.outputs // config.neurons)),
-            "drain_sums": Out(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
-        })
+        super().__init__(
+            {
+                "weights": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
+                "table_available": Out(1),
+                "claim": In(1),
+                "step": In(layout),
+                "spikes": In(unsigned(config.group_bits)),
+                "tile_done": Out(1),
+                "drain_address": In(layout["address"].shape),
+                "drain_batch": In(range(config.outputs // config.neurons)),
+                "drain_sums": Out(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -214,6 +218,4 @@ class WeightArray(wiring.Component):
                 with m.Case(batch):
                     for neuron in range(neurons):
                         for lane in range(lanes):
-                            m.d.sync += self.drain_sums[neuron * lanes + lane].eq(
-                                sums[batch * neurons + neuron][lane]
-                            )
+                            m.d.sync += self.drain_sums[neuron * lanes + lane].eq(sums[batch * neurons + neuron][lane])

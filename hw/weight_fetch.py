@@ -25,11 +25,13 @@ class ParameterWrite(wiring.Signature):
     """
 
     def __init__(self, config: HardwareConfig):
-        super().__init__({
-            "valid": Out(1),
-            "index": Out(range(2 * config.outputs)),
-            "data": Out(unsigned(MEMORY_BEAT_BITS)),
-        })
+        super().__init__(
+            {
+                "valid": Out(1),
+                "index": Out(range(2 * config.outputs)),
+                "data": Out(unsigned(MEMORY_BEAT_BITS)),
+            }
+        )
 
 
 class WeightFetch(wiring.Component):
@@ -62,15 +64,17 @@ class WeightFetch(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "descriptor": In(DESCRIPTOR),
-            "base": In(MEMORY_ADDRESS_BITS),
-            "memory": Out(MemoryPort()),
-            "parameters": Out(ParameterWrite(config)),
-            "weights": Out(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
-            "output_tile_drained": In(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "base": In(MEMORY_ADDRESS_BITS),
+                "memory": Out(MemoryPort()),
+                "parameters": Out(ParameterWrite(config)),
+                "weights": Out(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
+                "output_tile_drained": In(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -58,19 +58,21 @@ class Writeback(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "descriptor": In(DESCRIPTOR),
-            "spikes": In(unsigned(config.neurons * config.lanes)),
-            "batch": In(batch_layout(config)),
-            "word_valid": Out(1),
-            "word": Out(unsigned(config.group_bits)),
-            "spike_write": Out(SpikeWrite(config, ADDRESS_BITS)),
-            "residual_write": Out(SpikeWrite(config, ADDRESS_BITS)),
-            "residual_read_address": Out(ADDRESS_BITS),
-            "residual_read_data": In(unsigned(config.group_bits)),
-            "token_write": Out(TokenWrite(config)),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "spikes": In(unsigned(config.neurons * config.lanes)),
+                "batch": In(batch_layout(config)),
+                "word_valid": Out(1),
+                "word": Out(unsigned(config.group_bits)),
+                "spike_write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "residual_write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "residual_read_address": Out(ADDRESS_BITS),
+                "residual_read_data": In(unsigned(config.group_bits)),
+                "token_write": Out(TokenWrite(config)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -122,9 +124,7 @@ class Writeback(wiring.Component):
         with m.Else():
             m.d.comb += [
                 self.residual_write.valid.eq(self.spike_write.valid & starts_residual),
-                self.residual_write.address.eq(
-                    self.spike_write.address - d.destination_base + d.residual_base
-                ),
+                self.residual_write.address.eq(self.spike_write.address - d.destination_base + d.residual_base),
                 self.residual_write.banks.eq(self.spike_write.banks),
                 self.residual_write.data.eq(self.spike_write.data),
             ]

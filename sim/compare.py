@@ -111,7 +111,9 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
     program = compile_artifact(artifact, options.config)
     available = len(options.data.images)
     if not 1 <= options.images <= available:
-        raise UserError(f"the data has {available} images, {options.images} cannot run on the RTL: choose 1 to {available}")
+        raise UserError(
+            f"the data has {available} images, {options.images} cannot run on the RTL: choose 1 to {available}"
+        )
     traced = min(options.traced, options.images)
     predicted = predict_cycles(program, MEMORY_LATENCY)
 
@@ -254,8 +256,7 @@ def _accuracy(
 
     labels = options.data.labels[: options.images].tolist()
     right = sum(
-        image.job is not None and image.job.prediction == label
-        for image, label in zip(rtl.images, labels, strict=True)
+        image.job is not None and image.job.prediction == label for image, label in zip(rtl.images, labels, strict=True)
     )
     return {
         "float": recorded("float"),
@@ -275,28 +276,30 @@ def _performance(
     jobs = [image.job for image in rtl.images if image.job is not None and not image.failure]
     operations = {layer.name: layer for layer in counted.operations}
 
-    layers = []
+    layers: list[dict[str, Any]] = []
     for index, step in enumerate(program.steps[:-1]):
         measured = [job.layers[index] for job in jobs]
         counts = operations.get(step.name)
         dense, planes = (counts.macs * counts.steps, counts.planes) if counts else (0, 0)
         ideal = counts.plane_operations / per_cycle if counts else 0.0
         cycles = float(np.mean([layer.cycles for layer in measured])) if measured else None
-        layers.append({
-            "name": step.name,
-            "planes": planes,
-            "sops_dense": dense,
-            "sops_executed": counts.executed if counts else 0.0,
-            "cycles": cycles,
-            "model_cycles": predicted.layers[step.name],
-            "ideal_cycles": ideal,
-            "utilization": ideal / cycles if cycles else None,
-            "firing_rate_in": counts.input_rate if counts else None,
-            "stalls": {
-                "weights": float(np.mean([layer.stall_weights for layer in measured])) if measured else None,
-                "drain": float(np.mean([layer.stall_drain for layer in measured])) if measured else None,
-            },
-        })
+        layers.append(
+            {
+                "name": step.name,
+                "planes": planes,
+                "sops_dense": dense,
+                "sops_executed": counts.executed if counts else 0.0,
+                "cycles": cycles,
+                "model_cycles": predicted.layers[step.name],
+                "ideal_cycles": ideal,
+                "utilization": ideal / cycles if cycles else None,
+                "firing_rate_in": counts.input_rate if counts else None,
+                "stalls": {
+                    "weights": float(np.mean([layer.stall_weights for layer in measured])) if measured else None,
+                    "drain": float(np.mean([layer.stall_drain for layer in measured])) if measured else None,
+                },
+            }
+        )
     totals = [job.cycles for job in jobs]
     ideal = sum(layer["ideal_cycles"] for layer in layers)
     mean = float(np.mean(totals)) if totals else None

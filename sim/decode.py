@@ -84,9 +84,7 @@ def decode_trace(program: Program, trace: dict[str, Events]) -> Recorded:
 def _fold(config: HardwareConfig, words: Tensor, layer: Layer, grid: tuple[int, int], timesteps: int) -> Tensor:
     """Words ``[slice, group, P, T, I]`` to ``[T, C, H, W]``."""
     slices, groups = words.shape[:2]
-    tensor = words.transpose(3, 0, 4, 1, 2).reshape(
-        config.timesteps, slices * config.inputs, groups * config.positions
-    )
+    tensor = words.transpose(3, 0, 4, 1, 2).reshape(config.timesteps, slices * config.inputs, groups * config.positions)
     height, width = grid
     return tensor[:timesteps, : layer.out_channels, : height * width].reshape(timesteps, -1, height, width)
 

@@ -28,7 +28,12 @@ class Tally:
     first: str | None = None
 
     def add(
-        self, where: str, left: NDArray[np.generic], right: NDArray[np.generic], sides: tuple[str, str], axes: Iterable[str]
+        self,
+        where: str,
+        left: NDArray[np.generic],
+        right: NDArray[np.generic],
+        sides: tuple[str, str],
+        axes: Iterable[str],
     ) -> None:
         """Compare two arrays of one shape.
 

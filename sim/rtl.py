@@ -57,7 +57,9 @@ def memory_image(program: Program, flips: Sequence[Flip]) -> NDArray[np.uint64]:
     memory = program.memory.copy()
     for flip in flips:
         if not 0 <= flip.beat < len(memory):
-            raise UserError(f"the program has beats 0 to {len(memory) - 1}, not {flip.beat}: choose one of them to flip")
+            raise UserError(
+                f"the program has beats 0 to {len(memory) - 1}, not {flip.beat}: choose one of them to flip"
+            )
         memory[flip.beat] ^= np.uint64(1) << np.uint64(flip.bit)
     return memory
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -36,6 +39,9 @@ COMMANDS = {
 
 MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 """Errors of the operating system that are the user's to mend."""
+
+LEAST_FREE = 1 << 20
+"""Bytes; with less than that a disk is full for the purposes of this program."""
 
 EXIT_DIFFERENT = 1
 EXIT_MENDABLE = 2
@@ -91,32 +97,47 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = cli.main(arguments, prog_name="spikeloom", standalone_mode=False)
-    except UserError as error:
-        return _complain(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return EXIT_MENDABLE
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "spikeloom"
-        return _complain(f"{error.format_message().rstrip('.')}; see {where} --help")
-    except click.ClickException as error:
-        return _complain(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted; nothing half-written is left, run the command again")
-    except OSError as error:
-        if error.errno not in MENDABLE:
+    except (Exception, KeyboardInterrupt) as error:
+        text = explain(error)
+        if text is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose a place you may write to"
-        return _complain(f"{place}{(error.strerror or 'not possible').lower()}; {remedy}")
+        sys.stdout.flush()
+        # What follows a first line, such as the end of a log, is in the file that the first line names.
+        sys.stderr.write(f"spikeloom: {text.splitlines()[0].rstrip(':')}\n")
+        return EXIT_MENDABLE
     return code if isinstance(code, int) else 0
 
 
-def _complain(text: str) -> int:
-    """Write an error the way all of them look; returns the exit code."""
-    sys.stdout.flush()
-    sys.stderr.write(f"spikeloom: {text}\n")
-    return EXIT_MENDABLE
+def explain(error: BaseException) -> str | None:
+    """What the user can do about an exception; None if it is a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "spikeloom"
+        return f"{error.format_message().rstrip('.')}; see {where} --help"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "interrupted; nothing half-written is left, run the command again"
+    if isinstance(error, OSError) and error.errno in MENDABLE:
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose a place you may write to"
+        return f"{place}{(error.strerror or 'not possible').lower()}; {remedy}"
+    if (full := full_disk()) is not None:
+        # Libraries and child processes report a full disk in ways of their own.
+        return f"{full}: no space left on device ({type(error).__name__}); free some space"
+    return None
+
+
+def full_disk() -> Path | None:
+    """First of the places that commands write to whose disk is full; None if all have room."""
+    for place in (Path(__file__).resolve().parents[1], Path.cwd(), Path(tempfile.gettempdir())):
+        if shutil.disk_usage(place).free < LEAST_FREE:
+            return place
+    return None
 
 
 def main() -> None:

@@ -75,5 +75,5 @@ def pack_image(artifact: Artifact, config: HardwareConfig, image: NDArray[np.uin
     planes = (full[None] >> np.arange(IMAGE_PLANES, dtype=np.uint8)[:, None, None]) & 1
     # [t, r, slice, i, group, p] -> [r, slice, group, p, t, i]
     shape = (config.timesteps, config.image_passes, slices, config.inputs, groups, config.positions)
-    words = planes.reshape(shape).transpose(1, 2, 4, 5, 0, 3)
+    words: NDArray[np.uint8] = planes.astype(np.uint8).reshape(shape).transpose(1, 2, 4, 5, 0, 3)
     return pack_bits(words.reshape(-1, config.group_bits), config.group_bits)

@@ -129,7 +129,7 @@ def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator) -> NDArray[np.in
     mean = flat.sum(dim=0) // len(flat)
     deviation = (flat - mean).abs().sum(dim=0) // len(flat)
     lift = rng.uniform(0.0, 1.0, len(mean)) * 2**BIAS_FRACTION_BITS
-    bias = np.floor(lift * deviation.numpy()).astype(np.int64) - (mean.numpy() << BIAS_FRACTION_BITS)
+    bias: NDArray[np.int64] = np.floor(lift * deviation.numpy()).astype(np.int64) - (mean.numpy() << BIAS_FRACTION_BITS)
     # 2 units of theta: half of it, the leak's factor, reaches the threshold in the first step already.
     bias[0] = (2 - int(low[0])) << BIAS_FRACTION_BITS
     if len(bias) > 1:

@@ -90,7 +90,5 @@ def _configurations() -> str:
         ("lanes (positions x time steps)", [c.lanes for c in chosen]),
         ("bits of a spike word", [c.group_bits for c in chosen]),
     ]
-    fields = [
-        (f"`{field}`", [getattr(c, field) for c in chosen]) for field in chosen[0].to_dict() if field != "name"
-    ]
+    fields = [(f"`{field}`", [getattr(c, field) for c in chosen]) for field in chosen[0].to_dict() if field != "name"]
     return _table(("", *(f"`{c.name}`" for c in chosen)), [(name, *values) for name, values in fields + derived])

@@ -76,7 +76,7 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer) -> ND
     weights[:out, :, :channels] = matrix
     # [tile, output, tap, slice, input] -> [tile, tap, slice, output, input]
     tiled = weights.reshape(count, config.outputs, taps, slices, config.inputs).transpose(0, 2, 3, 1, 4)
-    bits = (tiled.reshape(-1, 1).view(np.uint8) >> np.arange(config.weight_bits, dtype=np.uint8)) & 1
+    bits = ((tiled.reshape(-1, 1).view(np.uint8) >> np.arange(config.weight_bits, dtype=np.uint8)) & 1).astype(np.uint8)
     slice_bits = config.outputs * config.inputs * config.weight_bits
     weight_beats = pack_bits(bits.reshape(-1, slice_bits), slice_bits).reshape(count, -1)
 

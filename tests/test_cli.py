@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -17,11 +18,12 @@ from hw.isa import DESCRIPTOR_BEATS
 from sim.faults import find_flip
 from sim.report import COMPARISONS
 from sw import cli
-from sw.artifact import save
+from sw.artifact import load, save
 from sw.commands import project
 from sw.commands.docs import REFERENCE
 from sw.commands.synth import count_resources
 from sw.compiler import compile_artifact
+from sw.data import load_sample
 from sw.errors import UserError
 from sw.network import NetworkConfig
 from sw.random_artifact import random_artifact, random_images
@@ -186,6 +188,59 @@ def test_export_needs_a_finished_run(capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+RECIPE = """
+name = "small"
+data = "mnist"
+weight_bits = 4
+batch_size = 100
+precision = "fp32"
+seed = 5
+
+[network]
+embed_dim = 16
+depth = 1
+heads = 2
+timesteps = 2
+
+[float_phase]
+epochs = 1
+learning_rate = 1e-3
+
+[quantised_phase]
+epochs = 1
+learning_rate = 1e-4
+"""
+
+
+def test_training_ends_with_an_artifact(capsys, tmp_path, monkeypatch):
+    sample = load_sample("mnist")
+    monkeypatch.setattr("sw.data.load", lambda *_, **__: sample)
+    monkeypatch.setattr("sw.training.compile_neurons", lambda: False)
+    recipe, out = tmp_path / "small.toml", tmp_path / "run"
+    recipe.write_text(RECIPE)
+    assert cli.run(["train", str(recipe), "--out", str(out)]) == 0
+    artifact = load(out / "small.spikeloom")
+    assert set(artifact.accuracy) == {"float", "quantised", "brevitas", "golden"}
+    assert artifact.accuracy["golden"] == artifact.accuracy["brevitas"]
+    assert artifact.provenance["seed"] == 5 and len(artifact.provenance["log"]) == 2
+    assert {path.name for path in out.iterdir()} == {
+        "checkpoint.pt", "log.csv", "curve.png", "float.pt", "quantised.pt", "small.spikeloom"
+    }  # fmt: skip
+    capsys.readouterr()
+    assert "already holds a training run" in refused(capsys, "train", recipe, "--out", out)
+
+    again = tmp_path / "again.spikeloom"
+    assert cli.run(["export", str(recipe), "--run", str(out), "--out", str(again)]) == 0
+    assert again.read_bytes() == (out / "small.spikeloom").read_bytes()
+
+    (out / "quantised.pt").write_bytes((out / "quantised.pt").read_bytes()[:1000])
+    capsys.readouterr()
+    assert "does not hold this recipe's model" in refused(
+        capsys, "export", recipe, "--run", out, "--out", tmp_path / "third.spikeloom"
+    )
+    assert not (tmp_path / "third.spikeloom").exists()
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -193,6 +248,7 @@ def test_export_needs_a_finished_run(capsys, tmp_path, monkeypatch):
         (OSError(errno.ENOSPC, "No space left on device", "build/x"), "build/x: no space left on device; free some"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), "/x: read-only file system; choose a place"),
         (UserError("value 3 is above the limit 2: lower it"), "value 3 is above the limit 2: lower it"),
+        (UserError("the build failed, see x.log:\nline\nline"), "the build failed, see x.log"),
     ],
 )
 def test_interruptions_and_full_disks_are_one_line(error, message, capsys, monkeypatch):
@@ -201,6 +257,15 @@ def test_interruptions_and_full_disks_are_one_line(error, message, capsys, monke
 
     monkeypatch.setattr("sw.data.make_samples", fail)
     assert message in refused(capsys, "samples")
+
+
+def test_a_full_disk_is_seen_behind_any_error(capsys, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("PytorchStreamWriter failed writing file data.pkl: file write failed")
+
+    monkeypatch.setattr("sw.data.make_samples", fail)
+    monkeypatch.setattr(cli.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert "no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 
 
 def test_a_bug_is_not_dressed_up_as_the_users_mistake(monkeypatch):

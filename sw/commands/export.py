@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +43,8 @@ def export(recipe: Path, folder_of_run: Path | None, out: Path | None, folder: P
     """Export the finished training run of RECIPE as an artifact.
 
     Folds batch norm, proves accumulator and membrane widths, and measures four accuracies over the whole test set:
-    the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model.
+    the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model. An
+    artifact outside the run's folder gets the run's log and curve as <name>.csv and <name>.png beside it.
     """
     from sw import data
     from sw.recipe import load_recipe
@@ -100,6 +102,10 @@ def export_run(settings: Recipe, recipe: Path, run: Path, test: ImageSet, out: P
     artifact = dataclasses.replace(artifact, accuracy=accuracy)
     out.parent.mkdir(parents=True, exist_ok=True)
     artifact_file.save(artifact, out)
+    if out.parent.resolve() != run.resolve():
+        for record in ("log.csv", "curve.png"):
+            if (run / record).is_file():
+                shutil.copy(run / record, out.with_suffix(Path(record).suffix))
 
     table = Table("model", "correct", "images", "accuracy")
     for name, counts in accuracy.items():

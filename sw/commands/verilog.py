@@ -42,5 +42,5 @@ def verilog(config: HardwareConfig, out: Path, lint: bool) -> None:
     if found:
         for line in found:
             progress_console.print(line, markup=False)
-        raise UserError(f"Verilator warns {len(found)} times about {shown(files.verilog)}; explain or mend each")
+        raise UserError(f"Verilator warns about {shown(files.verilog)}, see above; explain it in hw/lint.vlt or mend")
     console.print("lint: clean (waivers and their reasons: hw/lint.vlt)")

@@ -82,5 +82,5 @@ def test_does_not_change_its_input():
 
 
 def test_step_count_wrong():
-    with pytest.raises(ValueError, match="^current must hold 4 time steps or 1, not 3$"):
+    with pytest.raises(ValueError, match=r"^current must hold 4 time steps or 1, not 3$"):
         lif(torch.zeros(3, 1, dtype=torch.int64), torch.tensor([1]), 4)

@@ -167,14 +167,16 @@ def test_sop_energy_counts_executed_operations():
 
 def test_report_before_measuring_wrong():
     with pytest.raises(
-        ValueError, match="^images measured must be at least 1, not 0: run the model with this observer"
+        ValueError, match=r"^images measured must be at least 1, not 0: run the model with this observer"
     ):
         OperationCounter(TINY).report()
 
 
 def test_energy_without_measurement_wrong():
     dense = dense_operations(TINY)
-    with pytest.raises(ValueError, match="^conv1 must have a measured input_rate, not None: use OperationCounter$"):
+    with pytest.raises(ValueError, match=r"^conv1 must have a measured input_rate, not None: use OperationCounter$"):
         paper_formula_j(TINY, dense)
-    with pytest.raises(ValueError, match="^conv1 must have a measured executed count, not None: use OperationCounter$"):
+    with pytest.raises(
+        ValueError, match=r"^conv1 must have a measured executed count, not None: use OperationCounter$"
+    ):
         sop_j(TINY, dense)

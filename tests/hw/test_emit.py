@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import TINY
+from hw.config import BASE, TINY
 from hw.emit import TOP, emit, emit_component, lint
 from hw.registers import REGISTERS
 from sim.toolchain import find_toolchain
@@ -76,7 +77,7 @@ def test_description_matches_the_verilog(tiny):
     assert description["registers"]["PROFILE"]["address"] == 0x800
     fields = description["descriptor"]["fields"]
     assert fields[0] == {"name": "check", "offset": 0, "width": 8}
-    assert all(after["offset"] == field["offset"] + field["width"] for field, after in zip(fields, fields[1:]))
+    assert all(after["offset"] == field["offset"] + field["width"] for field, after in itertools.pairwise(fields))
 
 
 def test_bytes_do_not_depend_on_the_hash_seed(tiny, tmp_path):
@@ -93,17 +94,20 @@ def test_no_source_location_is_written(tiny):
     assert "src =" not in verilog
 
 
-def test_verilog_is_lint_clean(tiny):
+def lint_here(path):
     tools = find_toolchain()
-    assert lint(tiny.verilog, verilator=tools.verilator, environment=tools.environment) == []
+    return lint(path, verilator=tools.verilator, environment=tools.environment)
+
+
+@pytest.mark.parametrize("config", [TINY, BASE], ids=lambda config: config.name)
+def test_verilog_is_lint_clean(config, tmp_path):
+    assert lint_here(emit(config, tmp_path).verilog) == []
 
 
 def test_lint_reports_what_is_not_waived(tmp_path):
-    tools = find_toolchain()
     path = tmp_path / "bad.v"
     path.write_text(f"module {TOP}(input clk, output [3:0] q); wire [7:0] d = {{8{{clk}}}}; assign q = d; endmodule\n")
-    found = lint(path, verilator=tools.verilator, environment=tools.environment)
-    assert any("WIDTHTRUNC" in line for line in found)
+    assert any("WIDTHTRUNC" in line for line in lint_here(path))
 
 
 class Members(wiring.Component):

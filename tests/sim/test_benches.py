@@ -25,3 +25,10 @@ def test_or_pool_pools_like_max_pool():
     for height, width, words, stall in [(8, 12, 3, 0.0), (8, 12, 3, 0.4), (16, 16, 1, 0.7), (2, 2, 4, 0.3)]:
         size = {"height": height, "width": width, "words": words}
         run_bench(build, "or_pool", **shape, **size, stall=stall, seed=height, latency=dut.latency)
+
+
+def test_bench_that_differs_fails_with_its_log():
+    dut = Lif(2, 6)
+    build = build_bench(dut, "lif_2_6")
+    with pytest.raises(RuntimeError, match=r"simulation of lif_2_6 failed \(1 of 1 tests failed\).*\n(.*\n)*.*assert"):
+        run_bench(build, "lif", timesteps=2, current_bits=6, latency=dut.latency + 1, count=50, seed=1)

@@ -24,14 +24,22 @@ EIGHT_BIT = dataclasses.replace(TINY, name="tiny8", weight_bits=8, accumulator_b
 
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=48, depth=2, heads=3, timesteps=2)
-DEEP = NetworkConfig(image_size=20, image_channels=2, classes=17, embed_dim=64, depth=3, heads=4, timesteps=3, mlp_ratio=2)
+DEEP = NetworkConfig(
+    image_size=20, image_channels=2, classes=17, embed_dim=64, depth=3, heads=4, timesteps=3, mlp_ratio=2
+)
 MANY_CLASSES = dataclasses.replace(BASE, name="base32", max_classes=32)
 
 
 def run(
-    folder: Path, config: HardwareConfig, network: NetworkConfig, *, weight_bits: int = 4, images: int = 2, stalls: int = 0,
+    folder: Path,
+    config: HardwareConfig,
+    network: NetworkConfig,
+    *,
+    weight_bits: int = 4,
+    images: int = 2,
+    stalls: int = 0,
     flips: tuple[Flip, ...] = (),
-) -> CompareReport:  # fmt: skip
+) -> CompareReport:
     """Compare a random network on a few images."""
     model = folder / "random.spikeloom"
     save(random_artifact(network, weight_bits, seed=3), model)
@@ -99,9 +107,7 @@ def test_a_flipped_descriptor_bit_stops_the_job_and_names_the_descriptor(tmp_pat
     for bit in rng.choice(64 * DESCRIPTOR_BEATS, size=3, replace=False).tolist():
         flip = Flip(beat=2 * DESCRIPTOR_BEATS + bit // 64, bit=bit % 64)
         mismatch = run(tmp_path, TINY, SMALL, images=1, flips=(flip,)).mismatch
-        assert mismatch == (
-            "image 0: the accelerator stopped with error BAD_CHECK at descriptor 2 (conv1)"
-        )
+        assert mismatch == ("image 0: the accelerator stopped with error BAD_CHECK at descriptor 2 (conv1)")
 
 
 def test_every_layer_has_predicted_cycles():
