@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from golden.cycles import predict_cycles
 from sim.protocol import Event, Job
 from sim.runner import ImageResult, run
-from sim.verilate import Build
+from sim.verilate import Build, kill_running
 from sw.artifact import Artifact
 from sw.compiler import Program
 from sw.errors import UserError
@@ -111,7 +112,7 @@ def run_images(
     images : uint8 array [n, channels, size, size]
         Raw pixels.
     folder : Path
-        Keeps traces and logs, one folder per process.
+        Keeps traces and logs, one folder per process; those of an earlier run are deleted.
     traced : int
         The first so many images leave a trace.
     stall_percent, stall_seed, latency : int
@@ -129,10 +130,12 @@ def run_images(
         A timeout or a fault of the accelerator is part of it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob("images_*"):
+        shutil.rmtree(earlier)
     memory = memory_image(program, flips)
     expected = predict_cycles(program, latency).total
     # Stalls slow both directions of the port; a broken descriptor may ask for far more than the network does.
-    limit = int(expected * (4 if not stall_percent else 4 * (100 / (100 - stall_percent)) ** 2)) + 100_000
+    limit = int(4 * expected * (100 / (100 - stall_percent)) ** 2) + 100_000
     size = min(IMAGES_PER_PROCESS, -(-len(images) // jobs))
 
     def simulate(first: int) -> tuple[list[ImageResult], float]:
@@ -161,5 +164,6 @@ def run_images(
             chunks = list(pool.map(simulate, range(0, len(images), size)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            kill_running()
             raise
     return RtlRun(tuple(image for chunk, _ in chunks for image in chunk), sum(seconds for _, seconds in chunks))
