@@ -196,7 +196,7 @@ class HardwareConfig:
 
 TINY = HardwareConfig(
     name="tiny", outputs=8, inputs=4, positions=2, timesteps=4, neurons=2, accumulator_bits=16, tile_groups=16,
-    attention_columns=2, attention_segment=8, attention_planes=7, spike_words=4096, residual_words=1024,
+    attention_columns=2, attention_segment=8, attention_planes=7, spike_words=4096, residual_words=2048,
     token_channels=128, token_chunks=4, head_channels=32,
 )  # fmt: skip
 """256 operations per cycle: tests and small FPGAs."""

@@ -1,0 +1,161 @@
+"""Attention in Verilog against integer attention and the integer neuron, and its exact cycles."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+import torch
+from cocotb.triggers import RisingEdge
+from torch import Tensor
+
+from golden.attention import attend, key_value
+from golden.attention_cycles import attention_cycles
+from golden.neuron import lif
+from hw.config import HardwareConfig
+from sim.benches.harness import parameters, start
+from sim.benches.or_pool import pack
+
+QUERY_BASE, OUTPUT_BASE = 5, 400
+
+Lanes = dict[tuple[int, int], int]
+"""Words of single positions by address and bank."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One layer's attention: spikes as [T, 1, 1, N, D] of 0 and 1, and what must come of them.
+
+    Q and the output reach to the end of the last position group, beyond the last token of K and V.
+    """
+
+    heads: int
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    threshold: int
+    spikes: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of K and V."""
+        return self.key.shape[3]
+
+
+@cocotb.test()
+async def attends_like_integer_attention(dut: Any) -> None:
+    """One job after the other, the last one twice: every spike of every group written once, at the stated address."""
+    given = parameters()
+    config = HardwareConfig(**given["config"])
+    generator, rng = torch.Generator().manual_seed(given["seed"]), random.Random(given["seed"])
+    await start(dut, {"token_write_valid": 0, "start": 0})
+    for shape in given["shapes"]:
+        job = random_job(config, **shape, generator=generator)
+        await write_tokens(dut, config, job, given["stall"], rng)
+        await check(dut, config, job, rng)
+    await check(dut, config, job, rng)
+
+
+def random_job(config: HardwareConfig, heads: int, tokens: int, head_channels: int, generator: torch.Generator) -> Job:
+    """Spikes at random, and a threshold that the first time step's median sum meets exactly."""
+
+    def spikes(positions: int) -> Tensor:
+        shape = config.timesteps, 1, 1, positions, heads * head_channels
+        return (torch.rand(shape, generator=generator) < 0.4).long()
+
+    query, key, value = spikes(-(-tokens // config.positions) * config.positions), spikes(tokens), spikes(tokens)
+    sums = attend(query, key_value(key, value, heads))
+    limit = max(1, int(sums[0].median()))
+    assert bool((sums[0] == limit).any())
+    threshold = limit << (config.timesteps - 1)
+    fired, _ = lif(sums, torch.full((heads * head_channels,), threshold), config.timesteps)
+    assert fired.any() and not fired.all()
+    return Job(heads, query, key, value, threshold, fired)
+
+
+async def write_tokens(dut: Any, config: HardwareConfig, job: Job, stall: float, rng: random.Random) -> None:
+    """Write K and V in any order of words, with pauses."""
+    words = []
+    for is_value, spikes in enumerate((job.key, job.value)):
+        chunks = -(-job.tokens // config.chunk_tokens)
+        padded = torch.nn.functional.pad(spikes[:, 0, 0], (0, 0, 0, chunks * config.chunk_tokens - job.tokens))
+        for chunk, tile in enumerate(padded.split(config.chunk_tokens, dim=1)):
+            words += [(is_value, channel, chunk, pack(tile[..., channel].ravel())) for channel in range(tile.shape[2])]
+    rng.shuffle(words)
+    while words:
+        valid = rng.random() >= stall
+        dut.token_write_valid.value = int(valid)
+        for name, value in zip(("is_value", "channel", "chunk", "data"), words[-1], strict=True):
+            # A pause shows another word, which must not be taken.
+            getattr(dut, f"token_write_{name}").value = value if valid else 0
+        if valid:
+            words.pop()
+        await RisingEdge(dut.clk)
+        assert not dut.write_valid.value and not dut.busy.value
+    dut.token_write_valid.value = 0
+
+
+async def check(dut: Any, config: HardwareConfig, job: Job, rng: random.Random) -> None:
+    """Run a job and compare what it writes, and its cycles."""
+    groups, channels = job.query.shape[3] // config.positions, job.query.shape[4]
+    chunks, stride = -(-job.tokens // config.chunk_tokens), groups + 1
+    shape = {
+        "heads": job.heads,
+        "head_channels": channels // job.heads,
+        "chunks": chunks,
+        "groups": groups,
+        "planes": job.tokens.bit_length(),
+    }
+    places = {
+        "query_base": QUERY_BASE, "query_stride": stride, "output_base": OUTPUT_BASE, "output_stride": stride,
+    }  # fmt: skip
+    for name, value in (shape | places | {"threshold": job.threshold}).items():
+        getattr(dut, name).value = value
+    query = lanes(config, job.query, QUERY_BASE, stride)
+    expected_cycles = attention_cycles(config, **shape)
+
+    written, cycles = await run(dut, config, query, 2 * expected_cycles, rng)
+    assert written == lanes(config, job.spikes, OUTPUT_BASE, stride)
+    assert cycles == expected_cycles
+
+
+def lanes(config: HardwareConfig, spikes: Tensor, base: int, stride: int) -> Lanes:
+    """Spikes [T, 1, 1, N, D] as they lie in the spike memory."""
+    cut = spikes[:, 0, 0].unflatten(1, (-1, config.positions)).unflatten(3, (-1, config.inputs))
+    words = cut.permute(3, 1, 2, 0, 4)  # [slices, groups, positions, T, inputs]
+    return {
+        (base + k * stride + group, bank): pack(word.ravel())
+        for k, of_slice in enumerate(words)
+        for group, of_group in enumerate(of_slice)
+        for bank, word in enumerate(of_group)
+    }
+
+
+async def run(
+    dut: Any, config: HardwareConfig, memory: Lanes, limit: int, rng: random.Random
+) -> tuple[Lanes, int]:
+    """Start, serve reads one cycle later, collect writes; returns them and the cycles from `start` to `done`."""
+    bits = config.timesteps * config.inputs
+    written: Lanes = {}
+    dut.start.value = 1
+    for cycle in range(limit):
+        await RisingEdge(dut.clk)
+        dut.start.value = 0
+        address = int(dut.read_address.value)
+        dut.read_data.value = sum(
+            memory.get((address, bank), rng.getrandbits(bits)) << bank * bits for bank in range(config.positions)
+        )
+        if dut.write_valid.value:
+            enabled = int(dut.write_banks.value)
+            assert enabled.bit_count() == 1
+            bank = enabled.bit_length() - 1
+            place = int(dut.write_address.value), bank
+            assert place not in written, f"address, bank {place} were written twice"
+            written[place] = int(dut.write_data.value) >> bank * bits & (1 << bits) - 1
+        if dut.done.value:
+            assert not dut.busy.value
+            return written, cycle
+        assert bool(dut.busy.value) == (cycle > 0)
+    raise AssertionError(f"not done after {limit} cycles")
