@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from amaranth.back import verilog
 from amaranth.hdl import Elaboratable, Module, Signal, UnusedElaboratable, Value
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
 from amaranth.lib import data, wiring
+
+from sw.files import write_atomically
 
 from .accelerator import Accelerator
 from .config import CONFIGS, MEMORY_BEAT_BITS, HardwareConfig
@@ -195,19 +196,6 @@ def _values(enumeration: Any) -> dict[str, int]:
     return {member.name: member.value for member in enumeration}
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that it is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        file.write(text)
-    try:
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
-
-
 def emit(config: HardwareConfig, directory: Path) -> EmittedFiles:
     """Write the Verilog and the description of a configuration.
 
@@ -224,8 +212,8 @@ def emit(config: HardwareConfig, directory: Path) -> EmittedFiles:
     """
     files = EmittedFiles(directory / f"{config.name}.v", directory / f"{config.name}.json")
     top = _accelerator_ports(config)
-    write_atomic(files.verilog, _convert(top, TOP))
-    write_atomic(files.description, json.dumps(describe(config, top.ports), indent=2) + "\n")
+    write_atomically(files.verilog, _convert(top, TOP))
+    write_atomically(files.description, json.dumps(describe(config, top.ports), indent=2) + "\n")
     return files
 
 

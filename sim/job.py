@@ -14,9 +14,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import First, ReadOnly, RisingEdge, Timer
 
-from hw.emit import write_atomic
 from sim.protocol import JOB_VARIABLE, Event, Job
 from sw.driver import Driver
+from sw.files import write_atomically
 
 PERIOD_NS = 10
 PROGRESS_CYCLES = 50_000
@@ -98,4 +98,4 @@ async def run_job(dut: Any) -> None:
     await driver.check()
     images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}
-    write_atomic(job.results, json.dumps(results))
+    write_atomically(job.results, json.dumps(results))

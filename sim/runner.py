@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import HardwareConfig
-from hw.emit import accelerator_verilog, write_atomic
+from hw.emit import accelerator_verilog
 from sw.driver import JobResult
 from sw.errors import UserError
+from sw.files import write_atomically
 
 from .protocol import JOB_VARIABLE, Event, Job
 from .toolchain import find_toolchain
@@ -144,7 +145,7 @@ def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
     }
     path = folder / "verilog" / f"{config.name}-{content_hash(parts)}.v"
     if not path.exists():
-        write_atomic(path, accelerator_verilog(config))
+        write_atomically(path, accelerator_verilog(config))
     return path.read_text()
 
 
@@ -178,7 +179,7 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     job.results.unlink(missing_ok=True)
     for image in range(len(job.image_addresses)):
         job.trace(image).unlink(missing_ok=True)
-    write_atomic(job.folder / "job.json", job.to_json())
+    write_atomically(job.folder / "job.json", job.to_json())
 
     def on_line(line: str) -> None:
         event = Event.parse(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hw.emit import write_atomic
+from sw.files import write_atomically
 
 WAVES_FILE = "dump.fst"
 """What a simulation with waveforms writes."""
@@ -83,5 +83,5 @@ def save_file(verilog: str, testbench: str) -> str:
 def write_save_file(waves: Path, verilog: str, testbench: str) -> Path:
     """Write the save file beside the waveform ``dump.fst`` and return its path."""
     path = waves.with_suffix(".gtkw")
-    write_atomic(path, save_file(verilog, testbench))
+    write_atomically(path, save_file(verilog, testbench))
     return path

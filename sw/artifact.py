@@ -31,7 +31,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +40,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from sw.errors import UserError
+from sw.files import write_atomically
 from sw.network import NetworkConfig
 from sw.ranges import LayerRange, layer_ranges
 
@@ -170,21 +170,9 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     header = json.dumps(artifact.header(), sort_keys=True, allow_nan=False)
     data = safetensors_bytes(tensors, metadata={HEADER_KEY: header})
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        write_atomically(path, data)
     except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror}); choose a writable folder that exists") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot write ({error.strerror}); free the space or choose another folder") from error
+        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:

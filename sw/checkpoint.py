@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from sw.data_sources import write_atomically
 from sw.errors import UserError
+from sw.files import write_atomically
 
 
 @dataclass

@@ -21,9 +21,9 @@ from sw.data_sources import (
     node_package,
     obtain,
     system_package,
-    write_atomically,
 )
 from sw.errors import UserError
+from sw.files import write_atomically
 
 Split = Literal["train", "test"]
 

@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
 import tarfile
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from sw.errors import UserError
+from sw.files import write_atomically
 
 NETWORK_TIMEOUT_S = 10
 """Seconds to wait for an address to answer; an offline machine should learn it soon."""
@@ -86,17 +86,6 @@ class Source:
     address: str
     package: Callable[[Path], dict[str, bytes]]
     tool: str
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there whole or not there at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[str, bytes]:

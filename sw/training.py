@@ -26,8 +26,8 @@ from sw import checkpoint
 from sw.augment import augment
 from sw.checkpoint import Progress
 from sw.data import ImageSet, data_set
-from sw.data_sources import write_atomically
 from sw.errors import UserError
+from sw.files import write_atomically
 from sw.model import Spikformer
 from sw.neuron import compile_neurons
 from sw.quantizers import begin_scales

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from sw.data_sources import write_atomically
+from sw.files import write_atomically
 
 COLUMNS = ("phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed")
 """Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch."""

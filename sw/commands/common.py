@@ -97,9 +97,9 @@ def data_option() -> Decorator:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is whole or not there."""
-    from sw.data_sources import write_atomically
+    from sw.files import write_atomically
 
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
 
 
 def shown(path: Path) -> str:

@@ -14,7 +14,7 @@ REFERENCE = ROOT / "docs" / "registers.md"
 @click.option("--check", is_flag=True, help="Only say whether the tables are up to date.")
 def docs(check: bool) -> int:
     """Write the generated reference tables: registers, descriptors, configurations (docs/registers.md)."""
-    from sw.data_sources import write_atomically
+    from sw.files import write_atomically
     from sw.reference import reference
 
     text = reference()
@@ -22,6 +22,6 @@ def docs(check: bool) -> int:
     if check:
         console.print(f"{shown(REFERENCE)} is {'up to date' if text == current else 'out of date: run spikeloom docs'}")
         return int(text != current)
-    write_atomically(REFERENCE, text.encode())
+    write_atomically(REFERENCE, text)
     console.print(shown(REFERENCE))
     return 0

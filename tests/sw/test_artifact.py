@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
+import os
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -110,10 +112,11 @@ def test_suffix_and_folder_wrong(artifact, tmp_path):
         save(artifact, wrong)
     expected = f"{wrong}: an artifact's file name ends in .spikeloom, not .safetensors; rename it"
     assert str(refused.value) == expected
-    wrong = tmp_path / "no" / "a.spikeloom"
+    (tmp_path / "file").write_text("")
+    wrong = tmp_path / "file" / "a.spikeloom"
     with pytest.raises(UserError) as refused:
         save(artifact, wrong)
-    expected = f"{wrong}: cannot write (No such file or directory); choose a writable folder that exists"
+    expected = f"{wrong}: cannot write ({os.strerror(errno.EEXIST)}); free space or choose a writable folder"
     assert str(refused.value) == expected
 
 

@@ -125,16 +125,6 @@ def test_missing_folder_and_unknown_set_are_refused(tmp_path):
         data.load("imagenet", "test")
 
 
-def test_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    data_sources.write_atomically(path, b"old")
-    monkeypatch.setattr(Path, "replace", lambda *_: absent(tmp_path))
-    with pytest.raises(FileNotFoundError):
-        data_sources.write_atomically(path, b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"old"
-
-
 def test_packages_are_fetched_and_unpacked_not_installed(tmp_path, monkeypatch):
     commands = []
 
