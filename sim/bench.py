@@ -56,7 +56,11 @@ def run_bench(build: Build, bench: str, **parameters: Any) -> None:
     runs = build.folder / "runs"
     runs.mkdir(exist_ok=True)
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "PYTHONPATH": python_path}
+    environment = {
+        PARAMETERS_VARIABLE: json.dumps(parameters),
+        "PYTHONPATH": python_path,
+        "COCOTB_REWRITE_ASSERTION_FILES": "*/sim/benches/*.py",  # by default cocotb rewrites PyTorch too, for 15 s
+    }
     with tempfile.TemporaryDirectory(dir=runs) as folder:
         Simulation(find_toolchain(), waves=False).simulate(
             build, f"sim.benches.{bench}", Path(folder), extra_env=environment

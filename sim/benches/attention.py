@@ -10,6 +10,7 @@ import cocotb
 import torch
 from cocotb.triggers import RisingEdge
 from torch import Tensor
+from torch.nn.functional import pad
 
 from golden.attention import attend, key_value
 from golden.attention_cycles import attention_cycles
@@ -52,6 +53,7 @@ async def attends_like_integer_attention(dut: Any) -> None:
     generator, rng = torch.Generator().manual_seed(given["seed"]), random.Random(given["seed"])
     await start(dut, {"token_write_valid": 0, "start": 0})
     for shape in given["shapes"]:
+        dut._log.info("job: %s", shape)
         job = random_job(config, **shape, generator=generator)
         await write_tokens(dut, config, job, given["stall"], rng)
         await check(dut, config, job, rng)
@@ -80,20 +82,23 @@ async def write_tokens(dut: Any, config: HardwareConfig, job: Job, stall: float,
     words = []
     for is_value, spikes in enumerate((job.key, job.value)):
         chunks = -(-job.tokens // config.chunk_tokens)
-        padded = torch.nn.functional.pad(spikes[:, 0, 0], (0, 0, 0, chunks * config.chunk_tokens - job.tokens))
-        for chunk, tile in enumerate(padded.split(config.chunk_tokens, dim=1)):
+        padded = pad(spikes[:, 0, 0], (0, 0, 0, chunks * config.chunk_tokens - job.tokens))
+        tiles = padded.reshape(config.timesteps, chunks, config.chunk_tokens, -1).transpose(0, 1)
+        for chunk, tile in enumerate(tiles):
             words += [(is_value, channel, chunk, pack(tile[..., channel].ravel())) for channel in range(tile.shape[2])]
     rng.shuffle(words)
-    while words:
-        valid = rng.random() >= stall
-        dut.token_write_valid.value = int(valid)
-        for name, value in zip(("is_value", "channel", "chunk", "data"), words[-1], strict=True):
-            # A pause shows another word, which must not be taken.
-            getattr(dut, f"token_write_{name}").value = value if valid else 0
-        if valid:
-            words.pop()
-        await RisingEdge(dut.clk)
-        assert not dut.write_valid.value and not dut.busy.value
+    for word in words:
+        paused = True
+        while paused:
+            paused = rng.random() < stall
+            # A pause shows other data for any word, which must not be written.
+            noise = rng.getrandbits(config.timesteps * config.chunk_tokens)
+            dut.token_write_valid.value = int(not paused)
+            shown = (*rng.choice(words)[:3], noise) if paused else word
+            for name, value in zip(("is_value", "channel", "chunk", "data"), shown, strict=True):
+                getattr(dut, f"token_write_{name}").value = value
+            await RisingEdge(dut.clk)
+            assert not dut.write_valid.value and not dut.busy.value
     dut.token_write_valid.value = 0
 
 
@@ -123,7 +128,8 @@ async def check(dut: Any, config: HardwareConfig, job: Job, rng: random.Random) 
 
 def lanes(config: HardwareConfig, spikes: Tensor, base: int, stride: int) -> Lanes:
     """Spikes [T, 1, 1, N, D] as they lie in the spike memory."""
-    cut = spikes[:, 0, 0].unflatten(1, (-1, config.positions)).unflatten(3, (-1, config.inputs))
+    groups, slices = spikes.shape[3] // config.positions, spikes.shape[4] // config.inputs
+    cut = spikes.reshape(config.timesteps, groups, config.positions, slices, config.inputs)
     words = cut.permute(3, 1, 2, 0, 4)  # [slices, groups, positions, T, inputs]
     return {
         (base + k * stride + group, bank): pack(word.ravel())
@@ -133,9 +139,7 @@ def lanes(config: HardwareConfig, spikes: Tensor, base: int, stride: int) -> Lan
     }
 
 
-async def run(
-    dut: Any, config: HardwareConfig, memory: Lanes, limit: int, rng: random.Random
-) -> tuple[Lanes, int]:
+async def run(dut: Any, config: HardwareConfig, memory: Lanes, limit: int, rng: random.Random) -> tuple[Lanes, int]:
     """Start, serve reads one cycle later, collect writes; returns them and the cycles from `start` to `done`."""
     bits = config.timesteps * config.inputs
     written: Lanes = {}

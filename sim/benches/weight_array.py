@@ -41,12 +41,14 @@ class Watch:
 
 @cocotb.test()
 async def accumulates_integer_products(dut: Any) -> None:
-    """Tiles of sums in alternating buffers: every lane of every output, and the stated latencies."""
+    """Tiles of so many groups each, in alternating buffers: every lane of every output, and the stated latencies."""
     given = parameters()
     config = HardwareConfig(**given["config"])
-    stall, groups, seed = given["stall"], given["groups"], given["seed"]
+    stall, tile_groups, seed = given["stall"], given["tile_groups"], given["seed"]
     generator = torch.Generator().manual_seed(seed)
-    tiles = [random_tile(config, tile % 2, given["slices"], groups, generator) for tile in range(given["tiles"])]
+    tiles = [
+        random_tile(config, tile % 2, given["slices"], groups, generator) for tile, groups in enumerate(tile_groups)
+    ]
     slices = [one for tile, _ in tiles for one in tile]
     await start(dut, {"weights_valid": 0, "claim": 0, "step_valid": 0, "drain_address": 0, "drain_batch": 0})
 
@@ -54,7 +56,7 @@ async def accumulates_integer_products(dut: Any) -> None:
     beats = [beat for one in slices for beat in one.beats]
     cocotb.start_soon(feed(dut, beats, stall, random.Random(seed)))
     cocotb.start_soon(walk(dut, config, slices, stall, random.Random(seed + 1), watch))
-    await drain(dut, config, groups, len(tiles), random.Random(seed + 2), watch)
+    await drain(dut, config, tile_groups, random.Random(seed + 2), watch)
 
     for read, (_, expected) in zip(watch.sums, tiles, strict=True):
         assert torch.equal(read, expected)
@@ -102,7 +104,7 @@ def random_tile(
 def weight_beats(config: HardwareConfig, weights: Tensor) -> list[int]:
     """Beats of a slice: output-major, lowest bits first."""
     bits = weights.ravel()[:, None] >> torch.arange(config.weight_bits) & 1
-    return [pack(beat) for beat in bits.ravel().split(MEMORY_BEAT_BITS)]
+    return [pack(beat) for beat in bits.reshape(-1, MEMORY_BEAT_BITS)]
 
 
 async def feed(dut: Any, beats: Sequence[int], stall: float, rng: random.Random) -> None:
@@ -121,54 +123,77 @@ async def feed(dut: Any, beats: Sequence[int], stall: float, rng: random.Random)
 async def walk(
     dut: Any, config: HardwareConfig, slices: Sequence[Slice], stall: float, rng: random.Random, watch: Watch
 ) -> None:
-    """Claim a table for every slice and give its steps, with pauses; a tile waits for a buffer that was drained."""
-    available = False
-    for one in slices:
-        begins = one.steps[0]["step_first"]
-        while not available or (begins and not watch.free_buffers):
-            await RisingEdge(dut.clk)
-            available = bool(dut.table_available.value)
-        watch.free_buffers -= begins
-        dut.claim.value = 1
+    """Give the steps of every slice, with pauses.
+
+    A table is claimed as soon as there is one, at the earliest with the last step of the slice before; a tile also
+    waits for a buffer that was drained.
+    """
+    available, claimed = False, 0
+
+    async def cycle(wanted: int | None = None) -> None:
+        """Spend a cycle, and claim the table of slice `wanted` in it if that may be."""
+        nonlocal available, claimed
+        claim = False
+        if wanted is not None and wanted < len(slices) and available:
+            begins = slices[wanted].steps[0]["step_first"]
+            claim = watch.free_buffers >= begins
+            watch.free_buffers -= claim and begins
+        claimed += claim
+        dut.claim.value = int(claim)
         await RisingEdge(dut.clk)
-        dut.claim.value = 0
+        available = bool(dut.table_available.value) and not claim
+
+    for number, one in enumerate(slices):
+        while claimed == number:
+            await cycle(number)
         for step in one.steps:
             while rng.random() < stall:
-                await RisingEdge(dut.clk)
+                await cycle()
             for name, value in step.items():
                 getattr(dut, name).value = value
             dut.step_valid.value = 1
-            await RisingEdge(dut.clk)
-            available = bool(dut.table_available.value)
+            await cycle(number + 1 if step["step_last_group"] else None)
             # In a pause only `valid` is low: the rest of the step stays, its spikes change.
             dut.step_valid.value, dut.spikes.value = 0, rng.getrandbits(config.group_bits)
 
 
-async def drain(
-    dut: Any, config: HardwareConfig, groups: int, tiles: int, rng: random.Random, watch: Watch
-) -> None:
+async def drain(dut: Any, config: HardwareConfig, tile_groups: Sequence[int], rng: random.Random, watch: Watch) -> None:
     """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order; note what happens when."""
-    batches, bits = config.outputs // config.neurons, config.accumulator_bits
     reads: deque[tuple[int, int, int]] = deque()
-    asked: deque[tuple[int, int, int]] = deque()
+    # An address driven after one edge is sampled at the next, and its sums are read just before the one after that.
+    asked: deque[tuple[int, int, int] | None] = deque([None, None])
     cycle = idle = 0
-    while len(watch.dones) < tiles or reads or asked:
+    while len(watch.dones) < len(tile_groups) or reads or any(asked):
         await RisingEdge(dut.clk)
         cycle, idle = cycle + 1, idle + 1
-        assert idle < MAX_IDLE_CYCLES, f"only {len(watch.dones)} of {tiles} tiles were completed"
+        assert idle < MAX_IDLE_CYCLES, f"only {len(watch.dones)} of {len(tile_groups)} tiles were completed"
         if dut.weights_valid.value and dut.weights_ready.value:
             watch.beats.append(cycle)
         if dut.table_available.value:
             watch.available.append(cycle)
         if dut.step_valid.value and dut.step_last_of_tile.value:
             watch.last_steps.append(cycle)
-        # An address driven after one edge is sampled at the next, and its sums are read just before the one after.
-        if len(asked) == 2 or (asked and not reads):
-            pass
+        if answered := asked.popleft():
+            tile, group, batch = answered
+            channels = slice(batch * config.neurons, (batch + 1) * config.neurons)
+            watch.sums[tile][group, channels] = drained_sums(config, int(dut.drain_sums.value))
+            watch.free_buffers += not any(read and read[0] == tile for read in (*asked, *reads))
         if dut.tile_done.value:
             idle = 0
-            tile = len(watch.dones)
-            watch.dones.append(cycle)
+            groups, batches = tile_groups[len(watch.dones)], config.outputs // config.neurons
+            places = [(len(watch.dones), group, batch) for group in range(groups) for batch in range(batches)]
+            reads.extend(rng.sample(places, len(places)))
             watch.sums.append(torch.zeros(groups, config.outputs, config.lanes, dtype=torch.int64))
-            added = [(tile, group, batch) for group in range(groups) for batch in range(batches)]
-            reads.extend(rng.sample(added, len(added)))
+            watch.dones.append(cycle)
+        asked.append(reads.popleft() if reads else None)
+        if read := asked[-1]:
+            tile, group, batch = read
+            dut.drain_address.value = tile % 2 * config.tile_groups + group
+            dut.drain_batch.value = batch
+
+
+def drained_sums(config: HardwareConfig, word: int) -> Tensor:
+    """Signed sums [neurons, lanes] of one batch."""
+    bits = config.accumulator_bits
+    raw = torch.tensor([word >> i * bits & (1 << bits) - 1 for i in range(config.neurons * config.lanes)])
+    return (raw - (raw >> bits - 1 << bits)).view(config.neurons, config.lanes)
