@@ -27,6 +27,7 @@ COMMANDS = {
     "synth": ("synth", "Synthesise with Yosys and count what it takes."),
     "train": ("train", "Train a model by a recipe, then export it."),
     "export": ("export", "Export a finished training run as an artifact."),
+    "random": ("random_model", "Write an artifact of random weights, for any size."),
     "info": ("info", "Show what an artifact holds."),
     "data": ("data", "Fetch and verify data sets."),
     "samples": ("data", "Write the committed samples again from the whole data sets."),

@@ -22,6 +22,9 @@ from sw.artifact import Artifact, LayerParameters
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
 from sw.ranges import accumulator_range
 
+RANDOM = "random"
+"""Data set name of random artifacts; their images are `random_images`."""
+
 BIAS_FRACTION_BITS = 4
 CALIBRATION_IMAGES = 4
 LOWEST_RATE, HIGHEST_RATE = 0.1, 0.3
@@ -101,7 +104,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         tensors=tensors,
         image_table=table,
         image_scale=1 / 128,
-        dataset="random",
+        dataset=RANDOM,
         provenance={"made_by": "sw.random_artifact", "seed": seed},
     )
 

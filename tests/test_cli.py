@@ -21,6 +21,7 @@ from sw import cli
 from sw.artifact import load, save
 from sw.commands import project
 from sw.commands.docs import REFERENCE
+from sw.commands.images import images_for
 from sw.commands.synth import count_resources
 from sw.compiler import compile_artifact
 from sw.data import load_sample
@@ -424,3 +425,17 @@ def test_commands_are_what_the_modules_hold():
     for name in cli.COMMANDS:
         command = cli.cli.get_command(click.Context(cli.cli), name)
         assert command is not None and command.name == name
+
+
+def test_random_artifact_runs_on_random_images(capsys, tmp_path):
+    path = tmp_path / "random.spikeloom"
+    shape = ["--dim", "32", "--depth", "1", "--heads", "2", "--size", "8", "--channels", "1", "--timesteps", "2"]
+    assert cli.run(["random", str(path), *shape]) == 0
+    artifact = load(path)
+    assert (artifact.network.embed_dim, artifact.network.timesteps, artifact.dataset) == (32, 2, "random")
+    images = images_for(artifact, None, whole=False, count=3)
+    assert images.images.shape == (3, 1, 8, 8)
+    assert "embed_dim must be divisible by 8 (conv0 has D/8 channels), not 33; see spikeloom random --help" in refused(
+        capsys, "random", tmp_path / "other.spikeloom", "--dim", 33
+    )
+    assert not (tmp_path / "other.spikeloom").exists()

@@ -35,9 +35,12 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
         If there are none, or they do not fit the network.
     """
     from sw import data
+    from sw.random_artifact import RANDOM
 
     if place is not None and place.suffix == ".npz":
         images = _from_file(place)
+    elif artifact.dataset == RANDOM:
+        images = _random(artifact, count)
     elif place is not None or whole:
         images = data.load(artifact.dataset, "test", folder=place)
     else:
@@ -52,6 +55,17 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
             "use images of that size, or another model"
         )
     return images
+
+
+def _random(artifact: Artifact, count: int) -> ImageSet:
+    """Images for a network of random weights; their labels mean nothing."""
+    import torch
+
+    from sw.data import ImageSet
+    from sw.random_artifact import random_images
+
+    pixels = random_images(artifact.network, count, seed=int(artifact.provenance["seed"]))
+    return ImageSet(images=pixels, labels=torch.zeros(count, dtype=torch.int64), indices=torch.arange(count))
 
 
 def _from_file(path: Path) -> ImageSet:
