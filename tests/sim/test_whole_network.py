@@ -13,7 +13,8 @@ from golden.cycles import predict_cycles
 from hw.config import BASE, TINY, HardwareConfig
 from hw.isa import DESCRIPTOR_BEATS
 from sim.compare import CompareOptions, CompareReport, compare
-from sim.rtl import Flip
+from sim.rtl import Flip, run_images
+from sim.runner import build
 from sw.artifact import save
 from sw.compiler import Program, compile_artifact
 from sw.data import ImageSet
@@ -77,6 +78,37 @@ def test_stalls_of_the_memory_cost_only_time(tmp_path: Path, stalls: int):
     assert report.mismatch is None
     cycles = report.to_dict()["cycles"]
     assert cycles["rtl_min"] > cycles["model"]
+
+
+@pytest.mark.parametrize("latency", [2, 7, 150])
+def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, latency: int):
+    artifact = random_artifact(ODD_GRID, 4, seed=3)
+    program = compile_artifact(artifact, TINY)
+    pixels = random_images(ODD_GRID, 1, seed=4).numpy()
+    rtl = run_images(build(TINY), artifact, program, pixels, folder=tmp_path, latency=latency)
+    job = rtl.images[0].job
+    assert job is not None
+    predicted = predict_cycles(program, latency)
+    measured = dict(zip(predicted.layers, (layer.cycles for layer in job.layers), strict=False))
+    assert measured == {name: cycles for name, cycles in predicted.layers.items() if name != "end"}
+    assert job.cycles == predicted.total
+
+
+def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
+    artifact = random_artifact(SMALL, 4, seed=3)
+    # Half the current in one channel: what the integers do is the same, what they mean is not.
+    artifact.tensors["conv1"].scale[2] /= 2
+    save(artifact, tmp_path / "other.spikeloom")
+    pixels = random_images(SMALL, 1, seed=4)
+    data = ImageSet(images=pixels, labels=torch.zeros(1, dtype=torch.int64), indices=torch.arange(1))
+    options = CompareOptions(
+        model=tmp_path / "other.spikeloom", config=TINY, data=data, images=1, jobs=1, folder=tmp_path / "run"
+    )
+    report = compare(options)
+    assert report.mismatch is not None and report.mismatch.startswith("image 0, conv1 spikes: ")
+    assert "channel 2" in report.mismatch and "Brevitas" in report.mismatch
+    counts = report.to_dict()["mismatches"]
+    assert counts["brevitas_golden_spikes"] > 0 and counts["golden_rtl_spikes"] == 0
 
 
 def beat_of(program: Program, layer: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import torch
 from torch import Tensor
@@ -76,7 +74,6 @@ def test_repeated_current_sums_its_gradient_over_time():
     torch.testing.assert_close(grad[0], grad_full.sum(0))
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_neurons_equal_plain_ones(monkeypatch):
     current = currents(torch.float32)
     spikes, grad = lif_over_time(current, 1.0), gradient(lif_over_time, current, 1.0)
