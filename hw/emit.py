@@ -28,7 +28,7 @@ from sw.files import write_atomically
 
 from .accelerator import Accelerator
 from .config import CONFIGS, MEMORY_BEAT_BITS, HardwareConfig
-from .isa import DESCRIPTOR, DESCRIPTOR_BEATS, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode
+from .isa import DESCRIPTOR, DESCRIPTOR_BEATS, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode
 from .registers import COUNTER_SLOTS, IDENTITY, REGISTERS, VERSION, Counter, ErrorCause
 
 TOP = "spikeloom"
@@ -165,6 +165,7 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             "check": DESCRIPTOR_CHECK,
             "opcodes": _values(Opcode),
             "destinations": _values(Destination),
+            "residual_modes": _values(ResidualMode),
             "fields": [{"name": name, "offset": field.offset, "width": field.width} for name, field in DESCRIPTOR],
         },
         "external_memory": {

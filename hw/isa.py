@@ -41,13 +41,24 @@ class Destination(enum.Enum, shape=3):
     SPIKES_AND_RESIDUAL = 1
     """The spike memory and, as plane 0, the residual memory."""
     RESIDUAL = 2
-    """Added to the integers of the residual memory."""
+    """Joined to the integers of the residual memory, as the residual mode says."""
     KEYS = 3
     """The attention engine's K memory, token-major."""
     VALUES = 4
     """The attention engine's V memory, token-major."""
     LOGITS = 5
     """No neuron: sums over tokens and time steps become logits."""
+
+
+class ResidualMode(enum.Enum, shape=2):
+    """How spikes join the integers of the residual memory."""
+
+    ADD = 0
+    """``x + s``."""
+    CLAMP = 1
+    """``min(x + s, 3)``; two planes after it."""
+    IAND = 2
+    """``x AND NOT s``; one plane."""
 
 
 MAX_RESIDUAL_PLANES = 5
@@ -87,8 +98,9 @@ DESCRIPTOR = data.StructLayout({
     "destination_slice_stride": unsigned(ADDRESS_BITS),
     "residual_base": unsigned(ADDRESS_BITS),
     "residual_plane_stride": unsigned(ADDRESS_BITS),
-    "residual_planes_in": unsigned(4),   # planes of the residual before the addition
+    "residual_planes_in": unsigned(4),   # planes of the residual before the spikes join it
     "residual_planes_out": unsigned(4),  # and after
+    "residual_mode": ResidualMode,       # how they join
     # attention
     "heads": unsigned(6),
     "head_channels": unsigned(10),
@@ -103,7 +115,7 @@ DESCRIPTOR = data.StructLayout({
 assert DESCRIPTOR.size <= DESCRIPTOR_BITS, DESCRIPTOR.size
 
 
-def encode(**fields: int | Opcode | Destination) -> int:
+def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
     """Pack one descriptor.
 
     Parameters

@@ -22,6 +22,7 @@ MAX_POOL_SIDE = 256
 def writeback_latency(config: HardwareConfig) -> int:
     """Cycles from the last batch to the last write of a layer, whatever its destination: an upper bound."""
     word = 1
+    # The clamp writes a cycle later than two planes, still before the last of the most planes.
     return word + max(config.positions + OrPool.latency, ResidualAdder.latency(MAX_RESIDUAL_PLANES), config.neurons)
 
 
@@ -29,7 +30,7 @@ class Writeback(wiring.Component):
     """Collects batches of spikes into words and writes them.
 
     A word of `inputs` channels is complete every ``inputs / neurons`` batches; it goes to the spike memory as it is,
-    or lane by lane through the pool, or is added to the residual. For K and V the batches of a channel, one position
+    or lane by lane through the pool, or joins the residual. For K and V the batches of a channel, one position
     group each, are shifted into token vectors, written one channel per cycle after the tile's last group.
 
     The last write leaves at most ``writeback_latency(config)`` cycles after the last batch.
@@ -92,6 +93,7 @@ class Writeback(wiring.Component):
             adder.valid.eq(self.word_valid & to_residual),
             adder.address.eq(d.residual_base + address),
             adder.spikes.eq(self.word),
+            adder.mode.eq(d.residual_mode),
             adder.planes_in.eq(d.residual_planes_in),
             adder.planes_out.eq(d.residual_planes_out),
             adder.plane_stride.eq(d.residual_plane_stride),

@@ -51,6 +51,8 @@ def reference() -> str:
         _members(isa, isa.Opcode),
         "### Destinations",
         _members(isa, isa.Destination),
+        "### Residual modes",
+        _members(isa, isa.ResidualMode),
         "## Named configurations",
         _configurations(),
     ]

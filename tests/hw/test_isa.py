@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, encode
+from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode, encode
 
+ENUMERATIONS = {"opcode": Opcode, "destination": Destination, "residual_mode": ResidualMode}
 FIELDS = [name for name in DESCRIPTOR.members if name != "check"]
 
 
@@ -20,12 +21,11 @@ def width(name: str) -> int:
 
 @st.composite
 def descriptors(draw: st.DrawFn) -> dict[str, int]:
-    """Some of the fields, each with a value that fits; opcodes and destinations that exist."""
+    """Some of the fields, each with a value that fits; members of enumerations that exist."""
     fields = {}
     for name in draw(st.lists(st.sampled_from(FIELDS), unique=True)):
-        if name in ("opcode", "destination"):
-            kind = Opcode if name == "opcode" else Destination
-            fields[name] = draw(st.sampled_from([member.value for member in kind]))
+        if name in ENUMERATIONS:
+            fields[name] = draw(st.sampled_from([member.value for member in ENUMERATIONS[name]]))
         else:
             fields[name] = draw(st.integers(0, (1 << width(name)) - 1))
     return fields
@@ -48,10 +48,9 @@ def test_bytes_xor_to_the_check(fields):
 
 
 def test_members_may_be_given_for_numbers():
-    for opcode in Opcode:
-        assert encode(opcode=opcode) == encode(opcode=opcode.value)
-    for destination in Destination:
-        assert encode(destination=destination) == encode(destination=destination.value)
+    for name, kind in ENUMERATIONS.items():
+        for member in kind:
+            assert encode(**{name: member}) == encode(**{name: member.value})
 
 
 def test_fields_do_not_overlap():

@@ -11,7 +11,7 @@ from benches import Batch, layer_batches, simulate, tile_duration, tile_fields, 
 from numpy.typing import NDArray
 
 from hw.config import TINY, HardwareConfig
-from hw.isa import Destination
+from hw.isa import Destination, ResidualMode
 from hw.writeback import Writeback, writeback_latency
 
 DESTINATION_BASE, RESIDUAL_BASE, PLANE_STRIDE = 1000, 2000, 300
@@ -238,12 +238,27 @@ def test_pools_on_the_way(name, destination):
 
 
 @pytest.mark.parametrize("name", FLAT)
-@pytest.mark.parametrize(("planes_in", "planes_out"), [(1, 2), (2, 2), (3, 4), (5, 5)])
-def test_adds_to_the_residual(name, planes_in, planes_out):
+@pytest.mark.parametrize(
+    ("mode", "planes_in", "planes_out"),
+    [
+        (ResidualMode.ADD, 1, 2),
+        (ResidualMode.ADD, 2, 2),
+        (ResidualMode.ADD, 3, 4),
+        (ResidualMode.ADD, 5, 5),
+        (ResidualMode.CLAMP, 2, 2),
+        (ResidualMode.IAND, 1, 1),
+    ],
+)
+def test_joins_the_residual(name, mode, planes_in, planes_out):
     config, shape = FLAT[name]
-    fields = layer(config, Destination.RESIDUAL, **shape, residual_planes_in=planes_in, residual_planes_out=planes_out)
+    fields = layer(
+        config, Destination.RESIDUAL, **shape, residual_planes_in=planes_in, residual_planes_out=planes_out,
+        residual_mode=mode,
+    )  # fmt: skip
     spikes = random_spikes(config, fields, seed=3)
-    top = (1 << planes_in) - 1 if planes_out > planes_in else (1 << planes_in) - 2
+    top = (1 << planes_in) - 1
+    if mode == ResidualMode.ADD and planes_out == planes_in:
+        top -= 1  # nothing may carry out
     integers = np.random.default_rng(4).integers(0, top + 1, spikes.shape)
 
     def planes(values: NDArray[np.int64], count: int) -> dict[tuple[int, int], int]:
@@ -258,7 +273,12 @@ def test_adds_to_the_residual(name, planes_in, planes_out):
     for (address, bank), word in planes(integers, planes_in).items():
         bench.residual[RESIDUAL_BASE + address] = bench.residual.get(RESIDUAL_BASE + address, 0) | word << bank * width
     bench.run((fields, spikes))
-    assert replay(config, bench.residual_writes, RESIDUAL_BASE) == planes(integers + spikes, planes_out)
+    joined = {
+        ResidualMode.ADD: integers + spikes,
+        ResidualMode.CLAMP: np.minimum(integers + spikes, 3),
+        ResidualMode.IAND: integers & ~spikes,
+    }[mode]
+    assert replay(config, bench.residual_writes, RESIDUAL_BASE) == planes(joined, planes_out)
     assert bench.spike_writes == bench.token_writes == []
     assert bench.writes[-1] <= bench.last_batches[0] + writeback_latency(config)
     assert word_cycles(config, fields) >= planes_out
