@@ -27,8 +27,8 @@ def paper_formula_j(network: NetworkConfig, operations: Sequence[LayerOperations
 
     ``4.6 pJ x MACs of the first convolution + 0.9 pJ x sum of (input firing rate x T x MACs)``, with the counts of
     `paper_macs`: attention costs ``2 N^2 D``, the head nothing. A rate is the share of inputs that are not zero;
-    the residual stream's integers make that an undercount, which `sop_j` does not have. The rate of attention
-    is that of q, k and v together.
+    residual integers above 1 make that an undercount, which `sop_j` does not have. The rate of attention is that of
+    q, k and v together.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from golden.arithmetic import or_pool
-from sw.network import Layer, NetworkConfig
+from sw.network import RESIDUAL_CLAMP, Layer, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +24,7 @@ class LayerActivity:
         Before the pool; empty for the head.
     pooled : Tensor [T, B, H/2, W/2, out], optional
     residual : Tensor [T, B, H, W, out], optional
-        The residual stream after this layer's spikes were added.
+        The residual stream after this layer's spikes joined it.
     """
 
     layer: Layer
@@ -39,6 +39,14 @@ LayerStep = Callable[[Layer, tuple[Tensor, ...]], Tensor]
 
 Observer = Callable[[LayerActivity], None]
 """Called after every layer; must not change the tensors."""
+
+
+def join_residual(network: NetworkConfig, residual: Tensor, spikes: Tensor) -> Tensor:
+    """The residual stream after a layer's spikes, by `NetworkConfig.residual_mode`; any tensors of the same shape."""
+    if network.residual_mode == "iand":
+        return residual.minimum(1 - spikes)  # both are 0 or 1
+    joined = residual + spikes
+    return joined if network.residual_mode == "add" else joined.clamp(max=RESIDUAL_CLAMP)
 
 
 def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tuple[Observer, ...] = ()) -> Tensor:
@@ -75,7 +83,7 @@ def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tupl
         pooled = or_pool(result) if layer.pool else None
         outputs[layer.name] = result if pooled is None else pooled
         if layer.residual:
-            residual = result + (inputs[0] if residual is None else residual)
+            residual = join_residual(network, inputs[0] if residual is None else residual, result)
         for observe in observers:
             observe(
                 LayerActivity(

@@ -48,7 +48,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "spikeloom-artifact"
-VERSION = 1
+VERSION = 2
+"""Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
+
+Version 2 brought ``residual_mode`` to the network, in version 1 it is ``add``.
+"""
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"
 HEADER_FIELDS = frozenset(
@@ -197,7 +201,7 @@ def load(path: str | os.PathLike[str]) -> Artifact:
         raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
     try:
         header = check_header(metadata)
-        network = network_from_header(header["network"])
+        network = network_from_header(header["network"], header["version"])
         check_tensor_names(network, tensors)
         artifact = Artifact(
             network=network,

@@ -14,6 +14,9 @@ from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, La
 from sw.errors import UserError
 from sw.network import Layer, NetworkConfig
 
+FIELD_SINCE = {"residual_mode": 2}
+"""Version of the format that brought a network field; the others were always there."""
+
 EXPORT_AGAIN = "export the artifact again with this version"
 
 
@@ -44,19 +47,24 @@ def check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else header
         raise UserError(f"format is {found!r}, not {FORMAT!r}; {EXPORT_AGAIN}")
-    if header.get("version") != VERSION or isinstance(header["version"], bool):
-        raise UserError(f"version is {header.get('version')!r}, this reader knows only {VERSION}; {EXPORT_AGAIN}")
+    version = header.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise UserError(f"version is {version!r}, this reader knows 1 to {VERSION}; {EXPORT_AGAIN}")
     _same_names("header keys", header, HEADER_FIELDS)
     if header["class_names"] is not None and not isinstance(header["class_names"], list):
         raise UserError(f"class_names must be a list or null, not {header['class_names']!r}; {EXPORT_AGAIN}")
     return header
 
 
-def network_from_header(values: object) -> NetworkConfig:
-    """Build the network configuration from the header's ``network`` object."""
+def network_from_header(values: object, version: int) -> NetworkConfig:
+    """Build the network configuration from the ``network`` object of a header of `version`."""
     if not isinstance(values, dict):
         raise UserError(f"network must be an object, not {values!r}; {EXPORT_AGAIN}")
-    fields = {field.name: field.type for field in dataclasses.fields(NetworkConfig)}
+    fields = {
+        field.name: field.type
+        for field in dataclasses.fields(NetworkConfig)
+        if FIELD_SINCE.get(field.name, 1) <= version
+    }
     _same_names("network fields", values, fields)
     for name, kind in fields.items():
         value = values[name]

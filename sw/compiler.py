@@ -15,6 +15,7 @@ from hw.isa import (
     MAX_RESIDUAL_PLANES,
     Destination,
     Opcode,
+    ResidualMode,
     encode,
 )
 from hw.memory_port import BURST_LENGTH_BITS
@@ -104,7 +105,7 @@ class _Compiler:
     def __init__(self, artifact: Artifact, config: HardwareConfig):
         self.artifact, self.config, self.network = artifact, config, artifact.network
         self.layers = artifact.network.layers()
-        # The layer whose (pooled) spikes start the residual stream: the one that the first addition reads.
+        # The layer whose (pooled) spikes start the residual stream: the one that the first layer to join it reads.
         self.seed = next(layer.source for layer in self.layers if layer.residual)
 
     def compile(self) -> Program:
@@ -116,7 +117,7 @@ class _Compiler:
         _require(residual_words, self.config.residual_words, "the network", "words of residual memory")
 
         steps = [self._load(places)]
-        residual_max = 1
+        residual_max = 1  # the spikes that start the stream
         blocks: list[NDArray[np.uint64]] = []
         address = (len(self.layers) + 2) * DESCRIPTOR_BEATS
         for layer in self.layers:
@@ -127,7 +128,8 @@ class _Compiler:
                 fields["memory_address"] = address
                 blocks.append(pack_weights(self.artifact, self.config, layer))
                 address += len(blocks[-1])
-            residual_max += layer.residual
+            if layer.residual:
+                residual_max = self.network.residual_after(residual_max)
             steps.append(Step(layer.name, layer, fields))
         steps.append(Step("end", None, {"opcode": Opcode.END.value}))
         descriptors = np.concatenate([self._encode(step) for step in steps])
@@ -277,7 +279,8 @@ class _Compiler:
         if layer.residual:
             fields["residual_plane_stride"] = residual_plane
             fields["residual_planes_in"] = residual_max.bit_length()
-            fields["residual_planes_out"] = (residual_max + 1).bit_length()
+            fields["residual_planes_out"] = self.network.residual_after(residual_max).bit_length()
+            fields["residual_mode"] = ResidualMode[self.network.residual_mode.upper()].value
         _require(
             fields["weight_beats"] + config.outputs, 1 << BURST_LENGTH_BITS, layer.name, "beats of weights in a burst"
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, Layer, NetworkConfig
 from sw.neuron import lif_over_time
 from sw.quantizers import quantised_conv, quantised_image, quantised_linear
 
@@ -152,13 +152,13 @@ class Spikformer(nn.Module):
         x = self._spikes("conv1", x, trace)
         x = functional.max_pool2d(self._spikes("conv2", x, trace), 3, 2, 1)
         x = functional.max_pool2d(self._spikes("conv3", x, trace), 3, 2, 1)
-        x = self._add("rpe", x, self._spikes("rpe", x, trace), trace)
+        x = self._join("rpe", x, self._spikes("rpe", x, trace), trace)
         for i in range(self.config.depth):
             block = f"block{i}"
             attention = self._attend(block, x, trace)
-            x = self._add(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
+            x = self._join(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
             hidden = self._spikes(f"{block}.fc1", x, trace)
-            x = self._add(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
+            x = self._join(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
         x = torch.unflatten(x, 0, (self.config.timesteps, -1))  # [T, B, C, H, W]
         logits: Tensor = self.head(x.mean(dim=(0, 3, 4)))
         return logits
@@ -207,8 +207,14 @@ class Spikformer(nn.Module):
             )
         return spikes
 
-    def _add(self, name: str, residual: Tensor, spikes: Tensor, trace: Trace | None) -> Tensor:
-        total = residual + spikes
+    def _join(self, name: str, residual: Tensor, spikes: Tensor, trace: Trace | None) -> Tensor:
+        """The residual stream ``[T * B, C, H, W]`` after a layer's spikes; see `NetworkConfig.residual_mode`."""
+        if self.config.residual_mode == "iand":
+            joined = residual * (1 - spikes)  # AND NOT, with a gradient to both
+        else:
+            joined = residual + spikes
+            if self.config.residual_mode == "clamp":
+                joined = joined.clamp(max=RESIDUAL_CLAMP)
         if trace is not None:
-            trace.residual[name] = torch.unflatten(total.detach().to(torch.uint8), 0, (self.config.timesteps, -1))
-        return total
+            trace.residual[name] = torch.unflatten(joined.detach().to(torch.uint8), 0, (self.config.timesteps, -1))
+        return joined

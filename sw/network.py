@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 LayerKind = Literal["conv", "linear", "attention", "head"]
+
+ResidualMode = Literal["add", "clamp", "iand"]
+"""How spikes join the residual stream; see `NetworkConfig.residual_mode`."""
 
 IMAGE_BITS = 8
 """Bits of the signed image; its bit-planes are the first layer's input."""
@@ -20,6 +23,9 @@ NEURON_THRESHOLD = 1.0
 
 ATTENTION_NEURON_THRESHOLD = 0.5
 """Firing threshold of the neuron after attention."""
+
+RESIDUAL_CLAMP = 3
+"""Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class Layer:
     pool : bool
         Whether a 3x3/2 pad 1 max-pool (an OR of spikes) follows the neuron.
     residual : bool
-        Whether the spikes are added to the residual stream.
+        Whether the spikes join the residual stream.
     """
 
     name: str
@@ -114,6 +120,10 @@ class NetworkConfig:
         Hidden channels of the MLP as a multiple of `embed_dim`.
     attention_scale : float
         Factor on ``Q (K^T V)``, a power of two; 0.125 in the paper whatever the head size is.
+    residual_mode : str
+        How spikes ``s`` join the residual stream ``x``, which starts as the pooled spikes of ``conv3``: ``add``,
+        ``x + s``, as in the paper, up to ``2 + 2 L``; ``clamp``, ``min(x + s, 3)``, never more than two bit-planes;
+        ``iand``, ``x AND NOT s`` (the IAND of SEW-ResNet, arXiv 2102.04159), always spikes.
 
     Raises
     ------
@@ -130,6 +140,7 @@ class NetworkConfig:
     timesteps: int = 4
     mlp_ratio: int = 4
     attention_scale: float = 0.125
+    residual_mode: ResidualMode = "add"
 
     def __post_init__(self) -> None:
         for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
@@ -145,6 +156,8 @@ class NetworkConfig:
             raise ValueError(f"timesteps must be 1 to 16, not {self.timesteps}")
         if self.attention_scale not in (0.0625, 0.125, 0.25, 0.5):
             raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {self.attention_scale}")
+        if self.residual_mode not in get_args(ResidualMode):
+            raise ValueError(f"residual_mode must be add, clamp or iand, not {self.residual_mode!r}")
 
     @property
     def tokens(self) -> int:
@@ -164,6 +177,12 @@ class NetworkConfig:
         """
         return int(2**self.timesteps * ATTENTION_NEURON_THRESHOLD / self.attention_scale)
 
+    def residual_after(self, largest: int) -> int:
+        """Largest residual integer after one more layer joined the stream, if it was `largest` before."""
+        if self.residual_mode == "iand":
+            return largest
+        return largest + 1 if self.residual_mode == "add" else min(largest + 1, RESIDUAL_CLAMP)
+
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in order of execution."""
         dim, size = self.embed_dim, self.image_size
@@ -181,7 +200,7 @@ class NetworkConfig:
                   height=grid, width=grid, residual=True),
         ]  # fmt: skip
         hidden = dim * self.mlp_ratio
-        residual_max = 2  # pooled + rpe
+        residual_max = self.residual_after(1)  # pooled spikes and rpe
         for i in range(self.depth):
 
             def linear(name: str, source: str, c_in: int, c_out: int, *, top: int = 1, add: bool = False) -> Layer:
@@ -195,15 +214,16 @@ class NetworkConfig:
                       out_channels=dim, height=grid, width=grid)
             )  # fmt: skip
             layers.append(linear(f"{block}.proj", f"{block}.attention", dim, dim, add=True))
-            layers.append(linear(f"{block}.fc1", "residual", dim, hidden, top=residual_max + 1))
+            residual_max = self.residual_after(residual_max)
+            layers.append(linear(f"{block}.fc1", "residual", dim, hidden, top=residual_max))
             layers.append(linear(f"{block}.fc2", f"{block}.fc1", hidden, dim, add=True))
-            residual_max += 2
+            residual_max = self.residual_after(residual_max)
         layers.append(
             Layer(name="head", kind="head", source="residual", in_channels=dim, out_channels=self.classes,
                   height=grid, width=grid, input_max=residual_max)
         )  # fmt: skip
         return tuple(layers)
 
-    def to_dict(self) -> dict[str, int | float]:
+    def to_dict(self) -> dict[str, int | float | str]:
         """Fields as plain JSON values."""
         return dataclasses.asdict(self)

@@ -3,7 +3,9 @@
 Weights are random; thresholds are found layer by layer so that neurons fire at a moderate rate on the calibration
 images. Rates of q, k and v are chosen so that attention sums lie around the neuron's threshold, where exact ties
 are common. In every layer channel 0 always fires, so that the residual stream reaches its maximum, and channel 1
-has all-zero weights and never fires, the form of a batch-norm gain of zero.
+has all-zero weights and never fires, the form of a batch-norm gain of zero. Where spikes clear the residual stream
+(mode ``iand``) channel 0 is as any other in the layers that join it, and these fire the less the more of them there
+are: it stays active to the head.
 """
 
 from __future__ import annotations
@@ -79,11 +81,13 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         low, high = accumulator_range(weight, -128 if layer.source == "image" else 0, layer.input_max)
         dtype = exact_dtype(int((high - low).max()))
         sums = weighted_sum(layer, torch.tensor(weight, dtype=dtype), inputs[0]).to(torch.int64)
-        bias = _bias(sums, low, rng)
+        saturated = not _clears(layer, network)
+        bias = _bias(sums, low, rng, saturated=saturated)
         current = (sums << BIAS_FRACTION_BITS) + torch.tensor(bias)
         threshold = _threshold(current, _target_rates(layer, network, rng), network.timesteps)
         unit = 2 ** (network.timesteps + BIAS_FRACTION_BITS)
-        threshold[0] = unit
+        if saturated:
+            threshold[0] = unit
         tensors[layer.name] = LayerParameters(
             weight=weight,
             bias=bias.astype(np.int32),
@@ -126,15 +130,24 @@ def _weights(layer: Layer, weight_bits: int, rng: Generator) -> NDArray[np.int8]
     return weight
 
 
-def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator) -> NDArray[np.int64]:
-    """Make the mean current positive by up to its mean deviation; channel 0 fires and channel 1 is silent always."""
+def _clears(layer: Layer, network: NetworkConfig) -> bool:
+    """Whether the layer's spikes set the residual stream to zero where they fire."""
+    return layer.residual and network.residual_mode == "iand"
+
+
+def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator, *, saturated: bool) -> NDArray[np.int64]:
+    """Make the mean current positive by up to its mean deviation.
+
+    Channel 1 never fires and, if `saturated`, channel 0 always.
+    """
     flat = sums.flatten(0, -2)
     mean = flat.sum(dim=0) // len(flat)
     deviation = (flat - mean).abs().sum(dim=0) // len(flat)
     lift = rng.uniform(0.0, 1.0, len(mean)) * 2**BIAS_FRACTION_BITS
     bias: NDArray[np.int64] = np.floor(lift * deviation.numpy()).astype(np.int64) - (mean.numpy() << BIAS_FRACTION_BITS)
     # 2 units of theta: half of it, the leak's factor, reaches the threshold in the first step already.
-    bias[0] = (2 - int(low[0])) << BIAS_FRACTION_BITS
+    if saturated:
+        bias[0] = (2 - int(low[0])) << BIAS_FRACTION_BITS
     if len(bias) > 1:
         bias[1] = -rng.integers(1, 50)
     return bias
@@ -147,6 +160,10 @@ def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tenso
         wanted = ATTENTION_NEURON_THRESHOLD / network.attention_scale
         mean = (1.2 * wanted / (network.head_dim * network.tokens)) ** (1 / 3)
         rates = np.clip(rates * mean / (0.5 * (LOWEST_RATE + HIGHEST_RATE)), 0.02, 0.9)
+    elif _clears(layer, network):
+        # n layers that each clear 1 / n of what is left leave a third of the stream, however many they are.
+        joining = sum(other.residual for other in network.layers())
+        rates *= min(1.0, 1 / (joining * 0.5 * (LOWEST_RATE + HIGHEST_RATE)))
     return torch.tensor(rates)
 
 

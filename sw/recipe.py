@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from sw.data import data_set
 from sw.errors import UserError
-from sw.network import NetworkConfig
+from sw.network import NetworkConfig, ResidualMode
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ class NetworkRecipe:
     heads: int
     timesteps: int = 4
     mlp_ratio: int = 4
+    residual_mode: ResidualMode = "add"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -343,6 +343,7 @@ def test_info_shows_network_ranges_and_fit(capsys, model):
     shown = capsys.readouterr().out
     assert "Spikformer-1-32, 2 heads, T = 4, 16x16x1 to 5 classes" in shown
     assert "block0.attention" in shown and "tiny: fits" in shown
+    assert "residual stream: add, integers up to 4" in shown
     assert cli.run(["info", str(model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["network"]["embed_dim"] == 32
 
@@ -435,6 +436,11 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert (artifact.network.embed_dim, artifact.network.timesteps, artifact.dataset) == (32, 2, "random")
     images = images_for(artifact, None, whole=False, count=3)
     assert images.images.shape == (3, 1, 8, 8)
+    assert cli.run(["random", str(path), *shape, "--residual", "clamp"]) == 0
+    assert load(path).network.residual_mode == "clamp"
+    assert "'or' is not one of 'add', 'clamp', 'iand'" in refused(
+        capsys, "random", tmp_path / "other.spikeloom", "--residual", "or"
+    )
     assert "embed_dim must be divisible by 8 (conv0 has D/8 channels), not 33; see spikeloom random --help" in refused(
         capsys, "random", tmp_path / "other.spikeloom", "--dim", 33
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from sw.commands.common import console, shown
 from sw.errors import UserError
+from sw.network import NetworkConfig, ResidualMode
 
 
 @click.command("random")
@@ -20,10 +22,17 @@ from sw.errors import UserError
 @click.option("--channels", type=int, default=3, show_default=True, help="Channels of the image.")
 @click.option("--classes", type=int, default=10, show_default=True, help="Outputs of the head.")
 @click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
+@click.option(
+    "--residual",
+    type=click.Choice(get_args(ResidualMode)),
+    default="add",
+    show_default=True,
+    help="How spikes join the residual stream.",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights and images.")
 def random(
     out: Path, dim: int, depth: int, heads: int, timesteps: int, size: int, channels: int, classes: int, bits: str,
-    seed: int,
+    residual: ResidualMode, seed: int,
 ) -> None:  # fmt: skip
     """Write an artifact OUT of random weights whose neurons fire at moderate rates.
 
@@ -31,13 +40,12 @@ def random(
     accuracy means nothing.
     """
     from sw.artifact import save
-    from sw.network import NetworkConfig
     from sw.random_artifact import random_artifact
 
     try:
         network = NetworkConfig(
             image_size=size, image_channels=channels, classes=classes, embed_dim=dim, depth=depth, heads=heads,
-            timesteps=timesteps,
+            timesteps=timesteps, residual_mode=residual,
         )  # fmt: skip
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom random --help") from error

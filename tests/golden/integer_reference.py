@@ -47,10 +47,17 @@ def pool(spikes: Integers) -> Integers:
     return np.max(taps, axis=0)
 
 
+def join(mode: str, residual: Integers, spikes: Integers) -> Integers:
+    """Spikes join the residual stream: added, added up to 3, or clearing what they meet."""
+    if mode == "iand":
+        return np.where(spikes == 1, 0, residual)
+    return residual + np.where((mode == "clamp") & (residual == 3), 0, spikes)
+
+
 def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, Any]:
     """Run `artifact`: spikes before the pool, pooled spikes and residuals by layer name, and the logits."""
     network, shift = artifact.network, artifact.bias_fraction_bits
-    steps, heads = network.timesteps, network.heads
+    steps, heads, mode = network.timesteps, network.heads, network.residual_mode
     spikes: dict[str, Integers] = {}
     pooled: dict[str, Integers] = {}
     residuals: dict[str, Integers] = {}
@@ -69,7 +76,7 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
     x = layer("conv1", x)
     x = pooled["conv2"] = pool(layer("conv2", x))
     x = pooled["conv3"] = pool(layer("conv3", x))
-    x = residuals["rpe"] = x + layer("rpe", x)
+    x = residuals["rpe"] = join(mode, x, layer("rpe", x))
     for i in range(network.depth):
         block = f"block{i}"
         q, k, v = (
@@ -79,8 +86,8 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
         sums = np.einsum("tbhnm,tbhdm->tbhdn", scores, v).reshape(x.shape)
         threshold = np.full(network.embed_dim, network.attention_threshold)
         spikes[f"{block}.attention"] = neuron(sums, threshold, steps)
-        x = residuals[f"{block}.proj"] = x + layer(f"{block}.proj", spikes[f"{block}.attention"])
-        x = residuals[f"{block}.fc2"] = x + layer(f"{block}.fc2", layer(f"{block}.fc1", x))
+        x = residuals[f"{block}.proj"] = join(mode, x, layer(f"{block}.proj", spikes[f"{block}.attention"]))
+        x = residuals[f"{block}.fc2"] = join(mode, x, layer(f"{block}.fc2", layer(f"{block}.fc1", x)))
     head = artifact.tensors["head"]
     sums = np.einsum("oi,tbihw->bo", head.weight.astype(np.int64), x)
     return {

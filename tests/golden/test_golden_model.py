@@ -14,6 +14,7 @@ from golden.arithmetic import EXACT_FLOAT32, exact_arithmetic, exact_dtype, or_p
 from golden.evaluate import evaluate
 from golden.model import GoldenModel
 from sw.artifact import Artifact
+from sw.deployed import run_deployed
 from sw.network import Layer, NetworkConfig
 from sw.random_artifact import random_artifact, random_images
 
@@ -23,6 +24,8 @@ NETWORKS = {
     "one step": NetworkConfig(image_size=8, image_channels=2, classes=4, embed_dim=8, depth=1, heads=1, timesteps=1),
     "long": dataclasses.replace(TINY, timesteps=16, depth=1, attention_scale=0.25),
     "odd tokens": NetworkConfig(image_size=12, image_channels=1, classes=5, embed_dim=24, depth=1, heads=3),
+    "clamp": dataclasses.replace(TINY, residual_mode="clamp"),
+    "iand": dataclasses.replace(TINY, residual_mode="iand"),
     "2-64": NetworkConfig(image_size=28, image_channels=1, classes=10, embed_dim=64, depth=2, heads=4),
 }
 
@@ -45,6 +48,19 @@ def assert_equals_reference(artifact: Artifact, images: torch.Tensor) -> None:
 def test_equals_the_reference(name, weight_bits):
     network = NETWORKS[name]
     assert_equals_reference(random_artifact(network, weight_bits, seed=7), random_images(network, 2, seed=8))
+
+
+@pytest.mark.parametrize("name", ["tiny", "clamp", "iand"])
+def test_equals_the_brevitas_model(name):
+    network = NETWORKS[name]
+    artifact, images = random_artifact(network, 4, seed=7), random_images(network, 4, seed=8)
+    golden = GoldenModel(artifact).run(images, record=True)
+    logits, trace = run_deployed(artifact, images)
+    assert golden.spikes.keys() == trace.spikes.keys() and golden.residuals.keys() == trace.residual.keys()
+    assert all(torch.equal(golden.spikes[layer], spikes) for layer, spikes in trace.spikes.items())
+    assert all(torch.equal(golden.residuals[layer], residual) for layer, residual in trace.residual.items())
+    scale = artifact.tensors["head"].scale / 2**artifact.bias_fraction_bits
+    assert np.array_equal(np.rint(logits.numpy() / scale), golden.logits.numpy())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -152,6 +168,29 @@ def test_random_artifacts_exercise_the_corners():
         ties = result.membranes[f"block{block}.attention"][0] == 8
         assert int(ties.sum()) > 10, "no exact ties after attention"
     assert len(result.predictions.unique()) > 1
+
+
+def test_random_artifacts_saturate_the_clamp():
+    result = GoldenModel(random_artifact(NETWORKS["clamp"], 4, seed=11)).run(
+        random_images(TINY, 8, seed=11), record=True
+    )
+    full, clamped = (result.residuals[f"block0.{part}"] == 3 for part in ("proj", "fc2"))
+    assert full[:, :, 0].all() and clamped[:, :, 0].all()  # channel 0 fires into a full integer
+    assert 0 < full.float().mean() < 0.5
+
+
+@pytest.mark.parametrize("depth", [2, 10])
+def test_random_artifacts_keep_the_gated_stream_active(depth):
+    network = dataclasses.replace(NETWORKS["iand"], depth=depth)
+    result = GoldenModel(random_artifact(network, 4, seed=11)).run(random_images(network, 8, seed=11), record=True)
+    joining = [layer.name for layer in network.layers() if layer.residual]
+    for name, residual in result.residuals.items():
+        assert 0.05 < residual.float().mean() < 0.95, name
+    for layer in network.layers():
+        if layer.has_weights and layer.kind != "head":
+            assert 0.005 < result.spikes[layer.name].float().mean() < 0.6, layer.name
+    gate = result.spikes[joining[0]]
+    assert 0 < gate[:, :, 0].float().mean() < 1  # channel 0 does not clear its own stream for good
 
 
 def test_random_artifacts_are_deterministic():

@@ -28,6 +28,8 @@ ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=4
 DEEP = NetworkConfig(
     image_size=20, image_channels=2, classes=17, embed_dim=64, depth=3, heads=4, timesteps=3, mlp_ratio=2
 )
+CLAMP = dataclasses.replace(SMALL, depth=2, residual_mode="clamp")
+IAND = dataclasses.replace(ODD_GRID, residual_mode="iand")
 MANY_CLASSES = dataclasses.replace(BASE, name="base32", max_classes=32)
 
 
@@ -55,8 +57,16 @@ def run(
 
 @pytest.mark.parametrize(
     ("config", "network", "weight_bits"),
-    [(TINY, SMALL, 4), (TINY, ODD_GRID, 4), (EIGHT_BIT, ODD_GRID, 8), (BASE, ODD_GRID, 4), (MANY_CLASSES, DEEP, 4)],
-    ids=["tiny", "tiny-odd-grid", "tiny-8-bit", "base-odd-grid", "base-deep"],
+    [
+        (TINY, SMALL, 4),
+        (TINY, ODD_GRID, 4),
+        (EIGHT_BIT, ODD_GRID, 8),
+        (BASE, ODD_GRID, 4),
+        (MANY_CLASSES, DEEP, 4),
+        (TINY, CLAMP, 4),
+        (TINY, IAND, 4),
+    ],
+    ids=["tiny", "tiny-odd-grid", "tiny-8-bit", "base-odd-grid", "base-deep", "tiny-clamp", "tiny-iand"],
 )
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(
     tmp_path: Path, config: HardwareConfig, network: NetworkConfig, weight_bits: int

@@ -73,6 +73,25 @@ def test_round_trip(artifact, path):
         assert value.dtype == theirs[name].dtype and np.array_equal(value, theirs[name]), name
 
 
+def test_version_1_adds_to_the_residual(artifact, path):
+    header, tensors = read(path)
+    del header["network"]["residual_mode"]
+    write(path, header | {"version": 1}, tensors)
+    assert load(path).header() == artifact.header()
+
+
+@pytest.mark.parametrize("mode", ["clamp", "iand"])
+def test_residual_mode_survives(mode, tmp_path):
+    network = dataclasses.replace(NETWORK, residual_mode=mode)
+    save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
+    assert load(tmp_path / "a.spikeloom").network == network
+
+
+def test_committed_model_adds_to_the_residual():
+    model = load(Path(__file__).resolve().parents[2] / "models" / "fashion-2-64.spikeloom")
+    assert model.network.residual_mode == "add"
+
+
 def test_same_artifact_same_bytes(artifact, path, tmp_path):
     save(load(path), tmp_path / "b.spikeloom")
     assert path.read_bytes() == (tmp_path / "b.spikeloom").read_bytes()
@@ -129,9 +148,11 @@ def test_json_wrong(path, text):
 
 HEADERS = [
     ({"format": "other"}, f"format is 'other', not 'spikeloom-artifact'; {AGAIN}"),
-    ({"version": 2}, f"version is 2, this reader knows only 1; {AGAIN}"),
-    ({"version": True}, f"version is True, this reader knows only 1; {AGAIN}"),
-    ({"version": None}, f"version is None, this reader knows only 1; {AGAIN}"),
+    ({"version": 3}, f"version is 3, this reader knows 1 to 2; {AGAIN}"),
+    ({"version": 0}, f"version is 0, this reader knows 1 to 2; {AGAIN}"),
+    ({"version": True}, f"version is True, this reader knows 1 to 2; {AGAIN}"),
+    ({"version": None}, f"version is None, this reader knows 1 to 2; {AGAIN}"),
+    ({"version": 1}, f"network fields unknown: residual_mode; {AGAIN}"),
     ({"colour": 1, "shape": 2}, f"header keys unknown: colour, shape; {AGAIN}"),
     ({"ranges": ...}, f"header keys missing: ranges; {AGAIN}"),
     ({"weight_bits": 5}, "weight_bits must be 4 or 8, not 5; quantise to one of these"),
@@ -173,6 +194,9 @@ NETWORKS = [
     ({"depth": 1.0}, f"network depth must be of type int, not 1.0; {AGAIN}"),
     ({"attention_scale": None}, f"network attention_scale must be of type float, not None; {AGAIN}"),
     ({"timesteps": 17}, f"network timesteps must be 1 to 16, not 17; {AGAIN}"),
+    ({"residual_mode": ...}, f"network fields missing: residual_mode; {AGAIN}"),
+    ({"residual_mode": "or"}, f"network residual_mode must be add, clamp or iand, not 'or'; {AGAIN}"),
+    ({"residual_mode": ["add"]}, f"network residual_mode must be add, clamp or iand, not ['add']; {AGAIN}"),
 ]
 
 

@@ -74,6 +74,8 @@ COMPILED = {
         network_of(image_size=16, embed_dim=40, heads=1),
         config_of(outputs=16, inputs=8, positions=4, head_channels=40),
     ),
+    "clamp": (network_of(depth=2, residual_mode="clamp"), TINY),
+    "iand": (network_of(depth=2, residual_mode="iand"), TINY),
     "one_time_step": (network_of(timesteps=1), config_of(timesteps=1)),
 }
 
@@ -218,7 +220,9 @@ def test_every_layer_reads_what_its_source_wrote(name):
         if destination == Destination.RESIDUAL:
             assert layer.residual
             assert fields["residual_planes_in"] == residual_planes
-            residual_max += 1
+            mode = artifact.network.residual_mode
+            assert fields["residual_mode"] == {"add": 0, "clamp": 1, "iand": 2}[mode]
+            residual_max = {"add": residual_max + 1, "clamp": min(residual_max + 1, 3), "iand": 1}[mode]
             residual_planes = residual_max.bit_length()
             assert fields["residual_planes_out"] == residual_planes
             for plane in range(residual_planes):
@@ -361,3 +365,15 @@ def test_depth_fourteen_is_the_deepest():
     program = compile_artifact(artifact, config_of(WIDE, max_layers=200))
     adding = [step.fields["residual_planes_out"] for step in program.steps if step.layer and step.layer.residual]
     assert max(adding) == 5
+
+
+@pytest.mark.parametrize(("mode", "planes"), [("clamp", 2), ("iand", 1)])
+def test_bounded_residuals_allow_any_depth(mode, planes):
+    artifact = artifact_of(network_of(depth=15, residual_mode=mode))
+    program = compile_artifact(artifact, config_of(WIDE, max_layers=200))
+    joining = [step.fields["residual_planes_out"] for step in program.steps if step.layer and step.layer.residual]
+    assert joining == [planes] * 31
+    passes = {step.fields["passes"] for step in program.steps if step.layer and step.layer.source == "residual"}
+    assert passes == {planes}
+    tokens = artifact.network.tokens // 2 * 4  # groups of two positions, slices of four channels
+    assert program.residual_words == planes * tokens

@@ -23,10 +23,10 @@ DATA = dataclasses.replace(data_set("cifar10"), image_size=16)
 CONFIG = NetworkConfig(image_size=16, image_channels=3, classes=10, embed_dim=16, depth=2, heads=2)
 
 
-def trained(bits: int, seed: int = 0) -> Spikformer:
+def trained(bits: int, seed: int = 0, config: NetworkConfig = CONFIG) -> Spikformer:
     """A quantised model with every sign of batch norm gain, and some gains of zero."""
     torch.manual_seed(seed)
-    model = Spikformer(CONFIG, bits, DATA.image_scale)
+    model = Spikformer(config, bits, DATA.image_scale)
     model(torch.zeros(1, 3, 16, 16))  # calibrates the weight scales
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -58,9 +58,9 @@ def with_rounded_biases(model: Spikformer, fraction: int) -> Spikformer:
     return model
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits):
-    model = trained(bits)
+@pytest.mark.parametrize(("bits", "mode"), [(4, "add"), (8, "add"), (4, "clamp"), (4, "iand")])
+def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits, mode):
+    model = trained(bits, config=dataclasses.replace(CONFIG, residual_mode=mode))
     artifact_file.save(export_artifact(model, DATA), tmp_path / "tiny.spikeloom")
     artifact = artifact_file.load(tmp_path / "tiny.spikeloom")
     logits, trace = run_deployed(artifact, pixels())

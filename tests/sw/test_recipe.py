@@ -34,8 +34,14 @@ def test_defaults_and_network(tmp_path):
     assert recipe.quantised_phase.learning_rate == 1.0
     config = recipe.network_config()
     assert (config.image_size, config.image_channels, config.classes, config.embed_dim) == (28, 1, 10, 16)
+    assert config.residual_mode == "add"
     assert recipe.to_dict()["network.embed_dim"] == 16
     assert recipe.to_dict()["quantised_phase.augmentation.shift"] == 0
+
+
+def test_residual_mode_reaches_the_network(tmp_path):
+    text = GOOD.replace("heads = 2", 'heads = 2, residual_mode = "iand"')
+    assert load(tmp_path, text).network_config().residual_mode == "iand"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -54,6 +60,7 @@ def test_committed_recipes_are_valid(path):
         ("batch_size = 50", "batch = 50", "unknown key batch; known are name, data"),
         ("depth = 1", "deep = 1", "unknown key network.deep; known are embed_dim, depth"),
         ("heads = 2", "heads = 3", r"\[network\]: embed_dim 16 must be divisible by heads, not 3"),
+        ("heads = 2", "heads = 2, residual_mode = 'or'", "residual_mode must be one of add, clamp, iand, not 'or'"),
         ("epochs = 2", "epochs = 0", "float_phase.epochs must be 1 to 10000, not 0"),
         ("epochs = 1,", "epochs = 1, warmup_epochs = 2,", "quantised_phase.warmup_epochs must be 0 to 1, not 2"),
         ('"mnist"', '"mnits"', "unknown data set 'mnits'; choose one of fashion-mnist, mnist, cifar10"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -55,17 +57,43 @@ def test_trace_holds_every_layer(bits):
     assert list(trace.residual) == [layer.name for layer in layers if layer.residual]
 
 
-def test_residual_is_pooled_plus_spikes():
-    model, trace = lively(Spikformer(TINY)), Trace()
+@pytest.mark.parametrize(
+    ("mode", "join"),
+    [
+        ("add", lambda x, s: x + s),
+        ("clamp", lambda x, s: torch.where(x + s > 3, 3, x + s)),
+        ("iand", lambda x, s: torch.where(s == 1, 0, x)),
+    ],
+)
+def test_residual_is_pooled_joined_by_spikes(mode, join):
+    model, trace = lively(Spikformer(dataclasses.replace(TINY, residual_mode=mode))), Trace()
     with torch.no_grad():
         model(images(), trace)
     pooled = torch.nn.functional.max_pool2d(trace.spikes["conv3"].double().flatten(0, 1), 3, 2, 1).unflatten(0, (4, 3))
-    total = pooled + trace.spikes["rpe"]
+    total = join(pooled, trace.spikes["rpe"])
     assert torch.equal(trace.residual["rpe"].double(), total)
     for i in range(TINY.depth):
         for part in ("proj", "fc2"):
-            total = total + trace.spikes[f"block{i}.{part}"]
+            total = join(total, trace.spikes[f"block{i}.{part}"])
             assert torch.equal(trace.residual[f"block{i}.{part}"].double(), total)
+    plain = pooled + sum(trace.spikes[layer.name] for layer in TINY.layers() if layer.residual)
+    assert torch.equal(total, plain) == (mode == "add")  # the clamp and the gate had something to do
+
+
+@pytest.mark.parametrize(
+    ("mode", "residual_gradient", "spike_gradient"),
+    [
+        ("add", [1, 1, 1, 1], [1, 1, 1, 1]),
+        ("clamp", [1, 1, 1, 0], [1, 1, 1, 0]),  # nothing flows where 3 met a spike
+        ("iand", [1, 0, 1, 0], [0, 0, -3, -3]),
+    ],
+)
+def test_gradient_of_the_residual(mode, residual_gradient, spike_gradient):
+    model = Spikformer(dataclasses.replace(TINY, residual_mode=mode))
+    residual, spikes = (torch.tensor(values, requires_grad=True) for values in ([0.0, 0.0, 3.0, 3.0], [0.0, 1, 0, 1]))
+    model._join("rpe", residual, spikes, None).sum().backward()
+    assert residual.grad.tolist() == residual_gradient
+    assert spikes.grad.tolist() == spike_gradient
 
 
 def test_attention_is_the_plain_product_of_the_paper():

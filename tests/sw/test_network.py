@@ -1,0 +1,46 @@
+"""Largest integers of the layer list, and what a network must not be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sw.network import NetworkConfig
+
+SIZES = {"image_size": 8, "image_channels": 1, "classes": 3, "embed_dim": 16, "depth": 2, "heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("mode", "largest"),
+    [
+        ("add", {"block0.q": 2, "block0.fc1": 3, "block1.q": 4, "block1.fc1": 5, "head": 6}),
+        ("clamp", {"block0.q": 2, "block0.fc1": 3, "block1.q": 3, "block1.fc1": 3, "head": 3}),
+        ("iand", {"block0.q": 1, "block0.fc1": 1, "block1.q": 1, "block1.fc1": 1, "head": 1}),
+    ],
+)
+def test_largest_inputs_follow_the_residual_mode(mode, largest):
+    layers = {layer.name: layer for layer in NetworkConfig(**SIZES, residual_mode=mode).layers()}
+    assert {name: layers[name].input_max for name in largest} == largest
+    assert {name: layers[name].input_planes for name in largest} == {
+        name: value.bit_length() for name, value in largest.items()
+    }
+    others = [layer.input_max for layer in layers.values() if layer.source not in ("residual", "image")]
+    assert set(others) == {1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": 0}, "depth must be at least 1, not 0"),
+        ({"image_size": 10}, "image_size must be divisible by 4 (two 2x pools), not 10"),
+        ({"heads": 3}, "embed_dim 16 must be divisible by heads, not 3"),
+        ({"attention_scale": 0.2}, "attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not 0.2"),
+        ({"residual_mode": "or"}, "residual_mode must be add, clamp or iand, not 'or'"),
+        ({"residual_mode": None}, "residual_mode must be add, clamp or iand, not None"),
+    ],
+)
+def test_shape_wrong(change: dict[str, Any], message: str):
+    with pytest.raises(ValueError) as refused:
+        NetworkConfig(**{**SIZES, **change})
+    assert str(refused.value) == message
