@@ -18,12 +18,12 @@ COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,
 RECIPE ?= recipes/fashion-2-64.toml
 LONG_IMAGES := 500
 
-.PHONY: help venv compare compare-long test test-long sim verilog synth train data bench info docs lint clean
+.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train data bench info docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= ARGS= WAVES=1"
+	@echo "  Variables: MODEL= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -41,11 +41,14 @@ test-long: $(INSTALLED)  ## The test suite with the tests that take minutes each
 sim: $(INSTALLED)  ## The cocotb/Verilator suite: units, engines, whole networks; WAVES=1 writes waveforms
 	@$(SPIKELOOM) sim $(call option,JOBS,jobs) $(ARGS)
 
-verilog: $(INSTALLED)  ## Write the Verilog and JSON of a configuration into build/verilog and lint it
+verilog: $(INSTALLED)  ## Write the Verilog, JSON and C header of a configuration into build/verilog and lint it
 	@$(SPIKELOOM) verilog $(call option,CONFIG,config) $(ARGS)
 
-synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys
-	@$(SPIKELOOM) synth $(call option,CONFIG,config) $(ARGS)
+synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys, by module, beside the committed figures
+	@$(SPIKELOOM) synth $(call option,CONFIG,config) $(call option,FAMILY,family) $(ARGS)
+
+fmax: $(INSTALLED)  ## Place and route on an ECP5 with nextpnr: clock frequency and slowest paths
+	@$(SPIKELOOM) fmax $(call option,CONFIG,config) $(call option,SEEDS,seeds) $(ARGS)
 
 train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
 	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA,data) $(ARGS)
@@ -53,8 +56,8 @@ train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores
 data: $(INSTALLED)  ## Fetch and verify a data set: SET=fashion-mnist, mnist or cifar10
 	@$(SPIKELOOM) data $(call option,SET,set) $(call option,DATA,data) $(ARGS)
 
-bench: $(INSTALLED)  ## Measure speeds: golden model, simulation, accelerator
-	@$(SPIKELOOM) bench $(call option,MODEL,model) $(ARGS)
+bench: $(INSTALLED)  ## Measure the figures of merit and show them beside their targets (most of an hour); ONLY=
+	@$(SPIKELOOM) bench $(call option,ONLY,only) $(if $(CHECK),--check) $(ARGS)
 
 info: $(INSTALLED)  ## Show what an artifact holds
 	@$(SPIKELOOM) info $(MODEL) $(ARGS)

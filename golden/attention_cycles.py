@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from hw.attention import step_latency
-from hw.attention_geometry import AttentionGeometry
-from hw.attention_output import DONE_LATENCY
-from hw.attention_output import WRITE_LATENCY as OUTPUT_LATENCY
-from hw.attention_planes import WRITE_LATENCY as PLANES_LATENCY
-from hw.attention_planes import WRITTEN_LATENCY
+from hw.attention_counts import SETS_AHEAD, counts_latency
+from hw.attention_geometry import SHORTEST_TOKEN, STEP_CHANNELS, TABLE_CHANNELS
+from hw.attention_output import DONE_LATENCY, WRITE_LATENCY
 from hw.attention_query import LOAD_OVERHEAD
+from hw.attention_sums import SUMS_LATENCY, TOKENS_APART
+from hw.attention_tables import FILLED_LATENCY, LOOKUP_LATENCY
 from hw.config import HardwareConfig
-from hw.lif import lif_latency
 
 
-def attention_cycles(
-    config: HardwareConfig, heads: int, head_channels: int, chunks: int, groups: int, planes: int
-) -> int:
+def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, groups: int) -> int:
     """Cycles from `start` to `done` of `hw.attention.Attention`: the RTL takes exactly this many.
 
-    Per head, with ``d`` channels: K^T V issues a step per ``columns`` channels of K, channel of V and chunk of
-    tokens, but lets a segment take no less than the ``plane_words`` cycles of its writes. Then the last step's words
-    reach the memory, and Q (K^T V) issues ``positions * d / columns * segments * plane_words`` steps for each group,
-    or waits for the group's Q. Behind the last step come its sums, the neuron, the write and `done`.
+    K^T V of a set of columns starts when its tables are free, Q (K^T V) of a set when they are full and the set before
+    is through; the latter moves in units of a token, and waits for a token's Q too. Behind the last token come the
+    lanes of the other time steps, the sums, the write and `done`.
 
     Parameters
     ----------
     config : HardwareConfig
         The accelerator.
-    heads, head_channels, chunks, groups, planes : int
+    head_channels, chunks, groups : int
         The job, as at the members of `Attention`.
 
     Returns
@@ -35,16 +30,36 @@ def attention_cycles(
     int
         The cycle in which `done` is high less the cycle in which `start` is.
     """
-    geometry = AttentionGeometry(config)
-    columns, segment = config.attention_columns, config.attention_segment
-    plane_words = -(-planes // geometry.segments)
-    full_segments, rest = divmod(head_channels, segment)
-    segments = [segment] * full_segments + [rest] * (rest > 0)
+    row = config.attention_columns * chunks
+    token = max(SHORTEST_TOKEN, -(-head_channels // STEP_CHANNELS))
+    slices = head_channels // config.inputs
+    tokens = config.positions * groups
+    # Tokens are taken at the ends of tokens: cycles 1 + k * token behind `begin`, which is cycle 1.
+    lanes = TOKENS_APART * (config.timesteps - 1) * token
 
-    key_value = head_channels * sum(max(channels // columns * chunks, plane_words) for channels in segments)
-    drain = step_latency(config) + PLANES_LATENCY + plane_words - 1 + WRITTEN_LATENCY
-    group = config.positions * (head_channels // columns) * len(segments) * plane_words
-    load = head_channels // config.inputs + LOAD_OVERHEAD
-    query = (groups - 1) * max(group, load) + group
-    tail = step_latency(config) + lif_latency(config.timesteps) + OUTPUT_LATENCY + DONE_LATENCY
-    return heads * (key_value + drain + query) + tail
+    counted: list[int] = []  # cycle of each set's last step of K^T V
+    taken: list[int] = []  # cycle in which each set's last token is taken
+    freed: list[int] = []  # cycle from which each set's tables are free
+    loaded = 2 + slices + LOAD_OVERHEAD  # cycle from which the next token's Q is there
+    for index in range(head_channels // config.attention_columns):
+        start = 3 if index == 0 else counted[-1] + 2
+        if index >= SETS_AHEAD:
+            start = max(start, freed[index - SETS_AHEAD] + 2)
+        end = max(start + row, counted[-1] + 1 + (1 << TABLE_CHANNELS - 1) if index else 0)
+        for channel in range(1, head_channels):
+            end += max(row, 1 << (channel - 1) % TABLE_CHANNELS)
+        counted.append(end - 1)
+        ready = counted[-1] + counts_latency(config) + (1 << TABLE_CHANNELS - 1) + FILLED_LATENCY + 1
+        first = 1 + _up(max(ready, loaded) - 1, token)
+        # Tables that are ready just in time could not announce the first `take`.
+        loads = [_up(slices, token)] * tokens
+        loads[0] = _up(slices + LOAD_OVERHEAD * (ready == first), token)
+        taken.append(first + sum(loads[:-1]))
+        loaded = taken[-1] + loads[-1]
+        freed.append(taken[-1] + lanes + token)
+    return freed[-1] + LOOKUP_LATENCY + SUMS_LATENCY + WRITE_LATENCY + DONE_LATENCY
+
+
+def _up(value: int, unit: int) -> int:
+    """The least multiple of `unit` that is at least `value`."""
+    return -(-value // unit) * unit

@@ -1,27 +1,31 @@
 """The cycle model: predicts the RTL's cycles, layer by layer, from the program alone.
 
-It follows the few events that bound each other (a weight slice arriving, its table, its steps, the partial sums' way
-through the neurons), not the signals: no data, no spikes, no simulation. For a memory that answers after a fixed
-latency and then gives a beat per cycle the RTL takes exactly these cycles.
+It follows the few events that bound each other (beats of the program arriving, a table filled, a slice's steps, the
+sums' way through the neurons, engines waiting for each other), not the signals: no data, no spikes, no simulation. For
+a memory that answers after a fixed latency and then gives a beat per cycle the RTL takes exactly these cycles, if
+program and images begin at multiples of 4 KB: where they begin decides how requests are cut into bursts.
+
+Cycle 0 is the job's start pulse; every time is a cycle in which something happens.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from golden.attention_cycles import attention_cycles
-from hw.accelerator import flush_cycles
+from golden.program_stream import ExternalMemory, ProgramStream
+from hw.axi_memory import OUTSTANDING_BURSTS, REQUEST_LATENCY, split
 from hw.config import HardwareConfig
-from hw.isa import DESCRIPTOR_BEATS, Destination, Opcode
+from hw.core import written_latency
+from hw.isa import DESCRIPTOR, Opcode, Wait
+from hw.neuron_walk import drain_cycles
 from hw.walker import Walker
-from hw.weight_array import FILL_CYCLES, TABLE_ENTRIES, array_latency
-from sw.compiler import Program
+from hw.weight_array import DRAIN_BUFFERS, FILL_CYCLES, TABLE_ENTRIES, done_latency
+from sw.image_pack import WORD_BITS
+from sw.program import Program
 
-OUTSTANDING_BURSTS = 4
-"""Bursts that the external memory accepts ahead."""
-
-CHANNEL_ORDER = (Destination.KEYS.value, Destination.VALUES.value, Destination.LOGITS.value)
+Fields = dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class CycleModel:
     Attributes
     ----------
     layers : dict of str to int
-        Cycles of every step of the program, by name: from the request of its descriptor to the next one's.
+        Cycles that belong to every layer, by name: the array works on it, or waits to begin it.
     total : int
         Cycles of an image, from start to done.
     """
@@ -54,101 +58,197 @@ def predict_cycles(program: Program, memory_latency: int) -> CycleModel:
     -------
     CycleModel
     """
-    # Request, beats, check.
-    fetch = memory_latency + DESCRIPTOR_BEATS + 1
-    layers = {step.name: fetch + _run(program.config, step.fields, memory_latency) for step in program.steps}
-    return CycleModel(layers, sum(layers.values()))
+    machine = _Machine(program, memory_latency)
+    for step in program.steps:
+        machine.run({**dict.fromkeys(DESCRIPTOR.members, 0), **step.fields})
+    return machine.result(program.names)
 
 
-def _run(config: HardwareConfig, fields: dict[str, int], latency: int) -> int:
-    """Cycles from an engine's start pulse to the end of its layer, both included."""
-    opcode = fields["opcode"]
-    if opcode == Opcode.END.value:
-        return 0
-    if opcode == Opcode.LOAD.value:
-        return 1 + latency + fields["weight_beats"] + 1  # start and request, beats, end
-    if opcode == Opcode.ATTENTION.value:
-        names = ("heads", "head_channels", "tiles", "groups", "attention_planes")
-        return attention_cycles(config, *(fields[name] for name in names)) + 1
-    return _weight_layer(config, fields, latency)
+@dataclass
+class _Engine:
+    """Jobs of one engine: when each of them counts as ended."""
+
+    ended: list[int] = field(default_factory=list)
+
+    def satisfied(self, wait: int) -> int:
+        """First cycle in which a wait for the jobs dispatched so far is over."""
+        awaited = self.ended[: len(self.ended) - (wait == Wait.ALL_BUT_NEWEST.value)]
+        return max(awaited) if awaited and wait != Wait.NONE.value else 0
 
 
-def drain_cycles(config: HardwareConfig, fields: dict[str, int], groups: int, words: int) -> int:
-    """Cycles in which the neurons read one tile of partial sums.
+class _Machine:
+    def __init__(self, program: Program, latency: int):
+        self.config = config = program.config
+        length = len(program.memory) * WORD_BITS // config.memory_bits
+        memory = ExternalMemory(REQUEST_LATENCY + latency, OUTSTANDING_BURSTS)
+        self.stream = ProgramStream(config, length, memory, start=0)
+        self.accepted = 0
+        self.load, self.weights, self.attention = _Engine(), _Engine(), _Engine()
+        self.neurons = _Neurons(config)
+        self.array = _Array(config)
+        self.weights_place_free, self.attention_place_free, self.load_free = 0, 0, 0
+        self.attention_idle = 0
+        self.walker_left, self.handed_over = 0, 0
+        self.slices_written: list[int] = []
+        self.spans: list[tuple[int, int]] = [(1, 0)]  # first cycle that belongs to a layer, and its number
+        self.total = 0
 
-    Parameters
-    ----------
-    config : HardwareConfig
-    fields : dict
-        The layer's descriptor.
-    groups, words : int
-        Position groups and output words of the tile.
-    """
-    batches = config.inputs // config.neurons
-    if fields.get("destination", 0) in CHANNEL_ORDER:
-        return words * batches * (groups + config.neurons)
-    adding = fields.get("destination", 0) == Destination.RESIDUAL.value
-    return groups * words * max(batches, fields["residual_planes_out"] if adding else 0)
+    def run(self, fields: Fields) -> None:
+        """Run one descriptor; they come in the order of the program."""
+        offered = self.stream.descriptor(ready=self.accepted + 1)
+        if fields["opcode"] == Opcode.LOAD.value:
+            self.accepted = max(offered, self.load_free, self._waits(fields))
+            self._load(fields)
+        elif fields["opcode"] == Opcode.WEIGHTS.value:
+            self.accepted = max(offered, self.weights_place_free)
+            self._weights(fields)
+        elif fields["opcode"] == Opcode.ATTENTION.value:
+            self.accepted = max(offered, self.attention_place_free)
+            self._attention(fields)
+        else:
+            everything = (*self.load.ended, *self.weights.ended, *self.attention.ended)
+            self.total = self.accepted = max(offered, *everything)
+
+    def result(self, names: tuple[str, ...]) -> CycleModel:
+        layers = dict.fromkeys(names, 0)
+        ends = [first for first, _ in self.spans[1:]] + [self.total + 1]
+        for (first, number), end in zip(self.spans, ends, strict=True):
+            layers[names[number]] += end - first
+        return CycleModel(layers, self.total)
+
+    def _waits(self, fields: Fields) -> int:
+        engines = {"load": self.load, "weights": self.weights, "attention": self.attention}
+        return max(engine.satisfied(fields[f"wait_{name}"]) for name, engine in engines.items())
+
+    def _load(self, fields: Fields) -> None:
+        last = 0
+        for beats in split(fields["memory_address"], fields["weight_beats"]):
+            last = self.stream.foreign_burst(self.accepted + 1, beats, first=True) + beats - 1
+        # Done the cycle after the last beat; that counts from the next cycle on.
+        self.load_free = last + 2
+        self.load.ended.append(last + 2)
+
+    def _attention(self, fields: Fields) -> None:
+        waits = self._waits(fields)
+        start = max(self.accepted + 1, self.attention_idle, waits)
+        names = ("head_channels", "tiles", "groups")
+        done = start + attention_cycles(self.config, *(fields[name] for name in names))
+        self.attention_place_free, self.attention_idle = start + 1, done
+        self.attention.ended.append(done + 1)
+
+    def _weights(self, fields: Fields) -> None:
+        waits = self._waits(fields)
+        before = self.weights.ended[-1] if self.weights.ended else 0
+        enter = max(self.accepted + 1, self.walker_left, self.handed_over + 1, waits)
+        self.weights_place_free = enter + 1
+        # The layer's cycles begin when it waits in front of an empty walker.
+        self.spans.append((max(self.accepted, self.walker_left, self.spans[-1][0] - 1) + 1, fields["layer"]))
+        self.handed_over = max(enter + 1, self.neurons.idle, 0 if fields["overlaps"] else before)
+        self.neurons.begin(start=self.handed_over + 1)
+        written = self.slices_written if fields["follows"] else None
+        self.walker_left = self.array.run(
+            fields,
+            self.stream,
+            self.neurons,
+            first=enter + 1 + Walker.start_latency,
+            written=written,
+            all_written=before,
+        )
+        latency = written_latency(self.config) + 1
+        self.slices_written = [cycle + latency for cycle in self.neurons.output_tiles_read]
+        self.weights.ended.append(self.neurons.layer_read + latency)
 
 
-class _Memory:
-    """Bursts answered in order: when the next beat can be taken."""
+class _Array:
+    """Program reader, tables, walker: when each slice is taken."""
 
-    def __init__(self, latency: int, first_request: int):
-        self.latency, self.next_request = latency, first_request
-        self.ends: deque[int] = deque(maxlen=OUTSTANDING_BURSTS)
-        self.last_taken = -1
-        self.available = 0
+    def __init__(self, config: HardwareConfig):
+        self.config = config
+        self.loaded = -TABLE_ENTRIES  # when the table writer took the last slice
+        self.released = deque([-1, -1], maxlen=2)  # when the last two tables were free again
+        self.taken, self.groups = -1, 1
 
-    def burst(self) -> None:
-        """Request the next burst as soon as one may be outstanding."""
-        if len(self.ends) == OUTSTANDING_BURSTS:
-            self.next_request = max(self.next_request, self.ends[0] + 1)
-        self.available = self.next_request + self.latency
-        self.next_request += 1
+    def run(
+        self, fields: Fields, stream: ProgramStream, neurons: _Neurons, *, first: int, written: list[int] | None,
+        all_written: int,
+    ) -> int:  # fmt: skip
+        """Run a layer from the cycle of its first possible take; returns the cycle of its last group."""
+        config = self.config
+        wide, image = bool(fields["wide"]), bool(fields["image"])
+        taps = 9 if fields["kernel3"] else 1
+        earliest = first
+        for _ in range(fields["output_tiles"]):
+            stream.parameters(ready=neurons.parameters_free())
+            stream.begin_weights(
+                fields["weight_beats"], tiles=fields["tiles"], passes=fields["passes"], wide=wide, image=image
+            )
+            for tile in range(fields["tiles"]):
+                groups = fields["last_tile_groups" if tile == fields["tiles"] - 1 else "tile_groups"]
+                for _ in range(1 + wide):
+                    for turn in range(fields["passes"]):
+                        for index in range(fields["slices"] * taps):
+                            final = turn == fields["passes"] - 1 and index == fields["slices"] * taps - 1
+                            arrived = stream.weights(config.slice_beats, ready=self.loaded)
+                            self.loaded = max(arrived + 1, self.loaded + TABLE_ENTRIES, self.released[0] + 1)
+                            take = max(self.loaded + FILL_CYCLES, self.taken + self.groups, earliest)
+                            if written is not None:
+                                pieces = (index // taps + 1) * config.word_pieces
+                                tiles_needed = -(-pieces // config.tile_pieces)
+                                complete = written[tiles_needed - 1] if tiles_needed <= len(written) else all_written
+                                take = max(take, min(complete, all_written))
+                            if final:
+                                take = max(take, neurons.buffer_free())
+                            self.taken, self.groups = take, groups
+                            self.released.append(take + groups + Walker.latency)
+                            if final:
+                                neurons.sums_done(take + groups + Walker.latency + done_latency(config))
+                neurons.read(fields, groups)
+            neurons.end_output_tile()
+        return self.taken + self.groups
 
-    def take(self, beats: int, ready: int) -> int:
-        """Take `beats` beats from the cycle `ready` on; returns the cycle of the last."""
-        first = max(ready, self.available, self.last_taken + 1)
-        self.last_taken = first + beats - 1
-        return self.last_taken
 
-    def end_burst(self) -> None:
-        """The last beat taken ends its burst."""
-        self.ends.append(self.last_taken)
+class _Neurons:
+    """The neurons' reads of the drain buffers, tile by tile."""
 
+    def __init__(self, config: HardwareConfig):
+        self._config = config
+        self._done: deque[int] = deque()  # when the sums that wait to be read were complete
+        self._freed = deque([-1] * DRAIN_BUFFERS, maxlen=DRAIN_BUFFERS)  # when the last buffers were read
+        self._drained = deque([-1, -1], maxlen=2)  # when the last two output tiles' parameters were free
+        self._earliest, self._output_tile = 0, 0
+        self.idle = 0  # first cycle in which the next layer's descriptor may come
+        self.layer_read = 0  # when the last read of the layer was made
+        self.output_tiles_read: list[int] = []
 
-def _weight_layer(config: HardwareConfig, fields: dict[str, int], latency: int) -> int:
-    """Cycles of a layer with weights; cycle 0 is the start pulse."""
-    beats = config.weight_slice_beats
-    slices_per_pass = fields["weight_beats"] // beats
-    memory = _Memory(latency, first_request=1)
-    loaded = -TABLE_ENTRIES  # when the table writer took the last slice
-    released = deque([-1, -1], maxlen=2)  # when the last two tables were free again
-    drained = deque([-1, -1], maxlen=2)  # when the last two tiles' sums had been read
-    tile_drained = deque([-1, -1], maxlen=2)  # when the last two output tiles' parameters were free
-    issued = 0  # when the array took the last slice's table
-    groups = 1
+    def begin(self, start: int) -> None:
+        """A layer's descriptor comes with the start pulse in this cycle."""
+        self._earliest, self._output_tile, self.output_tiles_read = start + 1, 0, []
 
-    for output_tile in range(fields["output_tiles"]):
-        last_output = output_tile == fields["output_tiles"] - 1
-        words = fields["last_tile_words"] if last_output else fields["tile_words"]
-        for tile in range(fields["tiles"]):
-            for plane in range(fields["passes"]):
-                memory.burst()
-                if tile == 0 and plane == 0:
-                    memory.take(config.outputs, ready=tile_drained[0] + 1)
-                for index in range(slices_per_pass):
-                    arrived = memory.take(beats, ready=loaded)
-                    loaded = max(arrived + 1, loaded + TABLE_ENTRIES, released[0] + 1)
-                    ready = max(loaded + FILL_CYCLES, issued + groups)
-                    if plane == 0 and index == 0:
-                        ready = max(ready, drained[0] + 1)
-                    issued = ready
-                    groups = fields["last_tile_groups"] if tile == fields["tiles"] - 1 else fields["tile_groups"]
-                    released.append(issued + groups + Walker.latency)
-                memory.end_burst()
-            summed = issued + groups + Walker.latency + array_latency(config)
-            drained.append(max(summed + 1, drained[-1]) + drain_cycles(config, fields, groups, words))
-        tile_drained.append(drained[-1])
-    return drained[-1] + 1 + flush_cycles(config) + 1
+    def buffer_free(self) -> int:
+        """First cycle in which one more drain buffer can be claimed."""
+        return self._freed[0] + 1
+
+    def parameters_free(self) -> int:
+        """First cycle in which the next output tile's parameters can be written."""
+        return self._drained[0] + 1
+
+    def sums_done(self, cycle: int) -> None:
+        """One more drain buffer is complete."""
+        self._done.append(cycle)
+
+    def read(self, fields: Fields, groups: int) -> None:
+        """Read a position tile: one drain buffer, or two."""
+        buffers = 1 + fields["wide"]
+        done = [self._done.popleft() for _ in range(buffers)][-1]
+        last = self._output_tile == fields["output_tiles"] - 1
+        pieces = fields["last_tile_pieces" if last else "tile_pieces"]
+        begin = max(self._earliest, done + 1)
+        self._earliest = begin + drain_cycles(self._config, fields, groups, pieces)
+        self._freed.extend([self._earliest] * buffers)
+
+    def end_output_tile(self) -> None:
+        """The tile read last was its output tile's last one."""
+        self._drained.append(self._earliest)
+        self.output_tiles_read.append(self._earliest)
+        self._output_tile += 1
+        self.layer_read, self.idle = self._earliest, self._earliest + 1

@@ -1,46 +1,41 @@
-"""Spiking self-attention without multipliers: K^T V, then Q (K^T V), by AND and popcount."""
+"""Spiking self-attention without multipliers: K^T V by AND and popcount, then Q (K^T V) by tables of subset sums."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
-from .attention_geometry import AttentionGeometry
-from .attention_memory import AttentionMemory, TokenWrite
-from .attention_output import AttentionOutput
-from .attention_planes import PlaneTransposer
+from .attention_counts import SETS_AHEAD, KeyValueCounts
+from .attention_geometry import SHORTEST_TOKEN, STEP_CHANNELS, AttentionGeometry, job_layout
+from .attention_memory import AttentionMemory
+from .attention_output import DONE_LATENCY, WRITE_LATENCY, AttentionOutput
 from .attention_query import QueryBuffer
-from .attention_sequencer import AttentionSequencer
-from .attention_steps import STEP_LAYOUT
+from .attention_sums import SUMS_LATENCY, TOKENS_APART, AttentionSums
+from .attention_tables import LOOKUP_LATENCY, SubsetTables
 from .config import HardwareConfig
 from .delay import delayed
-from .lif import Lif, lif_latency
-from .popcount import AndPopcount, and_popcount_latency
 from .spike_memory import SpikeWrite, address_bits
-
-READ_LATENCY = 2
-"""Cycles from a step to its words at the popcounters: block RAM and its output register."""
-
-_SIZES = ("heads", "head_channels", "chunks", "groups", "planes")
+from .token_write import TokenWrite
 
 
 class Attention(wiring.Component):
-    """Spiking self-attention of one layer (Spikformer, section 3.3), all time steps at once.
+    """Spiking self-attention of one head (Spikformer, section 3.3), all time steps at once.
 
-    The product has no softmax in it, so ``K^T V`` comes first: per head, entry ``[i, j]`` counts the tokens at which
-    key channel i and value channel j both fire. ``A[n, j]`` sums the entries at which query channel i of token n
-    fires: per bit-plane of K^T V another popcount of an AND, so the same popcounters do both. Then the attention
-    neuron fires over the time steps of ``A`` and its spikes go to the spike memory.
+    The product has no softmax in it, so ``K^T V`` comes first: entry ``[i, j]`` counts the tokens at which key channel
+    i and value channel j both fire. ``A[n, j]`` sums the entries at which query channel i of token n fires, four
+    channels by one look-up in a table of all their subset sums. Then the attention neuron fires over the time steps of
+    ``A`` and its spikes go to the spike memory.
 
-    Each cycle compares one word of V (K^T V) or Q (Q (K^T V)) with `attention_columns` words. K^T V of a head takes
-    ``d * d / columns * chunks`` cycles, Q (K^T V) ``groups * positions * d / columns * ceil(d / segment) *
-    plane_words`` with ``plane_words = ceil(planes * segment / chunk_tokens)``; `golden.attention_cycles` gives the
-    exact count. Nothing in it depends on data.
+    Columns j are worked on in sets of `attention_columns`. For a set, K^T V takes ``head_channels * columns * chunks``
+    cycles, one word of K and of V per cycle; Q (K^T V) takes ``groups * positions * ceil(head_channels / 8)``. The two
+    work side by side, K^T V a set ahead. `golden.attention_cycles` gives the exact count, in which nothing depends on
+    data.
 
-    Protocol: write K and V of all heads; `start` at least one cycle after the last of these writes, while not
-    `busy`; no token is written while `busy`. Bits of K or of V beyond the last token must be 0. In the last group
-    positions beyond the last token are computed and written too.
+    Protocol: write K and V of a head into a buffer; `start` at least one cycle after the last of these writes, while
+    not `busy`. The job's own buffer is not written while `busy`, the other one may be. Bits of K or of V beyond the
+    last token must be 0. In the last group positions beyond the last token are computed and written too.
 
     Parameters
     ----------
@@ -52,153 +47,168 @@ class Attention(wiring.Component):
     token_write : In(TokenWrite(config))
         K and V, one word per cycle, always accepted.
     start : In(1)
-        Begin.
-    busy : Out(1)
-        From the cycle after `start` to the one before `done`.
-    done : Out(1)
-        High for one cycle, after the last write.
-    heads : In(6)
-        Number of heads, h.
+        Begin. All of the following up to the strides are sampled in this cycle.
     head_channels : In(10)
-        Channels of a head, d: a multiple of `inputs`, at most the configuration's.
+        Channels of the head, d: a multiple of `inputs`, at most the configuration's.
     chunks : In(8)
         Position tiles, ``ceil(tokens / chunk_tokens)``.
     groups : In(17)
         Position groups, ``ceil(tokens / positions)``.
-    planes : In(4)
-        Bits of a K^T V entry, ``tokens.bit_length()``, 1 to `attention_planes`.
-    threshold : In(current_bits + timesteps - 1)
-        Threshold of the attention neuron as in `Lif`, not negative: ``2**T * theta / scale``. The sizes above are
-        sampled at `start`; this and the addresses stay stable until `done`.
+    threshold : In(threshold_bits)
+        Threshold of the attention neuron as in `hw.lif.Lif`, not negative: ``2**T * theta / scale``.
+    token_buffer : In(1)
+        Buffer of K and V.
     query_base, query_stride, output_base, output_stride : In(address bits)
-        Word of slice k, group g of Q, and of the output: ``base + k * stride + g``.
+        Word of slice k, group g of the head's Q, and of its output: ``base + k * stride + g``.
+    busy : Out(1)
+        From the cycle after `start` to the one before `done`.
+    done : Out(1)
+        High for one cycle, after the last write.
     read_address : Out(address bits), read_data : In(group_bits)
         Spike memory's read port, all banks at one address, one cycle of latency.
-    write : Out(SpikeWrite)
-        Spike memory's write port; one position's bank per write.
+    write : Out(SpikeWrite), write_ready : In(1)
+        Spike memory's write port; one position's bank per write. A write is held until ready, which must not be low
+        for two cycles in a row while it is; `done` and all else come when they come without.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        self._geometry = geometry = AttentionGeometry(config)
-        bits = self._address_bits = address_bits(config.spike_words)
+        address = unsigned(address_bits(config.spike_words))
         super().__init__(
             {
                 "token_write": In(TokenWrite(config)),
                 "start": In(1),
-                "busy": Out(1),
-                "done": Out(1),
-                "heads": In(6),
                 "head_channels": In(10),
                 "chunks": In(8),
                 "groups": In(17),
-                "planes": In(4),
-                "threshold": In(unsigned(geometry.current_bits + config.timesteps - 1)),
-                "query_base": In(unsigned(bits)),
-                "query_stride": In(unsigned(bits)),
-                "output_base": In(unsigned(bits)),
-                "output_stride": In(unsigned(bits)),
-                "read_address": Out(unsigned(bits)),
+                "threshold": In(unsigned(AttentionGeometry(config).threshold_bits)),
+                "token_buffer": In(1),
+                "query_base": In(address),
+                "query_stride": In(address),
+                "output_base": In(address),
+                "output_stride": In(address),
+                "busy": Out(1),
+                "done": Out(1),
+                "read_address": Out(address),
                 "read_data": In(unsigned(config.group_bits)),
-                "write": Out(SpikeWrite(config, bits)),
+                "write": Out(SpikeWrite(config, address_bits(config.spike_words))),
+                "write_ready": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.sequencer = sequencer = AttentionSequencer(config)
         m.submodules.memory = memory = AttentionMemory(config)
-        m.submodules.transposer = transposer = PlaneTransposer(config)
-        m.submodules.query = query = QueryBuffer(config, self._address_bits)
-        m.submodules.output = output = AttentionOutput(config, self._address_bits)
+        m.submodules.counts = counts = KeyValueCounts(config)
+        m.submodules.tables = tables = SubsetTables(config)
+        m.submodules.query = query = QueryBuffer(config)
+        m.submodules.sums = sums = AttentionSums(config)
+        m.submodules.output = output = AttentionOutput(config)
         connect(m, flipped(self.token_write), memory.token_write)
         connect(m, output.write, flipped(self.write))
+        job, begin = self._sample(m), delayed(m, self.start, 1, name="begin", reset=True)
+        for part in (counts, tables, query, output):
+            m.d.comb += [part.begin.eq(begin), part.job.eq(job)]
         m.d.comb += [
-            sequencer.start.eq(self.start),
-            *(getattr(sequencer, name).eq(getattr(self, name)) for name in _SIZES),
-            sequencer.written.eq(transposer.written),
-            sequencer.query_full.eq(query.full),
-            memory.bank_read.eq(sequencer.step.valid),
-            memory.value_read.eq(sequencer.step.valid & ~sequencer.step.query),
-            memory.bank_address.eq(sequencer.bank_address),
-            memory.value_address.eq(sequencer.value_address),
-            memory.plane_write.eq(transposer.write),
-            memory.plane_bank.eq(transposer.bank),
-            memory.plane_address.eq(transposer.address),
-            memory.plane_word.eq(transposer.word),
-            query.start.eq(self.start),
-            query.base.eq(self.query_base),
-            query.stride.eq(self.query_stride),
+            sums.job.eq(job),
+            memory.read.eq(counts.read),
+            memory.buffer.eq(job.buffer),
+            memory.key_channel.eq(counts.key_channel),
+            memory.value_channel.eq(counts.value_channel),
+            memory.chunk.eq(counts.chunk),
+            counts.key.eq(memory.key),
+            counts.value.eq(memory.value),
+            tables.row_valid.eq(counts.row_valid),
+            tables.row.eq(counts.row),
+            sums.entries.eq(tables.entries),
             query.read_data.eq(self.read_data),
-            query.take.eq(sequencer.query_take),
-            query.lane.eq(sequencer.lane),
-            query.segment.eq(sequencer.segment),
             self.read_address.eq(query.read_address),
-            output.start.eq(self.start),
-            output.base.eq(self.output_base),
-            output.stride.eq(self.output_stride),
-            transposer.plane_words.eq(sequencer.limits.plane_words),
-            self.busy.eq(output.busy),
-            self.done.eq(output.done),
+            output.spikes.eq(sums.spikes),
+            output.write_ready.eq(self.write_ready),
         ]
-        for walker in (query, output):
-            m.d.comb += [
-                walker.last_head.eq(sequencer.limits.head),
-                walker.last_group.eq(sequencer.limits.group),
-                walker.last_slice.eq(sequencer.limits.slice),
-            ]
-        step, sums = self._accumulate(m, sequencer.step, query.query, memory)
-        complete = Signal()
+        first, last, fired = self._steps(m, job, begin, counts, tables, query)
         m.d.comb += [
-            complete.eq(step.valid & step.last),
-            transposer.valid.eq(complete & ~step.query),
-            transposer.segment_end.eq(step.segment_end),
-            transposer.column_end.eq(step.column_end),
-            transposer.head_end.eq(step.head_end),
-            *(count.eq(total) for count, total in zip(transposer.counts, sums, strict=True)),
-            output.valid.eq(delayed(m, complete & step.query, lif_latency(config.timesteps), name="fired", reset=True)),
+            sums.first.eq(delayed(m, first, LOOKUP_LATENCY, name="first")),
+            sums.last.eq(delayed(m, last, LOOKUP_LATENCY, name="last", reset=True)),
+            output.valid.eq(delayed(m, fired, LOOKUP_LATENCY + SUMS_LATENCY, name="fired", reset=True)),
         ]
-        for column in range(config.attention_columns):
-            m.submodules[f"lif{column}"] = lif = Lif(config.timesteps, self._geometry.current_bits)
-            m.d.comb += [
-                lif.threshold.eq(self.threshold),
-                *(lif.current[t].eq(sums[column * config.timesteps + t]) for t in range(config.timesteps)),
-                output.spikes[column].eq(lif.spikes),
-            ]
+        before_done = delayed(m, output.last, WRITE_LATENCY + DONE_LATENCY - 1, name="last_write", reset=True)
+        m.d.sync += [self.done.eq(before_done), self.busy.eq((self.busy | self.start) & ~before_done)]
         return m
 
-    def _accumulate(
-        self, m: Module, step: data.View, query: Signal, memory: AttentionMemory
-    ) -> tuple[data.View, list[Signal]]:
-        """Popcounters and accumulators; returns the step whose sums they hold and the sums, [columns][timesteps]."""
-        config, segments = self._config, self._geometry.segments
-        columns, timesteps, segment = config.attention_columns, config.timesteps, config.attention_segment
-        m.submodules.popcount = popcount = AndPopcount(columns, timesteps, segments, segment)
-        steps = [step]
-        for cycle in range(1, step_latency(config) + 1):
-            register = Signal(STEP_LAYOUT, name=f"step_{cycle}")
-            m.d.sync += register.eq(steps[-1])
-            steps.append(register)
-        planes_of_query = Cat(query.word_select(t, segment).replicate(segments) for t in range(timesteps))
-        m.d.sync += popcount.shared.eq(Mux(steps[READ_LATENCY - 1].query, planes_of_query, memory.value_word))
+    def _sample(self, m: Module) -> data.View:
+        """The job's registers; all divisors are powers of two."""
+        config = self._config
+        job = Signal(job_layout(config))
+        with m.If(self.start):
+            m.d.sync += [
+                job.buffer.eq(self.token_buffer),
+                job.last_channel.eq(self.head_channels - 1),
+                job.last_set.eq((self.head_channels >> exact_log2(config.attention_columns)) - 1),
+                job.last_chunk.eq(self.chunks - 1),
+                job.last_group.eq(self.groups - 1),
+                job.last_slice.eq((self.head_channels >> exact_log2(config.inputs)) - 1),
+                job.last_step.eq((self.head_channels - 1) >> exact_log2(STEP_CHANNELS)),
+                job.below_threshold.eq(-self.threshold),
+                job.query_base.eq(self.query_base),
+                job.query_stride.eq(self.query_stride),
+                job.output_base.eq(self.output_base),
+                job.output_stride.eq(self.output_stride),
+            ]
+            with m.If(self.head_channels <= (SHORTEST_TOKEN - 1) * STEP_CHANNELS):
+                m.d.sync += job.last_step.eq(SHORTEST_TOKEN - 1)
+        return job
+
+    def _steps(
+        self,
+        m: Module,
+        job: data.View,
+        begin: Value,
+        counts: KeyValueCounts,
+        tables: SubsetTables,
+        query: QueryBuffer,
+    ) -> tuple[Value, Value, Value]:
+        """Steps of Q (K^T V): all lanes at the same step, each of its own token, `TOKENS_APART` apart.
+
+        Returns whether this step is a token's first, its last, and the last one in the last lane of a token.
+        """
+        config = self._config
+        step = Signal.like(tables.step)
+        first, last = Signal(), Signal()
+        ready, half = Signal(range(SETS_AHEAD + 1)), Signal()
         m.d.comb += [
-            popcount.words.eq(memory.bank_words),
-            popcount.weighted.eq(steps[READ_LATENCY].query),
+            first.eq(step == 0),
+            last.eq(step == job.last_step),
+            query.soon.eq((step == job.last_step - 1) & query.full_next & (ready != 0)),
+            query.take.eq(last & query.full & (ready != 0)),
+            tables.step.eq(step),
         ]
-        arriving = steps[READ_LATENCY + popcount.latency]
-        sums = []
-        for lane in range(columns * timesteps):
-            total = Signal(self._geometry.sum_bits, name=f"sum_{lane}", reset_less=True)
-            kept = Signal.like(total, name=f"kept_{lane}")
-            m.d.comb += kept.eq(Mux(arriving.first, 0, Mux(arriving.raise_planes, total << segments, total)))
-            # The plain register first: synthesis feeds it to the carry chain and `kept` into the chain's LUT.
-            m.d.sync += total.eq(popcount.sums[lane] + kept)
-            sums.append(total)
-        return steps[-1], sums
+        set_taken = query.take & query.set_end
+        m.d.sync += [step.eq(step + 1), ready.eq(ready + tables.filled - set_taken), half.eq(half ^ set_taken)]
+        with m.If(last):
+            m.d.sync += step.eq(0)
+        with m.If(begin):
+            m.d.sync += [step.eq(0), half.eq(0)]
 
-
-def step_latency(config: HardwareConfig) -> int:
-    """Cycles from a step to its sums in the accumulators: memory, popcount, addition."""
-    popcount = and_popcount_latency(AttentionGeometry(config).segments, config.attention_segment)
-    return READ_LATENCY + popcount + 1
+        # A pause of a token's length passes through the lanes like a token.
+        valid, of_half, set_end = query.take, half, query.set_end
+        waiting = query.token
+        for token in range(TOKENS_APART * (config.timesteps - 1) + 1):
+            lane = token // TOKENS_APART
+            stages = [Signal(name=f"{name}{token}") for name in ("valid", "half", "set_end")]
+            # With a reset, for flip-flops: a shift register of LUTs would be larger. A lane's line ends at the lane.
+            lines = range(lane + (token % TOKENS_APART > 0), config.timesteps)
+            spikes = {t: Signal(config.head_channels, name=f"query{t}_token{token}") for t in lines}
+            with m.If(last):
+                m.d.sync += [stage.eq(value) for stage, value in zip(stages, (valid, of_half, set_end), strict=True)]
+                m.d.sync += [spikes[t].eq(waiting[t]) for t in lines]
+            (valid, of_half, set_end), waiting = stages, spikes
+            if token % TOKENS_APART == 0:
+                m.d.comb += [
+                    tables.look_up[lane].eq(valid),
+                    tables.half[lane].eq(of_half),
+                    tables.spikes[lane].eq(spikes[lane].word_select(step, STEP_CHANNELS)),
+                ]
+        m.d.comb += counts.freed.eq(last & valid & set_end)
+        return first, last, last & valid

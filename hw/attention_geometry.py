@@ -1,18 +1,34 @@
-"""Sizes of the attention engine that follow from the configuration."""
+"""Sizes of the attention engine that follow from the configuration, and the job that its parts share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
 from .config import HardwareConfig
+from .spike_memory import address_bits
+
+TABLE_CHANNELS = 4
+"""Channels per table of subset sums: 4 spikes of Q address 16 sums of K^T V."""
+
+TABLES = 2
+"""Tables that a time step looks up in a cycle."""
+
+STEP_CHANNELS = TABLES * TABLE_CHANNELS
+"""Channels of Q (K^T V) that a time step sums in a cycle."""
+
+SHORTEST_TOKEN = 2
+"""Fewest cycles per token in Q (K^T V): a write may be held for one of them."""
 
 
 @dataclass(frozen=True)
 class AttentionGeometry:
     """Derived sizes of the attention engine, one place for its parts and for the cycle model.
 
-    Inputs, segment and columns divide the tokens of a word, ``tile_groups * positions``, a product of powers of two:
-    all of them are powers of two, and every division below is exact or a shift.
+    Inputs and columns divide the tokens of a word, ``tile_groups * positions``, a product of powers of two: they are
+    powers of two, and every division below is exact or a shift.
 
     Parameters
     ----------
@@ -24,39 +40,33 @@ class AttentionGeometry:
 
     @property
     def word_bits(self) -> int:
-        """Bits of a word of K, V or K^T V: ``[timesteps][chunk_tokens]``."""
+        """Bits of a word of K or V: ``[timesteps][chunk_tokens]``."""
         return self.config.timesteps * self.config.chunk_tokens
 
     @property
-    def segments(self) -> int:
-        """Bit-planes of K^T V side by side in a word."""
-        return self.config.chunk_tokens // self.config.attention_segment
+    def channel_bits(self) -> int:
+        """Bits of a channel of a head."""
+        return max(1, (self.config.head_channels - 1).bit_length())
 
     @property
-    def plane_words(self) -> int:
-        """Most words for the bit-planes of one segment of channels."""
-        return -(-self.config.attention_planes // self.segments)
+    def chunk_bits(self) -> int:
+        """Bits of a position tile's number."""
+        return max(1, (self.config.token_chunks - 1).bit_length())
 
     @property
-    def head_segments(self) -> int:
-        """Most segments of channels in a head."""
-        return self.config.head_channels // self.config.attention_segment
+    def groups(self) -> int:
+        """Most position groups."""
+        return self.config.token_chunks * self.config.tile_groups
 
     @property
-    def key_words(self) -> int:
-        """Words of K in each bank."""
-        return -(-self.config.token_channels // self.config.attention_columns) * self.config.token_chunks
+    def steps(self) -> int:
+        """Most steps of a token in Q (K^T V)."""
+        return max(SHORTEST_TOKEN, -(-self.config.head_channels // STEP_CHANNELS))
 
     @property
-    def value_words(self) -> int:
-        """Words of V."""
-        return self.config.token_channels * self.config.token_chunks
-
-    @property
-    def key_value_words(self) -> int:
-        """Words of K^T V in each bank, behind those of K."""
-        columns = self.config.head_channels // self.config.attention_columns
-        return columns * self.head_segments * self.plane_words
+    def entry_bits(self) -> int:
+        """Bits of a table's entry, the sum of up to `TABLE_CHANNELS` entries of K^T V."""
+        return (TABLE_CHANNELS * ((1 << self.config.attention_planes) - 1)).bit_length()
 
     @property
     def sum_bits(self) -> int:
@@ -64,6 +74,37 @@ class AttentionGeometry:
         return (self.config.head_channels * ((1 << self.config.attention_planes) - 1)).bit_length()
 
     @property
-    def current_bits(self) -> int:
-        """Width of the attention neuron's signed current."""
-        return self.sum_bits + 1
+    def threshold_bits(self) -> int:
+        """Bits of the attention neuron's threshold, which is not negative."""
+        return self.sum_bits + self.config.timesteps
+
+    @property
+    def membrane_bits(self) -> int:
+        """Bits of a membrane less threshold: both are below ``2**threshold_bits``."""
+        return self.threshold_bits + 1
+
+
+def job_layout(config: HardwareConfig) -> data.StructLayout:
+    """A job as the engine's parts need it: counts less one, addresses, the negative threshold."""
+    geometry = AttentionGeometry(config)
+    address = unsigned(address_bits(config.spike_words))
+
+    def below(count: int) -> range:
+        return range(max(2, count))
+
+    return data.StructLayout(
+        {
+            "buffer": unsigned(1),
+            "last_channel": below(config.head_channels),
+            "last_set": below(config.head_channels // config.attention_columns),
+            "last_chunk": below(config.token_chunks),
+            "last_group": below(geometry.groups),
+            "last_slice": below(config.head_channels // config.inputs),
+            "last_step": below(geometry.steps),
+            "below_threshold": signed(geometry.membrane_bits),
+            "query_base": address,
+            "query_stride": address,
+            "output_base": address,
+            "output_stride": address,
+        }
+    )

@@ -2,100 +2,120 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from .attention_geometry import job_layout
 from .config import HardwareConfig
-from .slice_walk import SliceWalk
-from .spike_memory import SpikeWrite
+from .spike_memory import SpikeWrite, address_bits
 
 WRITE_LATENCY = 1
 """Cycles from a word's last spikes to its write."""
 
-DONE_LATENCY = 1
-"""Cycles from the last write to `done`."""
+DONE_LATENCY = 2
+"""Cycles from the last write to `done`: it may be held for one of them."""
 
 
 class AttentionOutput(wiring.Component):
-    """Collects the spikes of ``inputs / attention_columns`` column groups into a word of one position's bank.
+    """Collects the spikes of the sets of columns of a slice; with the last set come the slice's words.
 
-    Spikes come in the order of `SliceWalk` with ``positions`` lanes. A set of spikes per cycle; a word is written
-    `WRITE_LATENCY` cycles after its last set.
+    Spikes come set by set, and in a set token by token, at most every second cycle. Those of all sets but a slice's
+    last one wait in block RAM.
+
+    No word whose data is used is read in the cycle in which it is written: reads are enabled while the last set of a
+    slice comes, writes while the others do.
 
     Parameters
     ----------
     config : HardwareConfig
         Sizes.
-    address_bits : int
-        Width of a spike memory address.
 
     Members
     -------
-    start : In(1)
-        A job begins; base and stride are taken in this cycle.
-    base, stride, last_head, last_group, last_slice : In
-        As in `SliceWalk`.
-    valid : In(1), spikes : In(ArrayLayout(timesteps, columns))
-        The next columns' spikes.
-    write : Out(SpikeWrite)
-        Write to the spike memory.
-    busy : Out(1)
-        From the cycle after `start` to the last write.
-    done : Out(1)
-        High for the cycle after the last write.
+    begin : In(1), job : In(job_layout(config))
+        A job begins.
+    valid : In(1), spikes : In(ArrayLayout(unsigned(columns), timesteps))
+        The next token's spikes.
+    write : Out(SpikeWrite), write_ready : In(1)
+        Write to the spike memory, `WRITE_LATENCY` cycles after the spikes, held until ready: not ready for one cycle
+        at a time at most.
+    last : Out(1)
+        The job's last spikes come in this cycle.
     """
 
-    def __init__(self, config: HardwareConfig, address_bits: int):
-        self._config, self._address_bits = config, address_bits
+    def __init__(self, config: HardwareConfig):
+        self._config = config
         super().__init__(
             {
-                "start": In(1),
-                "base": In(unsigned(address_bits)),
-                "stride": In(unsigned(address_bits)),
-                "last_head": In(6),
-                "last_group": In(17),
-                "last_slice": In(10),
+                "begin": In(1),
+                "job": In(job_layout(config)),
                 "valid": In(1),
-                "spikes": In(data.ArrayLayout(unsigned(config.timesteps), config.attention_columns)),
-                "write": Out(SpikeWrite(config, address_bits)),
-                "busy": Out(1),
-                "done": Out(1),
+                "spikes": In(data.ArrayLayout(unsigned(config.attention_columns), config.timesteps)),
+                "write": Out(SpikeWrite(config, address_bits(config.spike_words))),
+                "write_ready": In(1),
+                "last": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
-        columns, inputs = config.attention_columns, config.inputs
-        m.submodules.walk = walk = SliceWalk(self._address_bits, lanes=config.positions)
+        config, job = self._config, self.job
+        columns, timesteps, inputs = config.attention_columns, config.timesteps, config.inputs
         sets = inputs // columns
-        index, last_set, last_write = Signal(range(max(2, sets))), Signal(), Signal()
+        part, index = Signal(range(max(2, sets))), Signal.like(job.last_slice)
+        lane, group = Signal(range(max(2, config.positions))), Signal.like(job.last_group)
+        base = Signal.like(job.output_base)
+        last_lane, last_token, last_part = Signal(), Signal(), Signal()
         m.d.comb += [
-            last_set.eq(index == sets - 1),
-            last_write.eq(self.write.valid & walk.walk_end),
-            walk.start.eq(self.start),
-            walk.step.eq(self.write.valid),
-            walk.base.eq(self.base),
-            walk.stride.eq(self.stride),
-            walk.last_head.eq(self.last_head),
-            walk.last_group.eq(self.last_group),
-            walk.last_slice.eq(self.last_slice),
-            self.write.address.eq(walk.address),
-            self.write.banks.eq(1 << walk.lane),
+            last_lane.eq(lane == config.positions - 1),
+            last_token.eq(last_lane & (group == job.last_group)),
+            last_part.eq(part == sets - 1),
+            self.last.eq(self.valid & last_token & last_part & (index == job.last_slice)),
         ]
-        m.d.sync += [self.write.valid.eq(self.valid & last_set), self.done.eq(last_write)]
-        words = []
-        for t in range(config.timesteps):
-            word = Signal(inputs, name=f"word_step{t}", reset_less=True)
-            with m.If(self.valid):
-                m.d.sync += word.eq(Cat(word[columns:], (self.spikes[column][t] for column in range(columns))))
-            words.append(word)
-        m.d.comb += self.write.data.eq(Cat(words).replicate(config.positions))
         with m.If(self.valid):
-            m.d.sync += index.eq(Mux(last_set, 0, index + 1))
-        with m.If(last_write):
-            m.d.sync += self.busy.eq(0)
-        with m.If(self.start):
-            m.d.sync += self.busy.eq(1)
+            m.d.sync += lane.eq(Mux(last_lane, 0, lane + 1))
+            with m.If(last_lane):
+                m.d.sync += group.eq(Mux(last_token, 0, group + 1))
+            with m.If(last_token):
+                m.d.sync += part.eq(Mux(last_part, 0, part + 1))
+            with m.If(last_token & last_part):
+                m.d.sync += [base.eq(base + job.output_stride), index.eq(index + 1)]
+        with m.If(self.begin):
+            m.d.sync += [base.eq(job.output_base), index.eq(0)]
+
+        parts = [self.spikes.as_value()]
+        if sets > 1:
+            token = Cat(lane[: exact_log2(config.positions)], group)
+            parts = [*self._wait(m, token, part, last_part), *parts]
+        word = Cat(spikes.word_select(t, columns) for t in range(timesteps) for spikes in parts)
+        data_word = Signal(timesteps * inputs, reset_less=True)
+        with m.If(self.write_ready):
+            m.d.sync += self.write.valid.eq(0)
+        with m.If(self.valid & last_part):
+            m.d.sync += [
+                self.write.valid.eq(1),
+                self.write.address.eq(base + group),
+                self.write.banks.eq(1 << lane),
+                data_word.eq(word),
+            ]
+        m.d.comb += [self.write.pieces.eq(~0), self.write.data.eq(data_word.replicate(config.positions))]
         return m
+
+    def _wait(self, m: Module, token: Value, part: Signal, last_part: Signal) -> list[Value]:
+        """Spikes of a token of all sets but the last."""
+        config = self._config
+        size, waiting = config.timesteps * config.attention_columns, config.inputs // config.attention_columns - 1
+        attributes = {"no_rw_check": 1, "ram_style": "block"}
+        ram = memory.Memory(shape=unsigned(size * waiting), depth=1 << len(token), init=[], attrs=attributes)
+        m.submodules.waiting = ram
+        read, write = ram.read_port(), ram.write_port(granularity=size)
+        m.d.comb += [
+            write.addr.eq(token),
+            write.data.eq(self.spikes.as_value().replicate(waiting)),
+            write.en.eq(Mux(self.valid & ~last_part, 1 << part, 0)),
+            read.addr.eq(token),
+            read.en.eq(last_part),
+        ]
+        return [read.data.word_select(k, size) for k in range(waiting)]

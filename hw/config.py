@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import zlib
 from dataclasses import dataclass
 
-MEMORY_BEAT_BITS = 64
-"""Width of the external memory's read port."""
+WEIGHT_BITS = 4
+"""Width of a weight in the array; an 8-bit weight is two of them, a pass of the array for each."""
+
+PARAMETER_BITS = 64
+"""Bias and threshold of an output channel in external memory, 32 bits each."""
 
 IMAGE_PLANES = 8
 """Bit-planes of the signed image; they travel in the time-step lanes of the first layer."""
@@ -18,8 +23,7 @@ THRESHOLD_BITS = 32
 """Width of a threshold in the external memory."""
 
 LIMITS = {
-    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_channels": 1 << 14, "token_chunks": 255,
-    "max_layers": 255, "max_classes": 256,
+    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "max_layers": 255, "max_classes": 256,
 }  # fmt: skip
 """Most of what the descriptor's fields and the windows of the register map can address."""
 
@@ -36,36 +40,43 @@ class HardwareConfig:
     name : str
         Name of the configuration; names the emitted files.
     outputs : int
-        Output channels computed together (an output tile).
+        Output channels computed together (an output tile); a multiple of `inputs`, or a half, a quarter ... of it.
     inputs : int
         Input channels consumed per cycle (a slice); a multiple of 4, one subset-sum table per four.
     positions : int
         Neighbouring positions (pixels or tokens) computed together; a power of two.
     timesteps : int
-        Time steps as parallel lanes: 1, 2, 4 or 8 (they must divide the image's 8 bit-planes).
+        Time steps as parallel lanes: 1, 2, 4 or 8.
     neurons : int
-        Output channels per cycle the neurons take from the partial sums; a power of two. Times `positions` it divides
-        `inputs`: a word of `inputs` channels then takes at least as long as the pool needs for its positions.
+        Output channels per cycle the neurons take from the sums; a power of two. Times `positions` it divides a piece
+        (the smaller one of `outputs` and `inputs`): a piece then takes at least as long as the pool needs for its
+        positions.
     weight_bits : int
-        Width of a weight, 4 or 8.
+        Widest weight, 4 or 8; 8-bit weights take two passes of the array, one for each half of them.
     accumulator_bits : int
-        Width of a signed partial sum, 8 to 26; the membrane that follows from it has at most 32 bits.
+        Width of a signed partial sum, 8 to 18.
     bias_fraction_bits : int
         Fractional bits of the bias and the threshold, in accumulator units.
+    memory_bits : int
+        Width of the external memory's port, 64 or 128: a beat.
+    program_beats : int
+        Depth of the buffer for the program (descriptors, parameters, weights) in beats, a power of two: the weights of
+        an output tile must fit.
     tile_groups : int
-        Position groups per tile: depth of the partial sums, a power of two from 16 to 128.
+        Words of spikes per position tile: depth of the partial sums, 16 or 32.
     attention_columns : int
         Columns of V (and of the attention output) computed together; divides `inputs`.
     attention_segment : int
-        Channels of one head that one popcount of Q (K^T V) covers; divides ``tile_groups * positions``.
+        A multiple of `inputs` that divides `head_channels` and ``tile_groups * positions``. Nothing has its size: it
+        makes heads whole words, and `inputs` and `attention_columns` powers of two.
     attention_planes : int
         Most bit-planes of a K^T V entry; at most ``2**attention_planes - 1`` tokens.
     spike_words, residual_words : int
         Depth of the spike and the residual memory, in words of one position group and one slice.
-    token_channels, token_chunks : int
-        Most channels of K and V, and most position tiles per channel, in the attention engine's memories.
+    token_chunks : int
+        Most position tiles of a channel of K and V.
     head_channels : int
-        Largest head size, for the K^T V memory.
+        Largest head.
     max_layers : int
         Layers whose counters are kept.
     max_classes : int
@@ -84,15 +95,16 @@ class HardwareConfig:
     timesteps: int
     neurons: int
     weight_bits: int = 4
-    accumulator_bits: int = 18
+    accumulator_bits: int = 16
     bias_fraction_bits: int = 4
+    memory_bits: int = 64
+    program_beats: int
     tile_groups: int = 32
     attention_columns: int
     attention_segment: int
     attention_planes: int = 8
     spike_words: int
     residual_words: int
-    token_channels: int
     token_chunks: int
     head_channels: int = 64
     max_layers: int = 64
@@ -107,28 +119,36 @@ class HardwareConfig:
             return value > 0 and value & (value - 1) == 0
 
         require(self.inputs >= TABLE_INPUTS and self.inputs % TABLE_INPUTS == 0, "inputs", "be a multiple of 4")
-        require(self.outputs >= self.inputs and self.outputs % self.inputs == 0, "outputs", "be a multiple of inputs")
+        require(
+            self.outputs >= 2 and (self.outputs % self.inputs == 0 or self.inputs % self.outputs == 0),
+            "outputs",
+            f"be a multiple or a divisor of inputs = {self.inputs}",
+        )
+        require(power_of_two(self.word_pieces), "outputs", f"be inputs = {self.inputs} over a power of two")
+        require(self.tile_pieces < 16, "outputs", f"be at most 15 times inputs = {self.inputs}")
         require(power_of_two(self.positions) and self.positions <= 8, "positions", "be 1, 2, 4 or 8")
         require(self.timesteps in (1, 2, 4, 8), "timesteps", "be 1, 2, 4 or 8")
-        require(
-            power_of_two(self.neurons) and self.inputs % (self.neurons * self.positions) == 0,
-            "neurons",
-            f"be a power of two and, times positions, divide inputs = {self.inputs}",
-        )
         require(self.weight_bits in (4, 8), "weight_bits", "be 4 or 8")
-        require(8 <= self.accumulator_bits <= 26, "accumulator_bits", "be 8 to 26")
+        require(
+            power_of_two(self.neurons) and self.piece % (self.neurons * self.positions) == 0,
+            "neurons",
+            f"be a power of two and, times positions, divide the smaller one of inputs and outputs, {self.piece}",
+        )
+        require(8 <= self.accumulator_bits <= 18, "accumulator_bits", "be 8 to 18")
         require(0 <= self.bias_fraction_bits <= 6, "bias_fraction_bits", "be 0 to 6")
         require(
             self.membrane_bits <= THRESHOLD_BITS,
             "accumulator_bits",
-            f"be at most {THRESHOLD_BITS - 1 - self.bias_fraction_bits - self.timesteps}, so that a threshold at "
+            f"be at most {self.accumulator_bits + THRESHOLD_BITS - self.membrane_bits}, so that a threshold at "
             f"{self.bias_fraction_bits} fraction bits and {self.timesteps} time steps has {THRESHOLD_BITS} bits",
         )
+        require(self.memory_bits in (64, 128), "memory_bits", "be 64 or 128")
         require(
-            power_of_two(self.tile_groups) and 16 <= self.tile_groups <= 128,
-            "tile_groups",
-            "be a power of two from 16 to 128",
+            power_of_two(self.program_beats) and 256 <= self.program_beats <= 1 << 16,
+            "program_beats",
+            f"be a power of two from 256 to {1 << 16}",
         )
+        require(self.tile_groups in (16, 32), "tile_groups", "be 16 or 32")
         columns = self.attention_columns
         require(columns >= 1 and self.inputs % columns == 0, "attention_columns", "divide inputs")
         segment = self.attention_segment
@@ -141,8 +161,8 @@ class HardwareConfig:
         require(self.head_channels % segment == 0, "head_channels", "be a multiple of attention_segment")
         for field, most in LIMITS.items():
             require(1 <= getattr(self, field) <= most, field, f"be 1 to {most}")
-        beats = self.outputs * self.inputs * self.weight_bits
-        require(beats % MEMORY_BEAT_BITS == 0, "outputs", "make a weight slice whole 64-bit beats")
+        require(self.outputs * self.inputs * WEIGHT_BITS % self.memory_bits == 0, "outputs", "make a slice whole beats")
+        require(self.outputs * PARAMETER_BITS % self.memory_bits == 0, "outputs", "make parameters whole beats")
 
     @property
     def lanes(self) -> int:
@@ -160,34 +180,60 @@ class HardwareConfig:
         return self.lanes * self.inputs
 
     @property
+    def piece(self) -> int:
+        """Channels written together: those of an output tile, at most those of a word."""
+        return min(self.outputs, self.inputs)
+
+    @property
+    def word_pieces(self) -> int:
+        """Pieces of a word: more than one where an output tile has fewer channels than a word."""
+        return self.inputs // self.piece
+
+    @property
+    def tile_pieces(self) -> int:
+        """Pieces of an output tile: more than one where it has more channels than a word."""
+        return self.outputs // self.piece
+
+    @property
     def chunk_tokens(self) -> int:
         """Tokens in one K or V word: those of one position tile."""
         return self.tile_groups * self.positions
 
     @property
-    def weight_slice_beats(self) -> int:
+    def slice_beats(self) -> int:
         """Memory beats of the weights of one output tile and one input slice."""
-        return self.outputs * self.inputs * self.weight_bits // MEMORY_BEAT_BITS
+        return self.outputs * self.inputs * WEIGHT_BITS // self.memory_bits
+
+    @property
+    def parameter_beats(self) -> int:
+        """Memory beats of the parameters of one output tile."""
+        return self.outputs * PARAMETER_BITS // self.memory_bits
 
     @property
     def group_beats(self) -> int:
-        """Memory beats of one word over all banks, for the image."""
-        return -(-self.group_bits // MEMORY_BEAT_BITS)
+        """Memory beats of one word over all banks; the last one may be filled up."""
+        return -(-self.group_bits // self.memory_bits)
 
     @property
-    def image_passes(self) -> int:
-        """Words per image position and slice: 8 planes over the time-step lanes."""
-        return IMAGE_PLANES // self.timesteps
+    def sum_bits(self) -> int:
+        """Width of a neuron's signed sum: a partial sum, or for 8-bit weights two of them, one shifted by 4."""
+        return self.accumulator_bits + (self.weight_bits - WEIGHT_BITS)
 
     @property
     def current_bits(self) -> int:
-        """Width of the signed input current: accumulator, fraction, and one bit for the bias."""
-        return self.accumulator_bits + self.bias_fraction_bits + 1
+        """Width of the signed input current: sum, fraction, and one bit for the bias."""
+        return self.sum_bits + self.bias_fraction_bits + 1
 
     @property
     def membrane_bits(self) -> int:
         """Width of the signed membrane after the last time step."""
         return self.current_bits + self.timesteps
+
+    @property
+    def fingerprint(self) -> int:
+        """CRC-32 of every field but the name: what the CONFIG register holds, so that hosts know what was built."""
+        fields = {name: value for name, value in self.to_dict().items() if name != "name"}
+        return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
     def to_dict(self) -> dict[str, int | str]:
         """Fields as plain JSON values."""
@@ -195,25 +241,31 @@ class HardwareConfig:
 
 
 TINY = HardwareConfig(
-    name="tiny", outputs=8, inputs=4, positions=2, timesteps=4, neurons=2, accumulator_bits=16, tile_groups=16,
+    name="tiny", outputs=8, inputs=4, positions=2, timesteps=4, neurons=2, program_beats=1024, tile_groups=16,
     attention_columns=2, attention_segment=8, attention_planes=7, spike_words=4096, residual_words=2048,
-    token_channels=128, token_chunks=4, head_channels=32,
+    token_chunks=4, head_channels=32,
 )  # fmt: skip
 """256 operations per cycle: tests and small FPGAs."""
 
 BASE = HardwareConfig(
-    name="base", outputs=16, inputs=8, positions=1, timesteps=4, neurons=4,
-    attention_columns=4, attention_segment=16, spike_words=16384, residual_words=4096,
-    token_channels=256, token_chunks=4,
+    name="base", outputs=16, inputs=8, positions=1, timesteps=4, neurons=2, program_beats=2048,
+    attention_columns=4, attention_segment=16, spike_words=16384, residual_words=4096, token_chunks=4,
 )  # fmt: skip
 """512 operations per cycle: Spikformer-2-64 on 28x28 and 32x32 images."""
 
 LARGE = HardwareConfig(
-    name="large", outputs=32, inputs=16, positions=2, timesteps=4, neurons=4,
-    attention_columns=8, attention_segment=32, spike_words=8192, residual_words=4096,
-    token_channels=512, token_chunks=4,
+    name="large", outputs=16, inputs=32, positions=2, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
+    program_beats=4096, attention_columns=8, attention_segment=32, spike_words=20480, residual_words=8192,
+    token_chunks=4, max_layers=128,
 )  # fmt: skip
 """4,096 operations per cycle."""
 
-CONFIGS = {config.name: config for config in (TINY, BASE, LARGE)}
+MINI = HardwareConfig(
+    name="mini", outputs=4, inputs=4, positions=1, timesteps=4, neurons=1, program_beats=512, tile_groups=16,
+    attention_columns=1, attention_segment=4, attention_planes=7, spike_words=2048, residual_words=1024, token_chunks=4,
+    head_channels=16, max_layers=32,
+)  # fmt: skip
+"""64 operations per cycle: every part of the others, small enough that place and route takes minutes."""
+
+CONFIGS = {config.name: config for config in (MINI, TINY, BASE, LARGE)}
 """Named configurations."""

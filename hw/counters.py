@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import memory, wiring
+from collections.abc import Mapping
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
 from .registers import COUNTER_SLOTS, Counter
-from .sequencer import LAYER_BITS
+
+LAYER_BITS = 8
+SLOT_BITS = (COUNTER_SLOTS - 1).bit_length()
+COUNT_BITS = 24
+"""Width of a count that is not filed yet: one descriptor's cycles or spikes."""
+
+JOB_BITS = 8
+"""Width of the job's number beside each counter: one of an earlier job counts as zero, so nothing must be cleared."""
+
+WALKER_COUNTERS = (
+    Counter.CYCLES, Counter.BUSY, Counter.STALL_WEIGHTS, Counter.STALL_DRAIN, Counter.STALL_DATA,
+    Counter.STALL_ATTENTION, Counter.STALL_LOAD,
+)  # fmt: skip
+"""Counters of the cycle's layer, `Dispatcher.layer`."""
 
 
 class Counters(wiring.Component):
-    """Counts one layer, then files its counters under the layer's number.
+    """Counts what three parts of the accelerator do, each in a layer of its own, and adds it to that layer's counters.
 
-    The counters are copied at `layer_end` and written one per cycle behind it; the host's read data follows the
-    address by one cycle.
+    A part's counts are filed when it goes on to another layer, and at the end of the job: added to the words of the
+    layer one after the other, two cycles each, those of the first part first. A part that goes on while its last counts
+    are still being filed counts for its old layer until they are. That takes less than ``3 * COUNTER_SLOTS``
+    cycles if all parts stay in their layers for so long: then all counts are exact.
 
     Parameters
     ----------
@@ -26,16 +43,20 @@ class Counters(wiring.Component):
     -------
     clear : In(1)
         Starts a job.
+    finish : In(1)
+        Ends it in its last cycle; the last counts are filed ``6 * COUNTER_SLOTS`` cycles later.
     busy : In(1)
         A cycle of the job.
-    layer_end : In(1), layer : In(8)
-        Files the counters of this layer.
-    working, stall_weights, stall_drain : In(1); spikes : In(12)
-        What happens this cycle.
+    layer : In(8); working, stall_weights, stall_drain, stall_data, stall_attention, stall_load : In(1)
+        What the array does this cycle, and for which layer.
+    neuron_layer : In(8), neuron_spikes : In(12)
+        Spikes that left the neurons. Like the others this layer stays what it was until the next one's work begins.
+    attention_layer : In(8), attention_working : In(1), attention_spikes : In(12)
+        What the attention engine does.
     total : Out(32)
         Cycles of the job.
     host_address : In, host_data : Out(32)
-        Reads ``layer * COUNTER_SLOTS + counter``.
+        Reads ``layer * COUNTER_SLOTS + counter``, one cycle of latency; not while counts are being filed.
     """
 
     def __init__(self, config: HardwareConfig):
@@ -43,13 +64,20 @@ class Counters(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
+                "finish": In(1),
                 "busy": In(1),
-                "layer_end": In(1),
                 "layer": In(LAYER_BITS),
                 "working": In(1),
                 "stall_weights": In(1),
                 "stall_drain": In(1),
-                "spikes": In(12),
+                "stall_data": In(1),
+                "stall_attention": In(1),
+                "stall_load": In(1),
+                "neuron_layer": In(LAYER_BITS),
+                "neuron_spikes": In(12),
+                "attention_layer": In(LAYER_BITS),
+                "attention_working": In(1),
+                "attention_spikes": In(12),
                 "total": Out(32),
                 "host_address": In(range(config.max_layers * COUNTER_SLOTS)),
                 "host_data": Out(32),
@@ -58,38 +86,91 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        events = {
-            Counter.CYCLES: self.busy,
-            Counter.BUSY: self.working,
-            Counter.STALL_WEIGHTS: self.stall_weights,
-            Counter.STALL_DRAIN: self.stall_drain,
-            Counter.SPIKES: self.spikes,
-        }
-        filed = Signal(32 * len(Counter))
-        for counter, amount in events.items():
-            count, following = Signal(32, name=counter.name.lower()), Signal(32, name=f"{counter.name.lower()}_next")
-            m.d.comb += following.eq(count + amount)
-            m.d.sync += count.eq(Mux(self.clear | self.layer_end, 0, following))
-            with m.If(self.layer_end):
-                m.d.sync += filed.word_select(counter, 32).eq(following)
         m.d.sync += self.total.eq(Mux(self.clear, 0, self.total + self.busy))
+        walker = (
+            self.busy, self.working, self.stall_weights, self.stall_drain, self.stall_data, self.stall_attention,
+            self.stall_load,
+        )  # fmt: skip
+        # The array's and the attention's work share a counter, and their spikes one: no layer has both.
+        parts = [
+            self._part(m, "walker", self.layer, dict(zip(WALKER_COUNTERS, walker, strict=True))),
+            self._part(m, "neurons", self.neuron_layer, {Counter.SPIKES: self.neuron_spikes}),
+            self._part(
+                m, "attention", self.attention_layer,
+                {Counter.BUSY: self.attention_working, Counter.SPIKES: self.attention_spikes},
+            ),
+        ]  # fmt: skip
+        self._file(m, parts)
+        return m
 
+    def _part(self, m: Module, name: str, layer: Signal, amounts: Mapping[Counter, Value]) -> data.View:
+        """Count for one part; returns its filed counts, which `_file` shifts out."""
+        filed = Signal(
+            data.StructLayout(
+                {
+                    "left": range(len(amounts) + 1),
+                    "layer": unsigned(LAYER_BITS),
+                    "counters": unsigned(SLOT_BITS * len(amounts)),
+                    "counts": unsigned(COUNT_BITS * len(amounts)),
+                }
+            ),
+            name=f"{name}_filed",
+        )
+        counting, change, ending = Signal(LAYER_BITS, name=f"{name}_layer"), Signal(name=f"{name}_change"), Signal()
+        m.d.sync += ending.eq(self.finish | (ending & ~change))
+        m.d.comb += change.eq((filed.left == 0) & ((layer != counting) | ending))
+        counts = []
+        for counter, amount in amounts.items():
+            count = Signal(COUNT_BITS, name=f"{name}_{counter.name.lower()}")
+            m.d.sync += count.eq(Mux(change, 0, count) + amount)
+            with m.If(self.clear):
+                m.d.sync += count.eq(0)
+            counts.append(count)
+        with m.If(change):
+            m.d.sync += [
+                counting.eq(layer),
+                filed.left.eq(len(amounts)),
+                filed.layer.eq(counting),
+                filed.counters.eq(Cat(*(Const(counter.value, SLOT_BITS) for counter in amounts))),
+                filed.counts.eq(Cat(counts)),
+            ]
+        with m.If(self.clear):
+            m.d.sync += [counting.eq(layer), ending.eq(0)]
+        return filed
+
+    def _file(self, m: Module, parts: list[data.View]) -> None:
+        """Add one filed count after the other to its word."""
+        job, adding = Signal(JOB_BITS), Signal()
+        with m.If(self.clear):
+            m.d.sync += job.eq(job + 1)
         m.submodules.profile = ram = memory.Memory(
-            shape=unsigned(32), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
+            shape=unsigned(32 + JOB_BITS), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
         )
         read, write = ram.read_port(), ram.write_port()
-        slot, writing, layer = Signal(range(COUNTER_SLOTS)), Signal(), Signal(LAYER_BITS)
-        with m.If(writing):
-            m.d.sync += [slot.eq(slot + 1), filed.eq(filed >> 32)]
-            with m.If(slot == len(Counter) - 1):
-                m.d.sync += writing.eq(0)
-        with m.If(self.layer_end):
-            m.d.sync += [writing.eq(1), slot.eq(0), layer.eq(self.layer)]
+        # First the word is read, and the count leaves its part; then their sum is written.
+        kept, pending, first = Signal(32), Signal(), Signal(read.addr.shape())
+        count, address = Signal(COUNT_BITS), Signal.like(read.addr)
         m.d.comb += [
-            write.addr.eq(Cat(slot, layer)),
-            write.data.eq(filed[:32]),
-            write.en.eq(writing),
-            read.addr.eq(self.host_address),
-            self.host_data.eq(read.data),
+            kept.eq(Mux(read.data[32:] == job, read.data[:32], 0)),
+            self.host_data.eq(kept),
+            read.addr.eq(Mux(pending, first, self.host_address)),
+            write.addr.eq(address),
+            write.data.eq(Cat((kept + count)[:32], job)),
+            write.en.eq(adding),
         ]
-        return m
+        m.d.sync += [adding.eq(pending & ~self.clear), address.eq(first)]
+        served = adding
+        for part in parts:
+            mine = Signal(name="served")
+            m.d.comb += mine.eq((part.left != 0) & ~served)
+            with m.If(mine):
+                m.d.comb += [pending.eq(1), first.eq(Cat(part.counters[:SLOT_BITS], part.layer))]
+                m.d.sync += [
+                    count.eq(part.counts),
+                    part.left.eq(part.left - 1),
+                    part.counters.eq(part.counters >> SLOT_BITS),
+                    part.counts.eq(part.counts >> COUNT_BITS),
+                ]
+            served = served | (part.left != 0)
+            with m.If(self.clear):
+                m.d.sync += part.left.eq(0)

@@ -1,4 +1,4 @@
-"""Verilog of the accelerator, and a JSON description of what it is and how to talk to it.
+"""Verilog of the accelerator, and for those who talk to it a JSON description and a C header.
 
 Run as a program it emits one named configuration::
 
@@ -20,16 +20,31 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import Elaboratable, Module, Signal, UnusedElaboratable, Value
+from amaranth.hdl import Signal, UnusedElaboratable
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 
 from sw.files import write_atomically
 
 from .accelerator import Accelerator
-from .config import CONFIGS, MEMORY_BEAT_BITS, HardwareConfig
-from .isa import DESCRIPTOR, DESCRIPTOR_BEATS, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode
-from .registers import COUNTER_SLOTS, IDENTITY, REGISTERS, VERSION, Counter, ErrorCause
+from .c_header import HEADER, c_header
+from .config import CONFIGS, PARAMETER_BITS, WEIGHT_BITS, HardwareConfig
+from .flat_ports import AxiPorts, FlatPorts
+from .isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode, Wait
+from .lut_ram import Technology
+from .registers import (
+    COUNTER_SLOTS,
+    IDENTITY,
+    RECORD_LINE_WORDS,
+    REGISTERS,
+    VERSION,
+    Control,
+    Counter,
+    ErrorCause,
+    Interrupt,
+    Record,
+    Status,
+)
 
 TOP = "spikeloom"
 """Name of the emitted module."""
@@ -44,62 +59,13 @@ class EmittedFiles:
 
     Attributes
     ----------
-    verilog, description : Path
-        ``<name>.v`` and ``<name>.json``.
+    verilog, description, header : Path
+        ``<name>.v``, ``<name>.json`` and ``spikeloom.h``.
     """
 
     verilog: Path
     description: Path
-
-
-class FlatPorts(Elaboratable):
-    """A component with plain ports, in the scope of the component itself.
-
-    Members are joined by single underscores (Amaranth's own flattening writes two), a struct becomes one port per
-    field, and the ``payload`` of a stream is left out of the name, or called ``data`` if it has no fields. No module
-    is added around the component, so its signals stay at the top.
-
-    Parameters
-    ----------
-    component : wiring.Component
-    prefixes : mapping of str to str
-        Other names for the first part of a member's path.
-
-    Attributes
-    ----------
-    ports : dict of str to (Signal, PortDirection)
-        For `amaranth.back.verilog.convert`.
-    """
-
-    def __init__(self, component: wiring.Component, prefixes: Mapping[str, str] | None = None):
-        self._component = component
-        self._fields: list[tuple[Value, Signal, PortDirection]] = []
-        self.ports: dict[str, tuple[Signal, PortDirection]] = {}
-        for path, member, value in component.signature.flatten(component):
-            words = [(prefixes or {}).get(str(path[0]), str(path[0])), *map(str, path[1:])]
-            direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
-            struct = isinstance(value, data.View) and isinstance(value.shape(), data.StructLayout)
-            if words[-1] == "payload":
-                words[-1:] = [] if struct else ["data"]
-            name = "_".join(words)
-            if struct:
-                for field, _ in value.shape():
-                    part = Value.cast(value[field])
-                    port = Signal(len(part), name=f"{name}_{field}")
-                    self._fields.append((part, port, direction))
-                    self.ports[f"{name}_{field}"] = (port, direction)
-            else:
-                signal = Value.cast(value)
-                assert isinstance(signal, Signal), name
-                self.ports[name] = (signal, direction)
-
-    def elaborate(self, platform: Any) -> Module:
-        """The component's own module, with the fields of its structs connected to their ports."""
-        m = self._component.elaborate(platform)
-        self._component._MustUse__used = True
-        for part, port, direction in self._fields:
-            m.d.comb += part.eq(port) if direction is PortDirection.Input else port.eq(part)
-        return m
+    header: Path
 
 
 def emit_component(component: wiring.Component, name: str) -> str:
@@ -120,12 +86,12 @@ def emit_component(component: wiring.Component, name: str) -> str:
 
 
 def accelerator_verilog(config: HardwareConfig) -> str:
-    """Verilog of the accelerator; its top module is `TOP`."""
-    return _convert(_accelerator_ports(config), TOP)
+    """Verilog of the accelerator for any tool, as it is simulated; its top module is `TOP`."""
+    return _convert(_accelerator_ports(config, Technology.PORTABLE), TOP)
 
 
-def _accelerator_ports(config: HardwareConfig) -> FlatPorts:
-    return FlatPorts(Accelerator(config), {"registers": "register"})
+def _accelerator_ports(config: HardwareConfig, technology: Technology) -> AxiPorts:
+    return AxiPorts(Accelerator(config, technology=technology))
 
 
 def _convert(top: FlatPorts, name: str) -> str:
@@ -143,51 +109,54 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
     ----------
     config : HardwareConfig
     ports : mapping of str to (Signal, PortDirection)
-        The accelerator's, without clock and reset.
+        The accelerator's.
     """
-    clocking = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
     return {
         "module": TOP,
         "config": config.to_dict(),
         "synaptic_operations_per_cycle": config.sops_per_cycle,
-        "ports": clocking
-        + [
+        "ports": [
             {"name": name, "direction": direction.value, "width": len(signal)}
             for name, (signal, direction) in ports.items()
         ],
         "identity": IDENTITY,
         "version": VERSION,
+        "fingerprint": config.fingerprint,
         "registers": {name: dataclasses.asdict(register) for name, register in REGISTERS.items()},
         "counters": {"slots": COUNTER_SLOTS, "order": [counter.name for counter in Counter]},
+        "control": _values(Control),
+        "status": _values(Status),
+        "interrupts": _values(Interrupt),
         "errors": _values(ErrorCause),
+        "record": {"line_words": RECORD_LINE_WORDS, "words": _values(Record), "logits": RECORD_LINE_WORDS},
         "descriptor": {
             "bits": DESCRIPTOR_BITS,
             "check": DESCRIPTOR_CHECK,
             "opcodes": _values(Opcode),
             "destinations": _values(Destination),
             "residual_modes": _values(ResidualMode),
+            "waits": _values(Wait),
             "fields": [{"name": name, "offset": field.offset, "width": field.width} for name, field in DESCRIPTOR],
         },
         "external_memory": {
-            "beat_bits": MEMORY_BEAT_BITS,
+            "beat_bits": config.memory_bits,
             "byte_order": "little",
-            "program": {
-                "base": "register PROGRAM_ADDRESS",
-                "beats_per_descriptor": DESCRIPTOR_BEATS,
-                "text": "descriptors in order, the last one END",
+            "program": "one stream of descriptors, the last one END; behind each one of a layer with weights, for "
+            "every output tile, its parameters and its weights",
+            "parameters": {
+                "beats_per_output_tile": config.parameter_beats,
+                "bits_per_channel": PARAMETER_BITS,
+                "text": "signed 32-bit bias, signed 32-bit threshold of each channel",
             },
             "weights": {
-                "base": "register PROGRAM_ADDRESS plus the descriptor's memory_address",
-                "parameter_beats": config.outputs,
-                "beats_per_slice": config.weight_slice_beats,
-                "text": "per output tile: signed 32-bit bias and threshold of each channel, one beat each; then "
-                f"slices of {config.outputs} x {config.inputs} weights of {config.weight_bits} bits",
+                "beats_per_slice": config.slice_beats,
+                "text": f"segments of slices of {config.outputs} x {config.inputs} weights of {WEIGHT_BITS} bits; "
+                "8-bit weights have a segment for each half; in the image layer each comes negated first, for the sign",
             },
             "image": {
-                "base": "register IMAGE_ADDRESS plus the descriptor's memory_address",
                 "beats_per_group": config.group_beats,
-                "words_per_position_and_slice": config.image_passes,
-                "text": "bit-planes of the signed 8-bit image as spike words [positions][timesteps][inputs]",
+                "text": "bit-planes of the signed 8-bit image, the lowest first, as words "
+                "[positions][timesteps][inputs] in which the time steps are further positions",
             },
         },
     }
@@ -197,24 +166,27 @@ def _values(enumeration: Any) -> dict[str, int]:
     return {member.name: member.value for member in enumeration}
 
 
-def emit(config: HardwareConfig, directory: Path) -> EmittedFiles:
-    """Write the Verilog and the description of a configuration.
+def emit(config: HardwareConfig, directory: Path, *, technology: Technology = Technology.PORTABLE) -> EmittedFiles:
+    """Write the Verilog of a configuration, its description and its C header.
 
     Parameters
     ----------
     config : HardwareConfig
     directory : Path
         Made if it is missing.
+    technology : Technology
+        Portable Verilog, or with primitives of an FPGA family.
 
     Returns
     -------
     EmittedFiles
         The same bytes from run to run and from machine to machine.
     """
-    files = EmittedFiles(directory / f"{config.name}.v", directory / f"{config.name}.json")
-    top = _accelerator_ports(config)
+    files = EmittedFiles(directory / f"{config.name}.v", directory / f"{config.name}.json", directory / HEADER)
+    top = _accelerator_ports(config, technology)
     write_atomically(files.verilog, _convert(top, TOP))
     write_atomically(files.description, json.dumps(describe(config, top.ports), indent=2) + "\n")
+    write_atomically(files.header, c_header(config))
     return files
 
 
@@ -249,7 +221,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     arguments = parser.parse_args()
     files = emit(CONFIGS[arguments.config], arguments.directory)
-    sys.stdout.write(f"{files.verilog}\n{files.description}\n")
+    sys.stdout.write(f"{files.verilog}\n{files.description}\n{files.header}\n")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""Classification head: partial sums over tokens and time steps become logits and a prediction."""
+"""Classification head: sums over tokens and time steps become logits and a prediction."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from .batch import batch_layout, channel_bits
 from .config import HardwareConfig
 from .delay import delayed
-from .neurons import CHANNEL_BITS, TILE_BITS, batch_layout
+from .isa import Destination
 from .trees import tree_levels, tree_sum
 
 LOGIT_BITS = 32
@@ -22,10 +24,10 @@ def head_latency(config: HardwareConfig) -> int:
 class Head(wiring.Component):
     """``logit = (sum over tokens and time steps << fraction) + bias``, and the index of the first largest logit.
 
-    The batches of a channel arrive position tile by position tile, one position group per cycle. After a tile's last
-    group its channels are added to their logits, one per cycle, the first ``head_latency(config)`` cycles after that
-    group; the next batch must keep `neurons` cycles away. The mean of the network is in the logits' scale, one for all
-    classes, so integers compare.
+    The batches of a channel arrive position tile by position tile, a position group per cycle at most. After a tile's
+    last group its channels are added to their logits, one per cycle, the first ``head_latency(config)`` cycles after
+    that group. Meanwhile the next batch may come; its last group must keep `neurons` cycles away. The mean of the
+    network is in the logits' scale, one for all classes, so integers compare.
 
     Parameters
     ----------
@@ -34,33 +36,27 @@ class Head(wiring.Component):
 
     Members
     -------
-    active : In(1)
-        The running layer is the head.
-    tiles : In(12)
-        Its position tiles.
     sums, biases, batch : In
-        From the neurons.
-    valid : Out(1), index : Out(14), logit : Out(signed(32))
+        From the neurons; batches of other destinations are ignored.
+    valid : Out(1), index : Out, logit : Out(signed(32))
         A finished logit.
-    prediction : Out(14)
+    prediction : Out
         Index of the largest logit so far.
     host_index : In, host_logit : Out(signed(32))
-        Reads a logit, combinational.
+        Reads a logit, combinational; not while logits are being added to.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
         super().__init__(
             {
-                "active": In(1),
-                "tiles": In(TILE_BITS),
-                "sums": In(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
-                "biases": In(data.ArrayLayout(signed(32), config.neurons)),
+                "sums": In(data.ArrayLayout(signed(config.sum_bits), config.neurons * config.lanes)),
+                "biases": In(data.ArrayLayout(signed(LOGIT_BITS), config.neurons)),
                 "batch": In(batch_layout(config)),
                 "valid": Out(1),
-                "index": Out(CHANNEL_BITS),
+                "index": Out(channel_bits(config)),
                 "logit": Out(signed(LOGIT_BITS)),
-                "prediction": Out(CHANNEL_BITS),
+                "prediction": Out(range(max(2, config.max_classes))),
                 "host_index": In(range(config.max_classes)),
                 "host_logit": Out(signed(LOGIT_BITS)),
             }
@@ -69,53 +65,64 @@ class Head(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, lanes = self._config, self._config.lanes
-        depth = tree_levels(lanes)
-        here = data.View(batch_layout(config), delayed(m, self.batch.as_value(), depth, name="batch"))
-        first_tile, last_tile = Signal(), Signal()
-        m.d.comb += [first_tile.eq(here.tile == 0), last_tile.eq(here.tile == self.tiles - 1)]
+        depth, neuron_bits = tree_levels(lanes), exact_log2(config.neurons)
+        batch = self.batch
+        adding = delayed(
+            m, batch.valid & (batch.destination == Destination.LOGITS), depth, name="adding", reset=True
+        )  # fmt: skip
+        first, last, first_tile, last_tile, channel = (
+            delayed(m, batch[field], depth, name=field)
+            for field in ("first", "last", "first_tile", "last_tile", "channel")
+        )
 
-        totals, biases = Signal(data.ArrayLayout(signed(LOGIT_BITS), config.neurons)), Signal.like(self.biases)
-        lane, emitting, channel = Signal(range(max(2, config.neurons))), Signal(), Signal(CHANNEL_BITS)
-        adding = Signal()
-        m.d.comb += adding.eq(self.active & here.valid)
+        # Sums of a tile begin with the bias or, behind the first tile, with nothing. The last ones move through
+        # `leaving`, the first channel in front.
+        complete, emitting, lane = Signal(), Signal(), Signal(range(max(2, config.neurons)))
+        leaving = [Signal(signed(LOGIT_BITS), name=f"leaving_{n}", reset_less=True) for n in range(config.neurons)]
+        m.d.comb += complete.eq(adding & last)
         for neuron in range(config.neurons):
-            total, _ = tree_sum(
+            tokens, _ = tree_sum(
                 m, [self.sums[neuron * lanes + i] for i in range(lanes)], name=f"lanes_{neuron}", registered=True
             )
             bias = delayed(m, self.biases[neuron], depth, name=f"bias_{neuron}")
+            total = Signal(signed(LOGIT_BITS), name=f"total_{neuron}", reset_less=True)
+            before = Signal(signed(LOGIT_BITS), name=f"before_{neuron}")
+            sum_ = Signal(signed(LOGIT_BITS), name=f"sum_{neuron}")
+            m.d.comb += [
+                before.eq(Mux(first, Mux(first_tile, bias, 0), total)),
+                sum_.eq((tokens << config.bias_fraction_bits) + before),
+            ]
             with m.If(adding):
-                m.d.sync += [
-                    totals[neuron].eq(Mux(here.first_group, 0, totals[neuron]) + total),
-                    biases[neuron].eq(bias),
-                ]
+                m.d.sync += total.eq(sum_)
+            if neuron + 1 < config.neurons:
+                m.d.sync += leaving[neuron].eq(Mux(complete, sum_, leaving[neuron + 1]))
+            else:
+                with m.If(complete):
+                    m.d.sync += leaving[neuron].eq(sum_)
+
+        first_channel, opens, ends = Signal.like(self.index, reset_less=True), Signal(), Signal()
         with m.If(emitting):
             m.d.sync += lane.eq(lane + 1)
             with m.If(lane == config.neurons - 1):
                 m.d.sync += emitting.eq(0)
-        ends, opens = Signal(), Signal()
-        with m.If(adding & here.last_group):
-            m.d.sync += [emitting.eq(1), lane.eq(0), channel.eq(here.channel), opens.eq(first_tile), ends.eq(last_tile)]
+        with m.If(complete):
+            m.d.sync += [
+                emitting.eq(1), lane.eq(0), first_channel.eq(channel), opens.eq(first_tile), ends.eq(last_tile),
+            ]  # fmt: skip
 
         m.submodules.logits = ram = memory.Memory(shape=signed(LOGIT_BITS), depth=config.max_classes, init=[])
-        before, host, write = ram.read_port(domain="comb"), ram.read_port(domain="comb"), ram.write_port()
-        total, bias, logit = Signal(signed(LOGIT_BITS)), Signal(signed(LOGIT_BITS)), Signal(signed(LOGIT_BITS))
-        with m.Switch(lane):
-            for neuron in range(config.neurons):
-                with m.Case(neuron):
-                    m.d.comb += [total.eq(totals[neuron]), bias.eq(biases[neuron])]
+        read, write = ram.read_port(domain="comb"), ram.write_port()
         best = Signal(signed(LOGIT_BITS))
         m.d.comb += [
-            before.addr.eq(self.index),
-            logit.eq(Mux(opens, bias, before.data) + (total << config.bias_fraction_bits)),
+            self.index.eq(Cat(lane[:neuron_bits], first_channel[neuron_bits:])),
+            read.addr.eq(Mux(emitting, self.index, self.host_index)),
+            self.host_logit.eq(read.data),
+            self.logit.eq(leaving[0] + Mux(opens, 0, read.data)),
             write.addr.eq(self.index),
-            write.data.eq(logit),
+            write.data.eq(self.logit),
             write.en.eq(emitting & (self.index < config.max_classes)),
-            self.index.eq(channel + lane),
             self.valid.eq(write.en & ends),
-            self.logit.eq(logit),
-            host.addr.eq(self.host_index),
-            self.host_logit.eq(host.data),
         ]
-        with m.If(self.valid & ((self.index == 0) | (logit > best))):
-            m.d.sync += [best.eq(logit), self.prediction.eq(self.index)]
+        with m.If(self.valid & ((self.index == 0) | (self.logit > best))):
+            m.d.sync += [best.eq(self.logit), self.prediction.eq(self.index)]
         return m

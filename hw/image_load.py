@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import MEMORY_BEAT_BITS, HardwareConfig
+from .config import HardwareConfig
 from .isa import ADDRESS_BITS, DESCRIPTOR
-from .memory_port import MEMORY_ADDRESS_BITS, MemoryPort
+from .memory_port import BURST_LENGTH_BITS, MEMORY_ADDRESS_BITS, MemoryPort
 from .spike_memory import SpikeWrite
 
 
 class ImageLoad(wiring.Component):
-    """One burst of ``weight_beats`` beats; every ``group_beats`` beats are one word of all banks.
+    """``weight_beats`` beats, in bursts as long as a request can be; ``group_beats`` beats are one word of all banks.
 
-    Throughput is one beat per cycle; `done` rises the cycle after the last write.
+    The first request is on offer the cycle after `start`, one more in every cycle. A beat a cycle; the last beat of a
+    word is written as it comes. `done` rises the cycle after the last beat: ``latency + weight_beats + 1`` cycles after
+    `start`, if the first beat can come `latency` cycles after its request.
 
     Parameters
     ----------
     config : HardwareConfig
-        Gives the word.
+        Gives the word and the beat.
 
     Members
     -------
     start : In(1), descriptor : In(DESCRIPTOR), base : In(32)
-        The job and the beat address of the image.
-    memory : Out(MemoryPort)
+        The job and the beat address of the image; sampled with `start`, which comes only while `done`.
+    memory : Out(MemoryPort(memory_bits))
         External memory.
-    write : Out(SpikeWrite)
-        Spike memory, from ``destination_base`` up.
+    write : Out(SpikeWrite), write_ready : In(1)
+        Spike memory, all banks and pieces, from ``destination_base`` up. Without `write_ready` nothing is written, and
+        the last beat of a word waits.
     done : Out(1)
-        High when nothing is left to copy.
+        High when nothing is left to copy; low in the cycle of `start`.
     """
 
     def __init__(self, config: HardwareConfig):
@@ -41,8 +44,9 @@ class ImageLoad(wiring.Component):
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
                 "base": In(MEMORY_ADDRESS_BITS),
-                "memory": Out(MemoryPort()),
+                "memory": Out(MemoryPort(config.memory_bits)),
                 "write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "write_ready": In(1, init=1),
                 "done": Out(1),
             }
         )
@@ -50,30 +54,48 @@ class ImageLoad(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, d, request, response = self._config, self.descriptor, self.memory.request, self.memory.response
-        requesting, left, address = Signal(), Signal(len(d.weight_beats)), Signal(ADDRESS_BITS)
-        with m.If(request.valid & request.ready):
-            m.d.sync += requesting.eq(0)
+
+        # The longest burst leaves the lower bits of the address and of what is still to be requested as they are.
+        source, wanted = Signal(MEMORY_ADDRESS_BITS), Signal.like(d.weight_beats)
+        whole = wanted[BURST_LENGTH_BITS:].any()
         m.d.comb += [
-            request.valid.eq(requesting),
-            request.payload.address.eq(self.base + d.memory_address),
-            request.payload.length.eq(d.weight_beats - 1),
-            response.ready.eq(left != 0),
-            self.done.eq((left == 0) & ~self.start),
+            request.valid.eq(wanted.any()),
+            request.payload.address.eq(source),
+            request.payload.length.eq(Mux(whole, (1 << BURST_LENGTH_BITS) - 1, wanted[:BURST_LENGTH_BITS] - 1)),
         ]
+        with m.If(request.valid & request.ready):
+            m.d.sync += source[BURST_LENGTH_BITS:].eq(source[BURST_LENGTH_BITS:] + 1)
+            with m.If(whole):
+                m.d.sync += wanted[BURST_LENGTH_BITS:].eq(wanted[BURST_LENGTH_BITS:] - 1)
+            with m.Else():
+                m.d.sync += wanted.eq(0)
+
+        left, address = Signal.like(d.weight_beats), Signal(ADDRESS_BITS)
         beats, part = config.group_beats, Signal(range(max(2, config.group_beats)))
-        gathered = Signal(beats * MEMORY_BEAT_BITS)
-        word = Signal(beats * MEMORY_BEAT_BITS)
-        m.d.comb += word.eq(Cat(gathered, response.payload)[MEMORY_BEAT_BITS:])
+        last_part = Signal()
         m.d.comb += [
+            last_part.eq(part == beats - 1),
+            response.ready.eq(left.any() & (self.write_ready | ~last_part)),
+            self.done.eq(~left.any() & ~self.start),
+        ]
+        gathered = Signal(beats * config.memory_bits)
+        word = Signal(beats * config.memory_bits)
+        m.d.comb += [
+            word.eq(Cat(gathered, response.payload)[config.memory_bits :]),
             self.write.address.eq(address),
-            self.write.banks.eq((1 << config.positions) - 1),
+            self.write.banks.eq(~0),
+            self.write.pieces.eq(~0),
             self.write.data.eq(word),
         ]
         with m.If(response.valid & response.ready):
             m.d.sync += [left.eq(left - 1), gathered.eq(word), part.eq(part + 1)]
-            with m.If(part == beats - 1):
+            with m.If(last_part):
                 m.d.comb += self.write.valid.eq(1)
                 m.d.sync += [part.eq(0), address.eq(address + 1)]
+
         with m.If(self.start):
-            m.d.sync += [requesting.eq(1), left.eq(d.weight_beats), address.eq(d.destination_base), part.eq(0)]
+            m.d.sync += [
+                source.eq(self.base + d.memory_address), wanted.eq(d.weight_beats), left.eq(d.weight_beats),
+                address.eq(d.destination_base), part.eq(0),
+            ]  # fmt: skip
         return m

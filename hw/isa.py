@@ -1,7 +1,8 @@
 """The layer descriptor: the accelerator's only instruction, one layout for gateware and compiler.
 
-A program is a list of 512-bit descriptors in external memory, little-endian, eight 64-bit beats each, run in order
-until ``END``. `DESCRIPTOR` is the single description: the sequencer reads fields through it as an Amaranth view, the
+A program is one stream in external memory, read from its first beat to its last: 512-bit descriptors, little-endian,
+and behind each one of a layer with weights, output tile by output tile, the parameters and the weights. `DESCRIPTOR` is
+the single description: the dispatcher reads fields through it as an Amaranth view, the
 compiler packs them with `encode`, the documentation prints it.
 """
 
@@ -13,10 +14,7 @@ import operator
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
-from .config import MEMORY_BEAT_BITS
-
 DESCRIPTOR_BITS = 512
-DESCRIPTOR_BEATS = DESCRIPTOR_BITS // MEMORY_BEAT_BITS
 DESCRIPTOR_CHECK = 0x5E
 """XOR of a descriptor's 64 bytes; anything else (a flipped bit, not a program) stops the job with an error."""
 
@@ -31,6 +29,15 @@ class Opcode(enum.Enum, shape=3):
     """A layer with weights: convolution, linear or head."""
     ATTENTION = 3
     """Spiking self-attention over the stored Q, K and V."""
+
+
+class Wait(enum.Enum, shape=2):
+    """Which of an engine's earlier jobs must have ended before a descriptor starts."""
+
+    NONE = 0
+    ALL = 1
+    ALL_BUT_NEWEST = 2
+    """The newest may still use one of two buffers; the other is free."""
 
 
 class Destination(enum.Enum, shape=3):
@@ -70,26 +77,35 @@ ADDRESS_BITS = 20
 DESCRIPTOR = data.StructLayout({
     "check": unsigned(8),             # makes the XOR of all bytes DESCRIPTOR_CHECK
     "opcode": Opcode,
-    "destination": Destination,
+    "layer": unsigned(8),             # number under which counters are filed
+    # what must have ended before the start
+    "wait_load": Wait,
+    "wait_weights": Wait,             # layers with weights end when their last spike is written
+    "wait_attention": Wait,
+    "follows": unsigned(1),           # reads what the layer with weights before writes: slices as they become complete
+    "overlaps": unsigned(1),          # its spikes may leave the neurons while those of the layer before are written
     # flags
+    "destination": Destination,
     "source_residual": unsigned(1),   # input from the residual memory, else the spike memory
-    "image": unsigned(1),             # time-step lanes carry bit-planes of the signed image
+    "image": unsigned(1),             # time-step lanes are positions: one sum serves all time steps
     "kernel3": unsigned(1),           # 3x3 taps, else 1
     "pool": unsigned(1),              # OR-pool the output spikes
-    "passes": unsigned(4),            # bit-planes (image: words of planes) walked, top plane first
-    "timesteps": unsigned(4),         # time steps in use; lanes above are held silent
+    "wide": unsigned(1),              # 8-bit weights: the passes are made twice, over the high, then the low halves
+    "token_buffer": unsigned(1),      # K, V: the buffer written; attention: the buffer read
+    "passes": unsigned(4),            # bit-planes walked, top plane first
+    "timesteps": unsigned(5),         # time steps in use; lanes above are held silent
     # shape
     "slices": unsigned(10),           # input slices per tap
     "height": unsigned(9),
     "width": unsigned(9),
-    "positions": unsigned(17),        # height * width
-    "groups": unsigned(17),           # position groups
+    "positions": unsigned(17),        # positions computed
+    "first_row": unsigned(9),         # row of the first one
     "tiles": unsigned(12),            # position tiles
-    "tile_groups": unsigned(8),       # groups of every tile but the last
-    "last_tile_groups": unsigned(8),
+    "tile_groups": unsigned(6),       # words of spikes per slice of every position tile but the last
+    "last_tile_groups": unsigned(6),
     "output_tiles": unsigned(10),
-    "tile_words": unsigned(6),        # output words (of `inputs` channels) of every output tile but the last
-    "last_tile_words": unsigned(6),
+    "tile_pieces": unsigned(4),       # pieces of every output tile but the last
+    "last_tile_pieces": unsigned(4),
     # on-chip addresses
     "source_base": unsigned(ADDRESS_BITS),
     "source_slice_stride": unsigned(ADDRESS_BITS),
@@ -102,13 +118,13 @@ DESCRIPTOR = data.StructLayout({
     "residual_planes_out": unsigned(4),  # and after
     "residual_mode": ResidualMode,       # how they join
     # attention
-    "heads": unsigned(6),
     "head_channels": unsigned(10),
+    "groups": unsigned(17),              # position groups
     "attention_planes": unsigned(4),
     "attention_threshold": unsigned(24),
     # external memory
-    "weight_beats": unsigned(20),     # weight beats per output tile; the image's beats for LOAD
-    "memory_address": unsigned(32),   # beats; from the program's base (weights) or the image's base (LOAD)
+    "weight_beats": unsigned(20),     # weights of an output tile, one segment of them; beats to load for LOAD
+    "memory_address": unsigned(32),   # LOAD: beats from the image's base
 })  # fmt: skip
 """Bit layout of a descriptor; the first field is in the lowest bits."""
 

@@ -30,7 +30,8 @@ class Lif(wiring.Component):
 
     ``G_t`` has ``current_bits + t`` bits, for ``|G_t| <= (2**t - 1) * 2**(current_bits - 1)``. Only its bits from
     ``t - 1`` up meet the current, so the adder of every step is ``current_bits + 1`` wide; the comparator of step t
-    is ``current_bits + t + 1``. The cleared membrane after a spike is an AND in front of the next adder.
+    is ``current_bits + t + 1``, for the threshold's bits below are one bit to it. The cleared membrane after a spike is
+    an AND in front of the next adder.
 
     Latency is ``2 T`` cycles; one set of currents per cycle, no back-pressure: the parent delays its own valid bit.
 
@@ -78,9 +79,7 @@ class Lif(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         steps = self._timesteps
-        # x >= ceil(y / 2**k) is x > (y - 1) >> k: one decrement serves the comparators of all steps.
-        below = Signal(signed(self._current_bits + steps + 1), reset_less=True)
-        m.d.sync += below.eq(self.threshold - 1)
+        threshold = delayed(m, self.threshold, 1, name="threshold")
 
         spikes = []
         membrane = None
@@ -93,11 +92,14 @@ class Lif(wiring.Component):
             else:
                 # The current first: synthesis feeds it to the carry chain and the AND of `membrane` into its LUT.
                 m.d.sync += charged.eq(Cat(membrane[: t - 1], current + membrane[t - 1 :].as_signed()).as_signed())
-            m.d.sync += fired.eq(charged > (below >> (steps - t)))
+            # x >= ceil(y / 2**k): of the bits below, one that is set in y decides like all of them.
+            below = steps - t
+            limit = Cat(threshold[:below].any(), threshold[below:]).as_signed() if below else threshold
+            m.d.sync += fired.eq((charged << 1 if below else charged) >= limit)
             spikes.append(delayed(m, fired, CYCLES_PER_STEP * (steps - t), name=f"spike{t}"))
             if t < steps:
                 membrane = Signal.like(charged, name=f"membrane{t}")
                 m.d.comb += membrane.eq(Mux(fired, 0, delayed(m, charged, 1, name=f"held{t}")))
-                below = delayed(m, below, CYCLES_PER_STEP, name=f"below{t}")
+                threshold = delayed(m, threshold, CYCLES_PER_STEP, name=f"threshold{t}")
         m.d.comb += self.spikes.eq(Cat(spikes))
         return m

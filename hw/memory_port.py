@@ -1,4 +1,4 @@
-"""The external memory's read port: bursts of 64-bit beats, valid/ready both ways."""
+"""The core's read port towards external memory: bursts of beats, valid/ready both ways."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import MEMORY_BEAT_BITS
+BYTE_ADDRESS_BITS = 40
+"""Width of a byte address of external memory."""
 
-MEMORY_ADDRESS_BITS = 32
+MEMORY_ADDRESS_BITS = BYTE_ADDRESS_BITS - 3
+"""Width of a beat's address, for the narrowest beats."""
+
 BURST_LENGTH_BITS = 16
 
 Request = data.StructLayout({"address": unsigned(MEMORY_ADDRESS_BITS), "length": unsigned(BURST_LENGTH_BITS)})
@@ -18,20 +21,26 @@ Request = data.StructLayout({"address": unsigned(MEMORY_ADDRESS_BITS), "length":
 class MemoryPort(wiring.Signature):
     """Read port of the accelerator towards external memory.
 
-    Requests are answered in order, the beats of one request in sequence; several may be outstanding.
+    Requests are answered in order, the beats of one request in sequence; several may be outstanding. Bursts have any
+    length and may start at any beat.
+
+    Parameters
+    ----------
+    beat_bits : int
+        Width of a beat, the unit of addresses and lengths.
 
     Members
     -------
     request : Out(stream of Request)
         Bursts to read.
-    response : In(stream of 64-bit beats)
+    response : In(stream of beat_bits)
         Their data.
     """
 
-    def __init__(self):
+    def __init__(self, beat_bits: int):
         super().__init__(
             {
                 "request": Out(stream.Signature(Request)),
-                "response": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
+                "response": In(stream.Signature(unsigned(beat_bits))),
             }
         )

@@ -1,70 +1,43 @@
-"""Takes finished partial sums through the neurons, a few output channels per cycle."""
+"""Takes finished sums through the neurons, a few output channels per cycle."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import HardwareConfig
+from .batch import batch_layout
+from .config import WEIGHT_BITS, HardwareConfig
 from .delay import delayed
-from .isa import ADDRESS_BITS, DESCRIPTOR, Destination
+from .isa import DESCRIPTOR
 from .lif import Lif, lif_latency
-from .trees import tree_levels, tree_sum
-from .weight_array import step_layout
-from .weight_fetch import ParameterWrite
-
-CHANNEL_BITS = 14
-"""Width of an output channel's number."""
-
-TILE_BITS = 12
-"""Width of a position tile's number."""
+from .neuron_walk import NeuronWalk
+from .parameter_buffer import BIAS_BITS, ParameterBuffer
+from .program_reader import ParameterWrite
+from .weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
 
 
-def batch_layout(config: HardwareConfig) -> data.StructLayout:
-    """What travels beside one batch: `neurons` output channels of one position group.
-
-    ``sub`` is the batch's place in its word of `inputs` channels, ``word_end`` completes that word, ``address`` is its
-    word address without the destination's base, ``tile_address`` that of the output tile's first word;
-    ``first_group`` and ``last_group`` frame a position tile, ``lanes`` marks the lanes that are real positions.
-    """
-    return data.StructLayout(
-        {
-            "valid": unsigned(1),
-            "sub": range(max(2, config.inputs // config.neurons)),
-            "word_end": unsigned(1),
-            "address": unsigned(ADDRESS_BITS),
-            "tile_address": unsigned(ADDRESS_BITS),
-            "channel": unsigned(CHANNEL_BITS),
-            "tile": unsigned(TILE_BITS),
-            "first_group": unsigned(1),
-            "last_group": unsigned(1),
-            "lanes": unsigned(config.positions),
-        }
-    )
-
-
-SUM_LATENCY = 1
-"""Cycles from a read of partial sums to `Neurons.sums`."""
+def sum_latency(config: HardwareConfig) -> int:
+    """Cycles from a read to `Neurons.sums`: the drain buffer, and joining the halves of 8-bit weights."""
+    return DRAIN_LATENCY + (config.weight_bits > WEIGHT_BITS)
 
 
 def neurons_latency(config: HardwareConfig) -> int:
-    """Cycles from a read of partial sums to `Neurons.spikes`: the read, joining lanes, the bias, the neuron."""
-    return SUM_LATENCY + tree_levels(config.timesteps) + 1 + lif_latency(config.timesteps)
+    """Cycles from a read (of two halves, the second) to `Neurons.spikes`: the sums, the bias, the neuron."""
+    return sum_latency(config) + 1 + lif_latency(config.timesteps)
 
 
 class Neurons(wiring.Component):
-    """Reads partial sums in the background of the array, adds the bias, fires.
+    """Reads finished sums beside the array's work, adds the bias, fires.
 
-    Two orders, by destination. Words for the spike or residual memory are read position by position (group, word,
-    batch), those for K, V and the logits channel by channel (batch, group). There is no back-pressure: what follows
-    sets the pace. A word takes ``max(inputs / neurons, residual_planes_out)`` cycles, a channel batch ``groups +
-    neurons`` cycles, the time its consumer needs.
+    `NeuronWalk` says which sums are read when. There is no back-pressure: what follows gets the time it needs.
 
-    In an image layer each time-step lane holds the sum over its own bit-planes; they are shifted together and every
-    time step gets the same current.
+    In an image layer the time-step lanes hold positions. The walk reads every word of sums once for each of them, and
+    all time steps get the current of that lane.
 
-    `sums` leaves `SUM_LATENCY` cycles after the read, `spikes` ``neurons_latency(config)`` cycles after it.
+    Sums of 8-bit weights come as two halves: the high one, then the low one, which is unsigned but in image layers.
+
+    `sums` leaves ``sum_latency(config)`` cycles after the read, `spikes` ``neurons_latency(config)`` cycles after it.
 
     Parameters
     ----------
@@ -74,222 +47,133 @@ class Neurons(wiring.Component):
     Members
     -------
     start : In(1), descriptor : In(DESCRIPTOR)
-        The layer, held still until `done`.
+        A layer. The descriptor holds still until the next `start`, which may come as soon as `done` is high; what is
+        then still on its way carries what it needs in its batch.
     tile_done : In(1)
-        From the array: another tile of sums is complete.
-    drain_address, drain_batch : Out; drain_sums : In
-        Read side of the partial sums, one cycle of latency.
+        From the array: the next drain buffer is full, even one of a layer that has not been started.
+    drain_group, drain_buffer, drain_batch : Out; drain_sums : In
+        Read side of the drain buffers, `DRAIN_LATENCY` cycles.
     parameters : In(ParameterWrite)
-        Bias and threshold, from the fetch.
-    tile_drained, output_tile_drained : Out(1)
-        Pulses: a buffer of sums is free; the parameters of an output tile are free.
-    sums : Out(ArrayLayout(signed(accumulator_bits), neurons * lanes)), biases : Out, sums_batch : Out
-        The raw sums with their biases, for the head.
-    spikes : Out(neurons * lanes), batch : Out(batch_layout)
-        ``[neurons][positions][timesteps]`` with what travels beside it.
+        Bias and threshold.
+    buffers_freed : Out(2)
+        Number of drain buffers that are free from the next cycle on.
+    output_tile_drained, layer_done : Out(1)
+        Pulses with the last read of an output tile, whose parameters may be replaced from the next cycle on; of a
+        layer.
     done : Out(1)
         High when every tile was read; the pipeline behind may still be busy.
+    sums : Out(ArrayLayout(signed(sum_bits), neurons * lanes)), biases : Out, sums_batch : Out(batch_layout)
+        The sums with their biases, for the head.
+    spikes : Out(neurons * lanes), batch : Out(batch_layout)
+        ``[neurons][positions][timesteps]`` with what travels beside it.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
-        sums = data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)
         super().__init__(
             {
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
                 "tile_done": In(1),
-                "drain_address": Out(step_layout(config)["address"].shape),
+                "drain_group": Out(range(config.tile_groups)),
+                "drain_buffer": Out(range(DRAIN_BUFFERS)),
                 "drain_batch": Out(range(config.outputs // config.neurons)),
-                "drain_sums": In(sums),
+                "drain_sums": In(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
                 "parameters": In(ParameterWrite(config)),
-                "tile_drained": Out(1),
+                "buffers_freed": Out(2),
                 "output_tile_drained": Out(1),
-                "sums": Out(sums),
-                "biases": Out(data.ArrayLayout(signed(32), config.neurons)),
+                "layer_done": Out(1),
+                "done": Out(1),
+                "sums": Out(data.ArrayLayout(signed(config.sum_bits), config.neurons * config.lanes)),
+                "biases": Out(data.ArrayLayout(signed(BIAS_BITS), config.neurons)),
                 "sums_batch": Out(batch_layout(config)),
                 "spikes": Out(unsigned(config.neurons * config.lanes)),
                 "batch": Out(batch_layout(config)),
-                "done": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        batch, parameters = self._walk(m)
-
-        at_sums = Signal.like(batch)
-        m.d.sync += at_sums.eq(batch)
-        m.d.comb += [self.sums_batch.eq(at_sums), self.sums.eq(self.drain_sums)]
-        m.d.comb += [self.biases[n].eq(parameters[n][:32]) for n in range(config.neurons)]
+        m.submodules.walk = walk = NeuronWalk(config)
+        m.d.comb += [
+            walk.start.eq(self.start),
+            walk.descriptor.eq(self.descriptor),
+            walk.tile_done.eq(self.tile_done),
+            self.drain_group.eq(walk.group),
+            self.drain_buffer.eq(walk.buffer),
+            self.drain_batch.eq(walk.select),
+            self.buffers_freed.eq(walk.buffers_freed),
+            self.output_tile_drained.eq(walk.output_tile_drained),
+            self.layer_done.eq(walk.layer_done),
+            self.done.eq(walk.done),
+        ]
+        m.submodules.parameters = parameters = ParameterBuffer(config, sum_latency(config))
+        connect(m, flipped(self.parameters), parameters.write)
+        m.d.comb += [
+            parameters.select.eq(walk.select),
+            parameters.parity.eq(walk.parity),
+            self.biases.eq(parameters.biases),
+        ]
+        self._follow(m, walk.batch, self.sums_batch, sum_latency(config), "sums_batch")
+        self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
+        self._join_halves(m, walk)
+        image = delayed(m, walk.image, sum_latency(config), name="image")
+        sub = delayed(m, walk.sub, sum_latency(config), name="sub")
 
         fire = Signal(config.neurons * config.lanes)
         for neuron in range(config.neurons):
+            threshold = delayed(m, parameters.thresholds[neuron], 1, name=f"threshold_{neuron}")
             for position in range(config.positions):
-                lanes = [
-                    self.drain_sums[neuron * config.lanes + position * config.timesteps + t]
-                    for t in range(config.timesteps)
-                ]
                 first = (neuron * config.positions + position) * config.timesteps
-                self._neuron(m, f"{neuron}_{position}", lanes, parameters[neuron], fire[first : first + len(lanes)])
-
-        here = delayed(m, at_sums.as_value(), neurons_latency(config) - SUM_LATENCY, name="batch")
-        m.d.comb += self.batch.eq(here)
-        steps = Signal(config.timesteps)
-        m.d.comb += steps.eq((1 << self.descriptor.timesteps) - 1)
-        for neuron in range(config.neurons):
-            for position in range(config.positions):
-                index = neuron * config.positions + position
+                lanes = [self.sums[first + t] for t in range(config.timesteps)]
+                spikes = fire[first : first + config.timesteps]
+                self._neuron(
+                    m, f"{neuron}_{position}", lanes, image, sub, parameters.biases[neuron], threshold, spikes
+                )  # fmt: skip
                 real = self.batch.lanes[position].replicate(config.timesteps)
-                m.d.comb += self.spikes.word_select(index, config.timesteps).eq(
-                    fire.word_select(index, config.timesteps) & steps & real
-                )
+                m.d.comb += self.spikes[first : first + config.timesteps].eq(spikes & self.batch.steps & real)
         return m
 
-    def _walk(self, m: Module):
-        """Order of the reads; returns the batch being read and its parameters, one cycle later."""
-        config, d = self._config, self.descriptor
-        batches_per_word = config.inputs // config.neurons
-        pending, running, begin, last = Signal(2), Signal(), Signal(), Signal()
-        tile, output_tile, buffer, parity = Signal.like(d.tiles), Signal.like(d.output_tiles), Signal(), Signal()
-        channel_order, words, groups = Signal(), Signal.like(d.tile_words), Signal.like(d.tile_groups)
-        last_tile, last_output_tile = Signal(), Signal()
-        m.d.comb += [
-            channel_order.eq(
-                (d.destination == Destination.KEYS)
-                | (d.destination == Destination.VALUES)
-                | (d.destination == Destination.LOGITS)
-            ),
-            last_tile.eq(tile == d.tiles - 1),
-            last_output_tile.eq(output_tile == d.output_tiles - 1),
-            words.eq(Mux(last_output_tile, d.last_tile_words, d.tile_words)),
-            groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
-        ]
+    @staticmethod
+    def _follow(m: Module, batch: data.View, late: data.View, cycles: int, name: str) -> None:
+        """Delay a batch; of all its fields only `valid` needs a reset."""
+        for field, _ in batch.shape():
+            value = Value.cast(batch[field])
+            m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field == "valid"))
 
-        group, word, sub = Signal.like(d.tile_groups), Signal.like(d.tile_words), Signal(range(batches_per_word))
-        pace, beat = Signal.like(group), Signal(range(1 << len(group)))
-        last_beat, last_group, last_word, last_sub = Signal(), Signal(), Signal(), Signal()
-        valid, position_group = Signal(), Signal.like(group)
-        m.d.comb += [last_group.eq(group == groups - 1), last_word.eq(word == words - 1)]
-        with m.If(channel_order):
-            # `beat` walks the groups and then the pause in which the batch's channels are written out.
-            m.d.comb += [
-                pace.eq(groups + config.neurons),
-                group.eq(beat),
-                valid.eq(running & (beat < groups)),
-                last_sub.eq(sub == batches_per_word - 1),
-                last.eq(running & last_beat & last_sub & last_word),
-            ]
-        with m.Else():
-            m.d.comb += [
-                pace.eq(batches_per_word),
-                group.eq(position_group),
-                valid.eq(running & (beat < batches_per_word)),
-                last.eq(running & last_beat & last_word & last_group),
-            ]
-            with m.If((d.destination == Destination.RESIDUAL) & (d.residual_planes_out > batches_per_word)):
-                m.d.comb += pace.eq(d.residual_planes_out)
-        m.d.comb += last_beat.eq(beat == pace - 1)
+    def _join_halves(self, m: Module, walk: NeuronWalk) -> None:
+        """The two halves of 8-bit weights become one sum; others pass."""
+        config = self._config
+        if config.weight_bits == WEIGHT_BITS:
+            m.d.comb += self.sums.eq(self.drain_sums)
+            return
+        wide = delayed(m, walk.wide, DRAIN_LATENCY, name="wide")
+        signed_half = delayed(m, walk.image | ~walk.wide, DRAIN_LATENCY, name="signed_half")
+        for lane in range(config.neurons * config.lanes):
+            half = self.drain_sums[lane]
+            high = Signal(signed(config.accumulator_bits), name=f"high_{lane}", reset_less=True)
+            total = Signal(signed(config.sum_bits), name=f"total_{lane}", reset_less=True)
+            low = Cat(half.as_unsigned(), half[-1] & signed_half).as_signed()
+            m.d.sync += [high.eq(Mux(wide, half, 0)), total.eq(low + (high << WEIGHT_BITS))]
+            m.d.comb += self.sums[lane].eq(total)
 
-        word_offset, tile_address, group_offset = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        with m.If(running):
-            m.d.sync += beat.eq(Mux(last_beat, 0, beat + 1))
-            with m.If(last_beat & channel_order):
-                m.d.sync += sub.eq(Mux(last_sub, 0, sub + 1))
-                with m.If(last_sub):
-                    m.d.sync += word.eq(Mux(last_word, 0, word + 1))
-            with m.Elif(last_beat):
-                m.d.sync += [word.eq(word + 1), word_offset.eq(word_offset + d.destination_slice_stride)]
-                with m.If(last_word):
-                    m.d.sync += [
-                        word.eq(0), word_offset.eq(0), position_group.eq(Mux(last_group, 0, position_group + 1)),
-                    ]  # fmt: skip
-        m.d.comb += begin.eq((pending != 0) & (~running | last))
-        m.d.sync += pending.eq(pending + self.tile_done - begin)
-        channel = Signal(CHANNEL_BITS)
-        with m.If(last):
-            m.d.sync += [
-                running.eq(0), buffer.eq(~buffer), tile.eq(tile + 1), group_offset.eq(group_offset + d.tile_groups),
-            ]  # fmt: skip
-            with m.If(last_tile):
-                m.d.sync += [
-                    tile.eq(0),
-                    group_offset.eq(0),
-                    output_tile.eq(output_tile + 1),
-                    parity.eq(~parity),
-                    channel.eq(channel + config.outputs),
-                    tile_address.eq(tile_address + word_offset + d.destination_slice_stride),
-                ]
-        with m.If(begin):
-            m.d.sync += running.eq(1)
-        busy = Signal()
-        with m.If(last & last_tile & last_output_tile):
-            m.d.sync += busy.eq(0)
-        with m.If(self.start):
-            m.d.sync += [
-                busy.eq(1), tile.eq(0), output_tile.eq(0), parity.eq(0), channel.eq(0), tile_address.eq(0),
-            ]  # fmt: skip
-
-        select = Signal(range(config.outputs // config.neurons))
-        m.d.comb += [
-            select.eq(word * batches_per_word + Mux(channel_order, sub, beat)),
-            self.drain_address.eq(Cat(group[: (config.tile_groups - 1).bit_length()], buffer)),
-            self.drain_batch.eq(select),
-            self.tile_drained.eq(last),
-            self.output_tile_drained.eq(last & last_tile),
-            self.done.eq(~busy & ~self.start),
-        ]
-
-        batch = Signal(batch_layout(config))
-        at = Signal.like(d.groups)
-        m.d.comb += [
-            at.eq(group_offset + group),
-            batch.valid.eq(valid),
-            batch.sub.eq(beat),
-            batch.word_end.eq(beat == batches_per_word - 1),
-            batch.address.eq(tile_address + word_offset + at),
-            batch.tile_address.eq(tile_address),
-            batch.channel.eq(channel + select * config.neurons),
-            batch.tile.eq(tile),
-            batch.first_group.eq(group == 0),
-            batch.last_group.eq(last_group),
-        ]
-        for lane in range(config.positions):
-            m.d.comb += batch.lanes[lane].eq(at * config.positions + lane < d.positions)
-
-        # Bias and threshold of the batch, in two buffers that alternate with the output tiles. The top address bit is
-        # the buffer, also where an output tile is no power of two.
-        m.submodules.parameters = ram = memory.Memory(
-            shape=unsigned(64 * config.neurons), depth=2 << len(select), init=[]
-        )
-        read, write = ram.read_port(), ram.write_port(granularity=64)
-        index_bits = (config.neurons - 1).bit_length()
-        m.d.comb += [
-            read.addr.eq(Cat(select, parity)),
-            write.addr.eq(self.parameters.index[index_bits:]),
-            write.data.eq(self.parameters.data.replicate(config.neurons)),
-            write.en.eq(Mux(self.parameters.valid, 1 << self.parameters.index[:index_bits], 0)),
-        ]
-        return batch, [read.data.word_select(n, 64) for n in range(config.neurons)]
-
-    def _neuron(self, m: Module, name: str, lanes: list, parameters, spikes) -> None:
+    def _neuron(
+        self, m: Module, name: str, lanes: list, image: Value, sub: Value, bias: Value, threshold: Value, spikes: Value
+    ) -> None:
         """One output channel at one position: currents from the lanes' sums, then the neuron."""
-        config, d = self._config, self.descriptor
-        bits = config.accumulator_bits
-        joining = tree_levels(config.timesteps)
-        joined, _ = tree_sum(
-            m, [lane << t * config.image_passes for t, lane in enumerate(lanes)],
-            name=f"joined_{name}", registered=True, width=bits,
-        )  # fmt: skip
-        bias = delayed(m, parameters[:32], joining, name=f"bias_{name}")
-        threshold = delayed(m, parameters[32 : 32 + config.membrane_bits], joining + 1, name=f"threshold_{name}")
+        config, fraction = self._config, self._config.bias_fraction_bits
         m.submodules[f"lif_{name}"] = lif = Lif(config.timesteps, config.current_bits)
-        m.d.comb += [lif.threshold.eq(threshold.as_signed()), spikes.eq(lif.spikes)]
+        m.d.comb += [lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
+        joint = Signal(signed(config.sum_bits), name=f"joint_{name}")
+        with m.Switch(sub):
+            for t, lane in enumerate(lanes):
+                with m.Case(t):
+                    m.d.comb += joint.eq(lane)
         for t, lane in enumerate(lanes):
-            alone = delayed(m, lane, joining, name=f"lane_{name}_{t}")
-            current = Signal(signed(config.current_bits), name=f"current_{name}_{t}")
-            total = Signal(signed(bits), name=f"total_{name}_{t}")
-            m.d.comb += total.eq(Mux(d.image, joined, alone))
-            m.d.sync += current.eq((total << config.bias_fraction_bits) + bias.as_signed())
+            current = Signal(signed(config.current_bits), name=f"current_{name}_{t}", reset_less=True)
+            # `sub` is 0 but in image layers. The bias first: it goes to the carry chain, the choice into its LUT.
+            total = joint if t == 0 else Mux(image, joint, lane)
+            whole = (bias[fraction : config.current_bits].as_signed() + total)[: config.sum_bits + 1]
+            m.d.sync += current.eq(Cat(bias[:fraction], whole).as_signed())
             m.d.comb += lif.current[t].eq(current)

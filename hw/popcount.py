@@ -1,12 +1,10 @@
-"""The popcounters of attention: AND two words of spikes, count, for all columns and time steps."""
+"""The popcounter of attention: AND two words of spikes, count."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from .delay import delayed
 from .trees import tree_levels, tree_sum
@@ -64,83 +62,6 @@ def and_popcount(m: Module, a: Value, b: Value, *, name: str) -> tuple[Value, in
 def popcount_latency(width: int) -> int:
     """Latency of `and_popcount` for words of `width` bits."""
     return BLOCK_LATENCY + tree_levels(_blocks(width))
-
-
-class AndPopcount(wiring.Component):
-    """Count where spikes of a shared word and of each column's word both fire, per time step, plain or by plane.
-
-    A word of a time step is cut into `segments` equal pieces. In K^T V all of it is tokens and the sum is the plain
-    count. In Q (K^T V) piece s is bit-plane s of the entries of K^T V, and its count weighs ``2**s``.
-
-    Latency is ``latency``: `popcount_latency` of a segment and one level per doubling of the segments. One set of
-    words per cycle.
-
-    Parameters
-    ----------
-    columns : int
-        Words compared with the shared one.
-    timesteps : int
-        Independent time steps in a word.
-    segments : int
-        Pieces of a time step's word.
-    segment : int
-        Bits per piece.
-
-    Members
-    -------
-    shared : In(timesteps * segments * segment)
-        ``[timesteps][segments][segment]``.
-    words : In(ArrayLayout(same, columns))
-        A word per column.
-    weighted : In(1)
-        Weigh piece s by ``2**s``.
-    sums : Out(ArrayLayout(unsigned(sum_bits), columns * timesteps))
-        ``[columns][timesteps]``, of `latency` cycles ago.
-    """
-
-    def __init__(self, columns: int, timesteps: int, segments: int, segment: int):
-        self._columns, self._timesteps, self._segments, self._segment = columns, timesteps, segments, segment
-        word = unsigned(timesteps * segments * segment)
-        super().__init__(
-            {
-                "shared": In(word),
-                "words": In(data.ArrayLayout(word, columns)),
-                "weighted": In(1),
-                "sums": Out(data.ArrayLayout(unsigned(self.sum_bits), columns * timesteps)),
-            }
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the words to `sums`."""
-        return and_popcount_latency(self._segments, self._segment)
-
-    @property
-    def sum_bits(self) -> int:
-        """Bits of a sum: all segments full, weighted."""
-        return (self._segment * ((1 << self._segments) - 1)).bit_length()
-
-    def elaborate(self, platform):
-        m = Module()
-        weighted = delayed(m, self.weighted, popcount_latency(self._segment), name="weighted")
-        for column in range(self._columns):
-            for t in range(self._timesteps):
-                terms = []
-                for s in range(self._segments):
-                    index, name = t * self._segments + s, f"column{column}_step{t}_segment{s}"
-                    a, b = (word.word_select(index, self._segment) for word in (self.shared, self.words[column]))
-                    count, _ = and_popcount(m, a, b, name=name)
-                    term = Signal(len(count) + s, name=f"{name}_term")
-                    m.d.comb += term.eq(Mux(weighted, count << s, count) if s else count)
-                    terms.append(term)
-                total, _ = tree_sum(m, terms, name=f"column{column}_step{t}", registered=True, width=self.sum_bits)
-                m.d.comb += self.sums[column * self._timesteps + t].eq(total)
-        return m
-
-
-def and_popcount_latency(segments: int, segment: int) -> int:
-    """Latency of an `AndPopcount`."""
-    return popcount_latency(segment) + tree_levels(segments)
 
 
 def _blocks(width: int) -> int:

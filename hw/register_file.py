@@ -1,38 +1,27 @@
-"""The host's view of the accelerator, behind a word-addressed register bus."""
+"""The host's view of the accelerator: the registers behind the register bus."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from .axi_write import LINE_ADDRESS_BITS
 from .config import HardwareConfig
-from .memory_port import MEMORY_ADDRESS_BITS
-from .registers import COUNTER_SLOTS, IDENTITY, REGISTER_ADDRESS_BITS, REGISTERS, VERSION, ErrorCause
-
-
-class RegisterBus(wiring.Signature):
-    """Synchronous register bus; read data follows the address by one cycle.
-
-    Members
-    -------
-    address : Out(12)
-        Word address.
-    write : Out(1), write_data : Out(32)
-        Writes this cycle.
-    read_data : In(32)
-        Content of the address of one cycle ago.
-    """
-
-    def __init__(self):
-        super().__init__(
-            {
-                "address": Out(unsigned(REGISTER_ADDRESS_BITS)),
-                "write": Out(1),
-                "write_data": Out(32),
-                "read_data": In(32),
-            }
-        )
+from .memory_port import BYTE_ADDRESS_BITS, MEMORY_ADDRESS_BITS
+from .register_bus import RegisterBus
+from .registers import (
+    COUNTER_SLOTS,
+    IDENTITY,
+    RECORD_LINE_WORDS,
+    REGISTERS,
+    VERSION,
+    Control,
+    ErrorCause,
+    Interrupt,
+    Status,
+)
 
 
 class RegisterFile(wiring.Component):
@@ -41,76 +30,177 @@ class RegisterFile(wiring.Component):
     Parameters
     ----------
     config : HardwareConfig
-        Sizes of the windows.
+        Sizes of the windows; its fingerprint.
 
     Members
     -------
     bus : In(RegisterBus)
         From the host.
-    start : Out(1)
-        Pulse: begin a job.
-    program, image : Out(32)
+    start, reset : Out(1)
+        Pulses: begin a job, only while not `busy`; abandon it.
+    program, image : Out(37)
         Beat addresses.
-    busy, done, error, prediction, cycles, layers : In
+    program_beats : Out(32)
+        Length of the program.
+    result : Out(34), result_enable : Out(1)
+        Line of the result record, and whether one is written.
+    busy, done, error, prediction, cycles, descriptors, jobs : In
         State shown to the host.
+    ended : In(1)
+        Pulse: a job has ended, `error` says how.
     logit_index : Out, logit : In(signed(32))
         Reads a logit, combinational.
     profile_address : Out, profile_data : In(32)
         Reads the counters, one cycle of latency.
+    interrupt : Out(1)
+        High while an enabled interrupt has not been cleared.
     """
 
     def __init__(self, config: HardwareConfig):
+        self._config = config
         super().__init__(
             {
                 "bus": In(RegisterBus()),
                 "start": Out(1),
+                "reset": Out(1),
                 "program": Out(MEMORY_ADDRESS_BITS),
+                "program_beats": Out(32),
                 "image": Out(MEMORY_ADDRESS_BITS),
+                "result": Out(LINE_ADDRESS_BITS),
+                "result_enable": Out(1),
                 "busy": In(1),
                 "done": In(1),
                 "error": In(ErrorCause),
                 "prediction": In(32),
                 "cycles": In(32),
-                "layers": In(32),
+                "descriptors": In(32),
+                "jobs": In(32),
+                "ended": In(1),
                 "logit_index": Out(range(config.max_classes)),
                 "logit": In(signed(32)),
                 "profile_address": Out(range(config.max_layers * COUNTER_SLOTS)),
                 "profile_data": In(32),
+                "interrupt": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
-        with m.If(bus.write), m.Switch(bus.address):
-            with m.Case(REGISTERS["CONTROL"].address):
-                m.d.comb += self.start.eq(bus.write_data[0] & ~self.busy)
-            with m.Case(REGISTERS["PROGRAM_ADDRESS"].address):
-                m.d.sync += self.program.eq(bus.write_data)
-            with m.Case(REGISTERS["IMAGE_ADDRESS"].address):
-                m.d.sync += self.image.eq(bus.write_data)
+        written, kept = self._kept(m)
+        ignored = Signal()  # the last start
+        m.d.comb += [
+            self.start.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0) & ~self.busy),
+            self.reset.eq(written["CONTROL"] & ((bus.write_data & Control.RESET) != 0)),
+        ]
+        refused = Signal()
+        m.d.comb += refused.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0) & self.busy)
+        with m.If(self.start | self.reset):
+            m.d.sync += ignored.eq(0)
+        with m.Elif(refused):
+            m.d.sync += ignored.eq(1)
 
-        readable = {
+        failed = Signal()
+        m.d.comb += failed.eq(self.error != ErrorCause.NONE)
+        readable: dict[str, Value | int] = {
             "IDENTITY": IDENTITY,
             "VERSION": VERSION,
-            "STATUS": Cat(self.busy, self.done, self.error != 0),
+            "CONFIG": self._config.fingerprint,
+            "CONTROL": 0,
+            "STATUS": _flags(
+                {Status.BUSY: self.busy, Status.DONE: self.done, Status.ERROR: failed, Status.IGNORED: ignored}
+            ),
             "ERROR": self.error,
-            "PROGRAM_ADDRESS": self.program,
-            "IMAGE_ADDRESS": self.image,
+            "INTERRUPT_STATUS": self._interrupts(
+                m, kept["INTERRUPT_ENABLE"], written["INTERRUPT_STATUS"],
+                {Interrupt.DONE: self.ended, Interrupt.ERROR: self.ended & failed, Interrupt.IGNORED: refused},
+            ),
             "PREDICTION": self.prediction,
             "CYCLES": self.cycles,
-            "LAYERS": self.layers,
-        }
-        logits, profile = REGISTERS["LOGITS"], REGISTERS["PROFILE"]
-        value, from_logits, from_profile = Signal(32), Signal(), Signal()
-        m.d.comb += [self.logit_index.eq(bus.address), self.profile_address.eq(bus.address)]
-        m.d.comb += from_logits.eq((bus.address >= logits.address) & (bus.address < logits.address + logits.words))
-        m.d.sync += [value.eq(0), from_profile.eq(bus.address >= profile.address)]
-        with m.Switch(bus.address):
-            for name, content in readable.items():
-                with m.Case(REGISTERS[name].address):
-                    m.d.sync += value.eq(content)
-            with m.Default(), m.If(from_logits):
-                m.d.sync += value.eq(self.logit)
-        m.d.comb += bus.read_data.eq(Mux(from_profile, self.profile_data, value))
+            "DESCRIPTORS": self.descriptors,
+            "JOBS": self.jobs,
+            **kept,
+        }  # fmt: skip
+        self._read(m, readable)
         return m
+
+    def _kept(self, m: Module) -> tuple[dict[str, Signal], dict[str, Signal]]:
+        """Registers that keep what is written; returns the write strobe and the content of each by name."""
+        low = exact_log2(self._config.memory_bits // 8)
+        line = exact_log2(4 * RECORD_LINE_WORDS)
+        high = BYTE_ADDRESS_BITS - 32
+        widths = {
+            "INTERRUPT_ENABLE": len(Interrupt), "PROGRAM_BYTES": 32, "RESULT_ENABLE": 1,
+            "PROGRAM_ADDRESS_LOW": 32, "PROGRAM_ADDRESS_HIGH": high,
+            "IMAGE_ADDRESS_LOW": 32, "IMAGE_ADDRESS_HIGH": high,
+            "RESULT_ADDRESS_LOW": 32, "RESULT_ADDRESS_HIGH": high,
+        }  # fmt: skip
+        assert widths.keys() == {name for name, register in REGISTERS.items() if register.access == "rw"}
+        kept = {name: Signal(width, name=name.lower()) for name, width in widths.items()}
+        written = {name: Signal(name=f"write_{name.lower()}") for name in (*widths, "CONTROL", "INTERRUPT_STATUS")}
+        with m.If(self.bus.write), m.Switch(self.bus.address[2:]):
+            for name, strobe in written.items():
+                with m.Case(REGISTERS[name].address // 4):
+                    m.d.comb += strobe.eq(1)
+        for name, register in kept.items():
+            with m.If(written[name]):
+                m.d.sync += register.eq(self.bus.write_data)
+
+        def address(name: str, unit: int) -> Value:
+            return Cat(kept[f"{name}_ADDRESS_LOW"], kept[f"{name}_ADDRESS_HIGH"])[unit:]
+
+        m.d.comb += [
+            self.program.eq(address("PROGRAM", low)),
+            self.program_beats.eq(kept["PROGRAM_BYTES"][low:]),
+            self.image.eq(address("IMAGE", low)),
+            self.result.eq(address("RESULT", line)),
+            self.result_enable.eq(kept["RESULT_ENABLE"]),
+        ]
+        return written, kept
+
+    def _interrupts(self, m: Module, enable: Signal, clear: Signal, events: dict[Interrupt, Value]) -> Signal:
+        """Status bits: an event sets one, a 1 written to it clears it; the event wins."""
+        pending, happened = Signal(len(Interrupt)), Signal(len(Interrupt))
+        m.d.comb += [happened.eq(_flags(events)), self.interrupt.eq((pending & enable).any())]
+        m.d.sync += pending.eq((pending & ~Mux(clear, self.bus.write_data, 0)) | happened)
+        return pending
+
+    def _read(self, m: Module, readable: dict[str, Value | int]) -> None:
+        """Data and errors, one cycle behind the address."""
+        bus, config = self.bus, self._config
+        windows = {"LOGITS": config.max_classes, "PROFILE": config.max_layers * COUNTER_SLOTS}
+        value, known, writable = Signal(32), Signal(), Signal()
+        inside = {name: Signal(name=f"in_{name.lower()}") for name in windows}
+        word = bus.address[2:]
+        for name, words in windows.items():
+            first = REGISTERS[name].address // 4
+            m.d.comb += inside[name].eq((word >= first) & (word < first + words))
+        m.d.comb += [
+            self.logit_index.eq(word),  # windows begin at multiples of their size
+            self.profile_address.eq(word),
+            known.eq(Cat(inside.values()).any()),
+        ]
+        with m.If(inside["LOGITS"]):
+            m.d.comb += value.eq(self.logit)
+        with m.Switch(word):
+            for name, content in readable.items():
+                with m.Case(REGISTERS[name].address // 4):
+                    m.d.comb += [
+                        value.eq(content),
+                        known.eq(1),
+                        writable.eq(Const(REGISTERS[name].access != "r", 1)),
+                    ]
+        from_profile, data = Signal(), Signal(32)
+        m.d.sync += [
+            data.eq(value),
+            from_profile.eq(inside["PROFILE"]),
+            bus.read_error.eq(~known),
+            bus.write_error.eq(~writable),
+        ]
+        m.d.comb += bus.read_data.eq(Mux(from_profile, self.profile_data, data))
+
+
+def _flags(bits: dict) -> Value:
+    """Bits of a flag enumeration, whose members are 1, 2, 4 and so on."""
+    assert list(bits) == [1 << index for index in range(len(bits))]
+    return Cat(*bits.values())

@@ -1,7 +1,7 @@
-"""The register map: one description for gateware, host driver and documentation.
+"""The register map: one description for gateware, host driver, C header and documentation.
 
-The bus is synchronous and word-addressed: 32-bit data, a write takes one cycle, read data follows the address by one
-cycle.
+Registers are 32-bit words behind an AXI4-Lite slave, at byte addresses. A whole word is written or nothing; an address
+without a register answers SLVERR, and so does a write that is not allowed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
 
-VERSION = 1
-"""Version of the register map and of the descriptor layout; the driver refuses another."""
+VERSION = 2
+"""Version of the register map, of the descriptor layout and of the result record; the driver refuses another."""
 
-REGISTER_ADDRESS_BITS = 12
+REGISTER_ADDRESS_BITS = 14
+"""Width of a byte address of the registers: 16 KB."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Register:
     Attributes
     ----------
     address : int
-        Word address of the first one.
+        Byte address of the first one.
     access : str
-        ``r`` or ``rw``.
+        ``r``, ``rw``, ``w`` (reads 0) or ``w1c`` (reads; writing 1 clears a bit).
     text : str
         What it holds.
     words : int
@@ -40,18 +41,57 @@ class Register:
     words: int = 1
 
 
+class Control(enum.IntFlag):
+    """Bits of CONTROL; both do something when a 1 is written."""
+
+    START = 1
+    """Starts a job; ignored while busy, which STATUS and INTERRUPT_STATUS then show."""
+    RESET = 2
+    """Stops the job under way, if any, and forgets its state; busy until outstanding transfers have ended."""
+
+
+class Status(enum.IntFlag):
+    """Bits of STATUS."""
+
+    BUSY = 1
+    """A job runs, or a reset waits for outstanding transfers."""
+    DONE = 2
+    """The last job has ended, with or without an error."""
+    ERROR = 4
+    """The last job ended with an error, see ERROR."""
+    IGNORED = 8
+    """A start was ignored because a job was running; cleared by a reset or a start that is not ignored."""
+
+
+class Interrupt(enum.IntFlag):
+    """Bits of INTERRUPT_ENABLE and INTERRUPT_STATUS; `interrupt` is high while both have one in common."""
+
+    DONE = 1
+    """A job has ended, with or without an error."""
+    ERROR = 2
+    """A job has ended with an error."""
+    IGNORED = 4
+    """A start was ignored because a job was running."""
+
+
 class Counter(enum.IntEnum):
     """Hardware counters kept for every layer, in the order of the PROFILE window."""
 
     CYCLES = 0
-    """Cycles from the start of the layer to the start of the next."""
+    """Cycles in which the array works on the layer, or waits to begin it. Those of all layers are the job's."""
     BUSY = 1
-    """Cycles in which the weight array (or the attention popcounts, or the image load) did work."""
+    """Cycles in which the weight array did work; for attention those of its engine, beside the array."""
     STALL_WEIGHTS = 2
     """Cycles the array waited for weights or their subset-sum tables."""
     STALL_DRAIN = 3
-    """Cycles the array waited for the neurons to take the partial sums."""
-    SPIKES = 4
+    """Cycles the array waited for the neurons to take earlier sums."""
+    STALL_DATA = 4
+    """Cycles the array waited for spikes of the layer before."""
+    STALL_ATTENTION = 5
+    """Cycles the array waited for attention."""
+    STALL_LOAD = 6
+    """Cycles the array waited for the image."""
+    SPIKES = 7
     """Output spikes of the layer's neurons (before a pool)."""
 
 
@@ -63,23 +103,64 @@ class ErrorCause(enum.IntEnum):
     """Why a job stopped."""
 
     NONE = 0
+    """It ran to its end."""
     BAD_CHECK = 1
+    """The bytes of a descriptor do not XOR to the constant."""
     BAD_OPCODE = 2
-    TOO_MANY_LAYERS = 3
+    """A descriptor names no operation."""
+    PROGRAM_LENGTH = 3
+    """PROGRAM_BYTES ended before the END descriptor."""
+    PROGRAM_TOO_LARGE = 4
+    """A descriptor's weights for an output tile do not fit the program buffer, or there are none."""
+    MEMORY_ERROR = 5
+    """External memory answered a read with SLVERR or DECERR."""
+    RESULT_ERROR = 6
+    """External memory answered the write of the result record with SLVERR or DECERR."""
+
+
+RECORD_LINE_WORDS = 16
+"""32-bit words in a line of the result record; its address must be a multiple of a line, 64 bytes."""
+
+
+class Record(enum.IntEnum):
+    """Words of the first line of the result record; the logits follow in the lines behind it, padded with zeros."""
+
+    PREDICTION = 0
+    """As in the register."""
+    CYCLES = 1
+    """As in the register."""
+    ERROR = 2
+    """As in the register."""
+    DESCRIPTORS = 3
+    """As in the register."""
+    JOB = 15
+    """As in the register JOBS. This line is written when the others have arrived, so a host may wait for the number."""
 
 
 REGISTERS = {
-    "IDENTITY": Register(0x000, "r", "0x53504B4C"),
-    "VERSION": Register(0x001, "r", "version of this map and of the descriptors"),
-    "CONTROL": Register(0x002, "rw", "writing bit 0 starts a job; ignored while busy"),
-    "STATUS": Register(0x003, "r", "bit 0 busy, bit 1 done, bit 2 error"),
-    "ERROR": Register(0x004, "r", "cause of the error, see ErrorCause"),
-    "PROGRAM_ADDRESS": Register(0x005, "rw", "beat address of the program; weight addresses are relative to it"),
-    "IMAGE_ADDRESS": Register(0x006, "rw", "beat address of the packed image"),
-    "PREDICTION": Register(0x007, "r", "class with the largest logit, the first on a tie"),
-    "CYCLES": Register(0x008, "r", "cycles of the whole job, from start to done"),
-    "LAYERS": Register(0x009, "r", "descriptors completed"),
-    "LOGITS": Register(0x100, "r", "signed 32-bit logits", words=256),
-    "PROFILE": Register(0x800, "r", "counters per layer: address = layer * 8 + counter, see Counter", words=2048),
+    "IDENTITY": Register(0x0000, "r", "0x53504B4C"),
+    "VERSION": Register(0x0004, "r", "version of this map, of the descriptors and of the result record"),
+    "CONFIG": Register(0x0008, "r", "CRC-32 of the configuration that was built, `HardwareConfig.fingerprint`"),
+    "CONTROL": Register(0x000C, "w", "see Control"),
+    "STATUS": Register(0x0010, "r", "see Status"),
+    "ERROR": Register(0x0014, "r", "cause of the error, see ErrorCause"),
+    "INTERRUPT_ENABLE": Register(0x0018, "rw", "see Interrupt"),
+    "INTERRUPT_STATUS": Register(0x001C, "w1c", "see Interrupt"),
+    "PROGRAM_ADDRESS_LOW": Register(0x0020, "rw", "byte address of the program, a multiple of a beat; bits 31:0"),
+    "PROGRAM_ADDRESS_HIGH": Register(0x0024, "rw", "bits 39:32"),
+    "PROGRAM_BYTES": Register(0x0028, "rw", "length of the program with its weights; nothing is read behind it"),
+    "IMAGE_ADDRESS_LOW": Register(0x0030, "rw", "byte address of the packed image, a multiple of a beat; bits 31:0"),
+    "IMAGE_ADDRESS_HIGH": Register(0x0034, "rw", "bits 39:32"),
+    "RESULT_ADDRESS_LOW": Register(0x0038, "rw", "byte address of the result record, a multiple of 64; bits 31:0"),
+    "RESULT_ADDRESS_HIGH": Register(0x003C, "rw", "bits 39:32"),
+    "RESULT_ENABLE": Register(0x0040, "rw", "bit 0: write a result record at the end of every job, see Record"),
+    "PREDICTION": Register(0x0044, "r", "class with the largest logit, the first on a tie"),
+    "CYCLES": Register(0x0048, "r", "cycles of the job, from start to its end or its error"),
+    "DESCRIPTORS": Register(0x004C, "r", "descriptors taken"),
+    "JOBS": Register(0x0050, "r", "jobs ended since reset, modulo 2^32"),
+    "LOGITS": Register(0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=256),
+    "PROFILE": Register(
+        0x2000, "r", "counters per layer, `max_layers` of them: word = layer * 8 + counter, see Counter", words=2048
+    ),
 }
 """Every register by name."""

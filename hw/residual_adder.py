@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
+from .delay import delayed
 from .isa import ADDRESS_BITS, ResidualMode
 from .spike_memory import SpikeWrite
+
+
+class WriteKind(enum.Enum, shape=2):
+    """What is written, given the plane that has just arrived."""
+
+    ADD = 0
+    IAND = 1
+    CLAMP_LOW = 2
+    CLAMP_HIGH = 3
 
 
 class ResidualAdder(wiring.Component):
     """``x + spike``, ``min(x + spike, 3)`` or ``x AND NOT spike`` on residual integers stored as bit-planes.
 
-    A word holds one bit-plane of many integers. From the lowest plane up, one per cycle, a plane is read and written
-    back.
+    A word holds one bit-plane of many integers. From the lowest plane up, one per cycle, a plane of one piece of the
+    words is read and written back.
 
     ``ADD``: a row of half adders adds the carry (at first the spikes). The last plane written may be a new one.
 
     ``CLAMP``: the same on two planes. A carry out of plane 1, of integers that were 3, sets both planes again. Plane 0
-    can only be written when plane 1 was read, so both writes come one cycle later.
+    can only be written when plane 1 is known, so plane 1 is read first, and both writes come one cycle later.
 
     ``IAND``: one plane, in which the spikes clear bits.
 
-    A word takes ``planes_out`` cycles; the next one may come that many cycles later, no sooner. The last write leaves
-    ``latency(planes_out, mode)`` cycles after the word.
+    A piece takes ``planes_out`` cycles; the next one may come that many cycles later, no sooner. The last write leaves
+    ``latency(planes_out, mode)`` cycles after the piece.
 
     Parameters
     ----------
     config : HardwareConfig
-        Gives the word.
+        Gives word and piece.
 
     Members
     -------
-    valid : In(1), address : In(20), spikes : In(group_bits)
-        A word of spikes and the address of its lowest plane.
+    valid : In(1), address : In(20), pieces : In(word_pieces), spikes : In(lanes * piece)
+        A piece of spikes, the address of its word in the lowest plane, and which piece of the word it is (one bit).
     mode : In(ResidualMode)
         Held still, with the plane counts and the stride, until the last write.
     planes_in, planes_out : In(4)
@@ -55,7 +65,8 @@ class ResidualAdder(wiring.Component):
             {
                 "valid": In(1),
                 "address": In(ADDRESS_BITS),
-                "spikes": In(unsigned(config.group_bits)),
+                "pieces": In(unsigned(config.word_pieces)),
+                "spikes": In(unsigned(config.lanes * config.piece)),
                 "mode": In(ResidualMode),
                 "planes_in": In(4),
                 "planes_out": In(4),
@@ -68,56 +79,85 @@ class ResidualAdder(wiring.Component):
 
     @staticmethod
     def latency(planes_out: int, mode: ResidualMode = ResidualMode.ADD) -> int:
-        """Cycles from a word to its last write."""
+        """Cycles from a piece to its last write."""
         return planes_out + 1 + (mode == ResidualMode.CLAMP)
 
     def elaborate(self, platform):
         m = Module()
-        spikes, carry = Signal(self._config.group_bits), Signal(self._config.group_bits)
-        address, plane, reading = Signal(ADDRESS_BITS), Signal(4), Signal()
+        config = self._config
+        clamps = self.mode == ResidualMode.CLAMP
+        where = data.StructLayout({"address": ADDRESS_BITS, "pieces": config.word_pieces})
+        now, plane, reading = Signal(where, reset_less=True), Signal(4), Signal()
+        spikes = Signal(config.lanes * config.piece, reset_less=True)
+        first, following = Signal(), Signal(ADDRESS_BITS)
+        # The clamp reads the upper one of its two planes first.
+        m.d.comb += [
+            first.eq(plane == 0),
+            following.eq(now.address + self.plane_stride),
+            self.read_address.eq(Mux(clamps & first, following, now.address)),
+        ]
         with m.If(reading):
-            m.d.sync += [address.eq(address + self.plane_stride), plane.eq(plane + 1)]
-            with m.If(plane == self.planes_out - 1):
+            m.d.sync += plane.eq(plane + 1)
+            with m.If(~clamps):
+                m.d.sync += now.address.eq(following)
+            with m.If(plane + 1 == self.planes_out):
                 m.d.sync += reading.eq(0)
         with m.If(self.valid):
-            m.d.sync += [reading.eq(1), plane.eq(0), address.eq(self.address), spikes.eq(self.spikes)]
-        m.d.comb += self.read_address.eq(address)
+            m.d.sync += [
+                reading.eq(1), plane.eq(0), now.address.eq(self.address), now.pieces.eq(self.pieces),
+                spikes.eq(self.spikes),
+            ]  # fmt: skip
 
-        # One cycle later, beside the memory's data. The next word may already be in `spikes`.
-        first, exists, joining, at = Signal(), Signal(), Signal(), Signal(ADDRESS_BITS)
-        arriving, addend, old, carry_out = (Signal.like(spikes) for _ in range(4))
+        # One cycle later, beside the memory's data. The next piece may already be in `spikes`.
+        arriving, arriving_first, exists, high = Signal(), Signal(), Signal(), Signal()
+        read = Signal(where)
+        m.d.comb += [read.address.eq(self.read_address), read.pieces.eq(now.pieces)]
+        at = delayed(m, read.as_value(), 1, name="at")
+        two_before = delayed(m, at, 2, name="at_upper")
+        kind = Signal(WriteKind, reset_less=True)
         m.d.sync += [
-            first.eq(plane == 0),
-            exists.eq(plane < self.planes_in),
-            arriving.eq(spikes),
-            at.eq(address),
-            joining.eq(reading),
-            carry.eq(carry_out),
+            arriving.eq(reading),
+            arriving_first.eq(reading & first),
+            exists.eq(Mux(clamps, ~first | (self.planes_in > 1), plane < self.planes_in)),
+            high.eq(clamps & arriving & ~arriving_first),
+            kind.eq(Mux(self.mode == ResidualMode.IAND, WriteKind.IAND, WriteKind.ADD)),
         ]
-        m.d.comb += [
-            addend.eq(Mux(first, arriving, carry)),
-            old.eq(Mux(exists, self.read_data, 0)),
-            carry_out.eq(old & addend),
-        ]
+        with m.If(clamps):
+            m.d.sync += kind.eq(Mux(arriving & ~arriving_first, WriteKind.CLAMP_HIGH, WriteKind.CLAMP_LOW))
 
-        # Another cycle later, for the clamp: a plane's sum beside the carry out of plane 1, which for plane 0 is just
-        # being made and for plane 1 was made a cycle ago.
-        held_first, held_joining, held_at, held = Signal(), Signal(), Signal(ADDRESS_BITS), Signal.like(spikes)
-        m.d.sync += [held_first.eq(first), held_joining.eq(joining), held_at.eq(at), held.eq(old ^ addend)]
-
-        write = self.write
+        width = len(spikes)
+        plane_bits, old, joined = Signal(width), Signal(width), Signal(width)
+        carry, upper = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        for i in range(config.word_pieces):
+            with m.If(data.View(where, at).pieces[i] if config.word_pieces > 1 else 1):
+                m.d.comb += plane_bits.eq(
+                    Cat(
+                        self.read_data.word_select(lane * config.word_pieces + i, config.piece)
+                        for lane in range(config.lanes)
+                    )
+                )
+        m.d.comb += old.eq(Mux(exists, plane_bits, 0))
+        m.d.sync += carry.eq(Mux(Mux(clamps, arriving_first, reading & first), spikes, old & carry))
+        with m.If(arriving_first):
+            m.d.sync += upper.eq(old)
+        with m.Switch(kind):
+            with m.Case(WriteKind.ADD):
+                m.d.comb += joined.eq(old ^ carry)
+            with m.Case(WriteKind.IAND):
+                m.d.comb += joined.eq(old & ~carry)
+            with m.Case(WriteKind.CLAMP_LOW):
+                m.d.comb += joined.eq((carry & (~old | upper)) | (~carry & old))
+            with m.Case(WriteKind.CLAMP_HIGH):
+                m.d.comb += joined.eq(upper | carry)
+        write, to = self.write, Signal(where)
         m.d.comb += [
-            write.valid.eq(joining),
-            write.address.eq(at),
-            write.banks.eq((1 << self._config.positions) - 1),
-            write.data.eq(old ^ addend),
+            to.eq(Mux(high, two_before, at)),
+            write.valid.eq(Mux(clamps, (arriving & ~arriving_first) | high, arriving)),
+            write.address.eq(to.address),
+            write.pieces.eq(to.pieces),
+            write.banks.eq((1 << config.positions) - 1),
         ]
-        with m.If(self.mode == ResidualMode.CLAMP):
-            m.d.comb += [
-                write.valid.eq(held_joining),
-                write.address.eq(held_at),
-                write.data.eq(held | Mux(held_first, carry_out, carry)),
-            ]
-        with m.Elif(self.mode == ResidualMode.IAND):
-            m.d.comb += write.data.eq(old & ~arriving)
+        for lane in range(config.lanes):
+            channels = joined.word_select(lane, config.piece)
+            m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
         return m

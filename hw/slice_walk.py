@@ -1,4 +1,4 @@
-"""Addresses of a tensor of spikes head by head: the order in which attention reads Q and writes its output."""
+"""Addresses of a head's spikes in the order in which attention reads Q."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 
 class SliceWalk(wiring.Component):
-    """Walk ``base + (head * slices + slice) * stride + group``: for each head, group, lane, slice.
+    """Walk ``base + slice * stride + group``: for each group, lane, slice; behind the last one again from `base`.
 
-    Additions only: the next head's first address is noted while the head's first group is walked.
-
-    `address` and the flags are registered and follow `start` or `step` by one cycle; a step per cycle.
+    Additions only. `address` and the flags are registered and follow `start` or `step` by one cycle; a step per cycle.
 
     Parameters
     ----------
@@ -20,6 +18,8 @@ class SliceWalk(wiring.Component):
         Width of an address.
     lanes : int
         Times each group's slices are walked (positions in a group).
+    groups, slices : int
+        Most groups and slices.
 
     Members
     -------
@@ -29,19 +29,21 @@ class SliceWalk(wiring.Component):
         Go to the next.
     base, stride : In(address_bits)
         First address, distance of slices.
-    last_head : In(6), last_group : In(17), last_slice : In(10)
+    last_group, last_slice : In
         Counts less one. Stable while walking, like the addresses.
     address : Out(address_bits)
         The current address.
     lane : Out(range(lanes))
         The current lane.
+    slice : Out
+        The current slice.
     slices_end : Out(1)
-        The current address is the last slice's.
+        It is the last one.
     walk_end : Out(1)
-        It is the very last.
+        It is the very last one before `base`.
     """
 
-    def __init__(self, address_bits: int, lanes: int):
+    def __init__(self, address_bits: int, lanes: int, groups: int, slices: int):
         self._lanes = lanes
         address = unsigned(address_bits)
         super().__init__(
@@ -50,11 +52,11 @@ class SliceWalk(wiring.Component):
                 "step": In(1),
                 "base": In(address),
                 "stride": In(address),
-                "last_head": In(6),
-                "last_group": In(17),
-                "last_slice": In(10),
+                "last_group": In(range(max(2, groups))),
+                "last_slice": In(range(max(2, slices))),
                 "address": Out(address),
                 "lane": Out(range(max(2, lanes))),
+                "slice": Out(range(max(2, slices))),
                 "slices_end": Out(1),
                 "walk_end": Out(1),
             }
@@ -62,46 +64,32 @@ class SliceWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        head, group, index = (Signal.like(last) for last in (self.last_head, self.last_group, self.last_slice))
-        group_start, next_head, beyond, head_start = (
-            Signal.like(self.address, name=name) for name in ("group_start", "next_head", "beyond", "head_start")
-        )
-        last_lane, last_group = Signal(), Signal()
+        group, group_start = Signal.like(self.last_group), Signal.like(self.address)
+        last_lane, last_group, following = Signal(), Signal(), Signal.like(self.address)
         m.d.comb += [
-            self.slices_end.eq(index == self.last_slice),
+            self.slices_end.eq(self.slice == self.last_slice),
             last_lane.eq(self.lane == self._lanes - 1),
             last_group.eq(group == self.last_group),
-            self.walk_end.eq(self.slices_end & last_lane & last_group & (head == self.last_head)),
-            beyond.eq(self.address + self.stride),
-            head_start.eq(Mux(group == 0, beyond, next_head)),
+            self.walk_end.eq(self.slices_end & last_lane & last_group),
+            following.eq(Mux(last_lane, Mux(last_group, self.base, group_start + 1), group_start)),
         ]
         with m.If(self.step):
-            with m.If(~self.slices_end):
-                m.d.sync += [index.eq(index + 1), self.address.eq(beyond)]
-            with m.Else():
-                m.d.sync += [index.eq(0), self.lane.eq(Mux(last_lane, 0, self.lane + 1)), next_head.eq(head_start)]
-                with m.If(~last_lane):
-                    m.d.sync += self.address.eq(group_start)
-                with m.Elif(~last_group):
-                    m.d.sync += [
-                        group.eq(group + 1),
-                        self.address.eq(group_start + 1),
-                        group_start.eq(group_start + 1),
-                    ]
-                with m.Else():
-                    m.d.sync += [
-                        group.eq(0),
-                        head.eq(head + 1),
-                        self.address.eq(head_start),
-                        group_start.eq(head_start),
-                    ]
+            m.d.sync += [self.slice.eq(self.slice + 1), self.address.eq(self.address + self.stride)]
+            with m.If(self.slices_end):
+                m.d.sync += [
+                    self.slice.eq(0),
+                    self.lane.eq(Mux(last_lane, 0, self.lane + 1)),
+                    self.address.eq(following),
+                    group_start.eq(following),
+                ]
+                with m.If(last_lane):
+                    m.d.sync += group.eq(Mux(last_group, 0, group + 1))
         with m.If(self.start):
             m.d.sync += [
                 self.address.eq(self.base),
                 group_start.eq(self.base),
+                self.slice.eq(0),
                 self.lane.eq(0),
-                index.eq(0),
                 group.eq(0),
-                head.eq(0),
             ]
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Mux, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +20,8 @@ class SpikeWrite(wiring.Signature):
         Word address, the same in every bank.
     banks : Out(positions)
         Banks written.
+    pieces : Out(word_pieces)
+        Pieces of every bank's time steps that are written.
     data : Out(group_bits)
         ``[positions][timesteps][inputs]``, inputs fastest.
     """
@@ -30,6 +32,7 @@ class SpikeWrite(wiring.Signature):
                 "valid": Out(1),
                 "address": Out(unsigned(address_bits)),
                 "banks": Out(unsigned(config.positions)),
+                "pieces": Out(unsigned(config.word_pieces)),
                 "data": Out(unsigned(config.group_bits)),
             }
         )
@@ -75,17 +78,19 @@ class SpikeMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = self._config.group_bits // self._config.positions
-        for bank in range(self._config.positions):
+        config = self._config
+        width = config.group_bits // config.positions
+        for bank in range(config.positions):
             ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{bank}"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            read, write = ram.read_port(), ram.write_port(granularity=config.piece)
+            enable = self.write.pieces.replicate(config.timesteps)
             m.d.comb += [
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),
                 write.addr.eq(self.write.address),
                 write.data.eq(self.write.data.word_select(bank, width)),
-                write.en.eq(self.write.valid & self.write.banks[bank]),
+                write.en.eq(Mux(self.write.valid & self.write.banks[bank], enable, 0)),
             ]
         return m
 

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
 from .isa import ADDRESS_BITS, DESCRIPTOR
-from .weight_array import step_layout
+from .padding import PaddingMask
+from .weight_array import DRAIN_BUFFERS, step_layout
+
+
+def slice_layout(config: HardwareConfig) -> data.StructLayout:
+    """What the groups of one slice and tap have in common."""
+    groups = DESCRIPTOR["tile_groups"].shape
+    return data.StructLayout(
+        {
+            "address": unsigned(ADDRESS_BITS),
+            "rotate": unsigned(max(1, (config.positions - 1).bit_length())),
+            "tap_x": unsigned(2),
+            "tap_y": unsigned(2),
+            "slice": DESCRIPTOR["slices"].shape,
+            "groups": groups,
+            "first": unsigned(1),
+            "double": unsigned(1),
+            "final": unsigned(1),
+            "unsigned": unsigned(1),
+            "tile_end": unsigned(1),
+            "last_tile": unsigned(1),
+        }
+    )
 
 
 class Walker(wiring.Component):
     """Addresses, padding masks and array steps of one layer.
 
-    Loops, outermost first: output tile, position tile, bit-plane (top first), kernel tap, input slice, position group.
-    Everything inside the position groups shares one weight slice. Positions are a flat raster; a tap shifts the index
-    by ``dy * width + dx``, the banks rotate accordingly, and lanes whose source lies outside the feature map are
-    masked to zero.
+    Loops, outermost first: output tile, position tile, half (of 8-bit weights), bit-plane (top first), input slice,
+    kernel tap, position group. Everything inside the position groups shares one slice of weights. Positions are a flat
+    raster; a tap shifts the index by ``dy * width + dx``, the banks rotate accordingly, and lanes whose source lies
+    outside the feature map are masked to zero.
+
+    A layer that `follows` reads the output of the one before while its last words are still being written: a slice is
+    begun once all its channels are complete. With slices outside the taps that rarely means waiting.
 
     The next slice's addresses are prepared while the current one runs, so slices follow each other without a gap when
-    a table is available. `step` and `spikes` leave `latency` cycles after the issue.
+    a table is available. `step` and `spikes` leave `latency` cycles after the issue; the first slice is ready
+    `start_latency` cycles after `start`.
 
     Parameters
     ----------
@@ -30,23 +56,35 @@ class Walker(wiring.Component):
     Members
     -------
     start : In(1)
-        Begins the layer in `descriptor`, which must hold still until the layer's end.
+        Begins the layer in `descriptor`, which must hold still until `done`.
     descriptor : In(DESCRIPTOR)
         The layer.
+    done : Out(1)
+        This cycle issues the last group, or none is left; the descriptor may change in the next cycle.
+    slices_written : In(10), all_written : In(1)
+        Complete slices of the layer before; it is written to the end.
     table_available : In(1), claim : Out(1)
         The array's table handshake.
-    tile_drained : In(1)
-        Pulse: a buffer of partial sums was read and is free again.
-    read_addresses : Out(ArrayLayout(20, positions)), read_data : In(group_bits)
-        The source memory, one cycle of latency.
+    buffers_freed : In(2)
+        Drain buffers that the neurons have read.
+    read_addresses : Out(ArrayLayout(20, positions)), from_residual : Out(1), read_data : In(group_bits)
+        The source memory, one cycle of latency; `from_residual` says which memory `read_data` is taken from.
     step, spikes : Out
         To the weight array.
-    issuing, stall_weights, stall_drain : Out(1)
-        For the counters: a group is issued; the next slice waits for its table; it waits for free partial sums.
+    issuing, stall_weights, stall_drain, stall_data : Out(1)
+        For the counters: a group is issued; none is, because in the cycle before the next slice had no table; no drain
+        buffer; not its input. At most one is high, and a layer takes ``layer_gap`` cycles more, from `start` to `done`,
+        than they count.
     """
 
     latency = 3
     """Cycles from issue to `step`: address register, memory, rotation."""
+
+    start_latency = 2
+    """Cycles from `start` to the first slice's take."""
+
+    layer_gap = start_latency + 1
+    """Cycles without a group between two layers, the second one started in the cycle after `done`."""
 
     def __init__(self, config: HardwareConfig):
         self._config = config
@@ -54,23 +92,29 @@ class Walker(wiring.Component):
             {
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
+                "done": Out(1),
+                "slices_written": In(DESCRIPTOR["slices"].shape),
+                "all_written": In(1),
                 "table_available": In(1),
                 "claim": Out(1),
-                "tile_drained": In(1),
+                "buffers_freed": In(2),
                 "read_addresses": Out(data.ArrayLayout(unsigned(ADDRESS_BITS), config.positions)),
+                "from_residual": Out(1),
                 "read_data": In(unsigned(config.group_bits)),
                 "step": Out(step_layout(config)),
                 "spikes": Out(unsigned(config.group_bits)),
                 "issuing": Out(1),
                 "stall_weights": Out(1),
                 "stall_drain": Out(1),
+                "stall_data": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        ahead, ahead_valid, take = self._prepare(m)
-        self._issue(m, ahead, ahead_valid, take)
+        ahead, ahead_valid, walking, take = self._prepare(m)
+        issuing_more = self._issue(m, ahead, ahead_valid, take)
+        m.d.comb += self.done.eq(~self.start & ~walking & ~ahead_valid & ~issuing_more)
         return m
 
     def _prepare(self, m: Module):
@@ -78,97 +122,93 @@ class Walker(wiring.Component):
         config, d = self._config, self.descriptor
         lane_bits = (config.positions - 1).bit_length()
         tap_x, tap_y, slice_index = Signal(2), Signal(2), Signal.like(d.slices)
-        plane, tile, output_tile = Signal.like(d.passes), Signal.like(d.tiles), Signal.like(d.output_tiles)
+        low, plane, tile = Signal(), Signal.like(d.passes), Signal.like(d.tiles)
+        output_tile = Signal.like(d.output_tiles)
         plane_base, slice_offset, tile_base = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         walking, take, ahead_valid = Signal(), Signal(), Signal()
 
         shift = Signal(signed(d.width.shape().width + 2))  # in positions
         with m.If(d.kernel3):
             m.d.comb += shift.eq(Mux(tap_y == 0, -d.width, Mux(tap_y == 2, d.width, 0)) + tap_x - 1)
-        last_slice, last_x, last_y, last_plane, last_tile = (
-            Signal(name=f"last_{n}") for n in ("slice", "x", "y", "plane", "tile")
+        last_slice, last_x, last_y, last_plane, last_half, last_tile = (
+            Signal(name=f"last_{n}") for n in ("slice", "x", "y", "plane", "half", "tile")
         )
-        last_tap, first_tap = Signal(), Signal()
+        first, last = Signal(), Signal()
         m.d.comb += [
             last_slice.eq(slice_index == d.slices - 1),
             last_x.eq((tap_x == 2) | ~d.kernel3),
             last_y.eq((tap_y == 2) | ~d.kernel3),
-            last_tap.eq(last_x & last_y),
             last_plane.eq(plane == d.passes - 1),
+            last_half.eq(low | ~d.wide),
             last_tile.eq(tile == d.tiles - 1),
-            first_tap.eq((slice_index == 0) & (tap_x == 0) & (tap_y == 0)),
+            first.eq((slice_index == 0) & (tap_x == 0) & (tap_y == 0)),
+            last.eq(last_slice & last_x & last_y & last_plane),
         ]
-        ahead = Signal(
-            data.StructLayout(
-                {
-                    "address": unsigned(ADDRESS_BITS),
-                    "rotate": unsigned(max(1, lane_bits)),
-                    "tap_x": unsigned(2),
-                    "tap_y": unsigned(2),
-                    "groups": d.tile_groups.shape(),
-                    "first": unsigned(1),
-                    "double": unsigned(1),
-                    "negative": unsigned(1),
-                    "tile_end": unsigned(1),
-                    "last_tile": unsigned(1),
-                }
-            )
-        )
-        load = Signal()
-        m.d.comb += load.eq(walking & (take | ~ahead_valid))
-        with m.If(load):
+        ahead = Signal(slice_layout(config))
+        with m.If(walking & (take | ~ahead_valid)):
             m.d.sync += [
                 ahead.address.eq(plane_base + slice_offset + tile_base + (shift >> lane_bits)),
                 ahead.rotate.eq(shift[:lane_bits] if lane_bits else 0),
                 ahead.tap_x.eq(Mux(d.kernel3, tap_x, 1)),
                 ahead.tap_y.eq(Mux(d.kernel3, tap_y, 1)),
+                ahead.slice.eq(slice_index),
                 ahead.groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
-                ahead.first.eq(first_tap & (plane == 0)),
-                ahead.double.eq(first_tap & (plane != 0)),
-                ahead.negative.eq(d.image & (plane == 0)),
-                ahead.tile_end.eq(last_slice & last_tap & last_plane),
+                ahead.first.eq(first & (plane == 0)),
+                ahead.double.eq(first & (plane != 0)),
+                ahead.final.eq(last),
+                ahead.unsigned.eq(low & ~d.image),
+                ahead.tile_end.eq(last & last_half),
                 ahead.last_tile.eq(last_tile),
-                slice_index.eq(slice_index + 1),
-                slice_offset.eq(slice_offset + d.source_slice_stride),
+                tap_x.eq(tap_x + 1),
             ]
-            with m.If(last_slice):
-                m.d.sync += [slice_index.eq(0), slice_offset.eq(0), tap_x.eq(tap_x + 1)]
-                with m.If(last_x):
-                    m.d.sync += [tap_x.eq(0), tap_y.eq(tap_y + 1)]
-                    with m.If(last_y):
-                        m.d.sync += [tap_y.eq(0), plane.eq(plane + 1)]
-                        m.d.sync += plane_base.eq(plane_base - d.source_plane_stride)
-                        with m.If(last_plane):
-                            m.d.sync += [plane.eq(0), plane_base.eq(d.source_base)]
-                            m.d.sync += [tile.eq(tile + 1), tile_base.eq(tile_base + d.tile_groups)]
-                            with m.If(last_tile):
-                                m.d.sync += [tile.eq(0), tile_base.eq(0), output_tile.eq(output_tile + 1)]
-                                with m.If(output_tile == d.output_tiles - 1):
-                                    m.d.sync += walking.eq(0)
+            with m.If(last_x):
+                m.d.sync += [tap_x.eq(0), tap_y.eq(tap_y + 1)]
+            with m.If(last_x & last_y):
+                m.d.sync += [
+                    tap_y.eq(0), slice_index.eq(slice_index + 1), slice_offset.eq(slice_offset + d.source_slice_stride),
+                ]  # fmt: skip
+                with m.If(last_slice):
+                    m.d.sync += [
+                        slice_index.eq(0), slice_offset.eq(0),
+                        plane.eq(plane + 1), plane_base.eq(plane_base - d.source_plane_stride),
+                    ]  # fmt: skip
+            with m.If(last):
+                m.d.sync += [plane.eq(0), plane_base.eq(d.source_base), low.eq(~last_half)]
+                with m.If(last_half):
+                    m.d.sync += [tile.eq(tile + 1), tile_base.eq(tile_base + d.tile_groups)]
+                    with m.If(last_tile):
+                        m.d.sync += [tile.eq(0), tile_base.eq(0), output_tile.eq(output_tile + 1)]
+                        with m.If(output_tile == d.output_tiles - 1):
+                            m.d.sync += walking.eq(0)
         with m.If(take | ~ahead_valid):
             m.d.sync += ahead_valid.eq(walking)
         with m.If(self.start):
             m.d.sync += [walking.eq(1), plane_base.eq(d.source_base), output_tile.eq(0)]
-        return ahead, ahead_valid, take
+        return ahead, ahead_valid, walking, take
 
-    def _issue(self, m: Module, ahead, ahead_valid: Signal, take: Signal) -> None:
-        """Issue the groups of a slice; follow each lane's row and column for the padding masks."""
+    def _issue(self, m: Module, ahead, ahead_valid: Signal, take: Signal) -> Signal:
+        """Issue the groups of a slice; returns whether a group follows this cycle's."""
         config, d = self._config, self.descriptor
         now = Signal.like(ahead)
         active, group, last_group = Signal(), Signal.like(d.tile_groups), Signal()
-        buffer, buffers_used = Signal(), Signal(2)
+        buffer, buffers_used = Signal(range(DRAIN_BUFFERS)), Signal(range(DRAIN_BUFFERS + 1))
+        wanted, has_input, has_buffer = Signal(), Signal(), Signal()
         m.d.comb += [
             last_group.eq(group == now.groups - 1),
-            take.eq(ahead_valid & (~active | last_group) & self.table_available & ~(ahead.first & (buffers_used == 2))),
+            wanted.eq(ahead_valid & (~active | last_group)),
+            has_input.eq(~d.follows | self.all_written | (ahead.slice < self.slices_written)),
+            has_buffer.eq(~ahead.final | (buffers_used != DRAIN_BUFFERS)),
+            take.eq(wanted & has_input & has_buffer & self.table_available),
             self.claim.eq(take),
             self.issuing.eq(active),
         ]
-        with m.If(ahead_valid & (~active | last_group) & ~take):
-            m.d.comb += [
-                self.stall_drain.eq(self.table_available),
-                self.stall_weights.eq(~self.table_available),
-            ]
-        m.d.sync += buffers_used.eq(buffers_used + (take & ahead.first) - self.tile_drained)
+        # A take refused is a cycle without a group one later.
+        m.d.sync += [
+            self.stall_data.eq(wanted & ~has_input),
+            self.stall_weights.eq(wanted & has_input & ~self.table_available),
+            self.stall_drain.eq(wanted & has_input & self.table_available & ~has_buffer),
+        ]
+        m.d.sync += buffers_used.eq(buffers_used + (take & ahead.final) - self.buffers_freed)
         with m.If(active):
             m.d.sync += group.eq(group + 1)
             with m.If(last_group):
@@ -176,7 +216,19 @@ class Walker(wiring.Component):
         with m.If(take):
             m.d.sync += [active.eq(1), group.eq(0), now.eq(ahead)]
 
-        valid_lanes = self._follow_lanes(m, now, active, last_group, take)
+        m.submodules.padding = padding = PaddingMask(config)
+        m.d.comb += [
+            padding.start.eq(self.start),
+            padding.first_row.eq(d.first_row),
+            padding.height.eq(d.height),
+            padding.width.eq(d.width),
+            padding.tap_x.eq(now.tap_x),
+            padding.tap_y.eq(now.tap_y),
+            padding.advance.eq(active),
+            padding.rewind.eq(take),
+            padding.tile_end.eq(active & last_group & now.tile_end),
+            padding.last_tile.eq(now.last_tile),
+        ]
 
         # Issue -> address register -> memory -> rotation register: three stages beside the data.
         addresses = Signal.like(self.read_addresses)
@@ -185,27 +237,32 @@ class Walker(wiring.Component):
             m.d.sync += addresses[bank].eq(now.address + group + wrapped)
         m.d.comb += self.read_addresses.eq(addresses)
 
-        with m.If(active & last_group & now.tile_end):
-            m.d.sync += buffer.eq(~buffer)
+        with m.If(active & last_group & now.final):
+            m.d.sync += buffer.eq(buffer + 1)
         stage = Signal(data.StructLayout({
             "step": step_layout(config), "rotate": now.rotate.shape(), "lanes": unsigned(config.positions),
+            "residual": unsigned(1),
         }))  # fmt: skip
         m.d.comb += [
             stage.step.valid.eq(active),
-            stage.step.address.eq(Cat(group[: (config.tile_groups - 1).bit_length()], buffer)),
+            stage.step.group.eq(group),
+            stage.step.buffer.eq(buffer),
             stage.step.first.eq(now.first),
             stage.step.double.eq(now.double),
-            stage.step.negative.eq(now.negative),
+            stage.step.final.eq(now.final),
+            stage.step.unsigned.eq(now.unsigned),
             stage.step.last_group.eq(last_group),
-            stage.step.last_of_tile.eq(last_group & now.tile_end),
+            stage.step.last_of_tile.eq(last_group & now.final),
             stage.rotate.eq(now.rotate),
-            stage.lanes.eq(valid_lanes),
+            stage.residual.eq(d.source_residual),
+            stage.lanes.eq(padding.inside | d.image.replicate(config.positions)),
         ]
         for _ in range(self.latency - 1):
             delayed = Signal.like(stage)
             m.d.sync += delayed.eq(stage)
             stage = delayed
         m.d.sync += self.step.eq(stage.step)
+        m.d.comb += self.from_residual.eq(stage.residual)
         width = config.group_bits // config.positions
         for lane in range(config.positions):
             word = Signal(width, name=f"word{lane}")
@@ -214,42 +271,6 @@ class Walker(wiring.Component):
                     with m.Case(rotate):
                         m.d.comb += word.eq(self.read_data.word_select((lane + rotate) % config.positions, width))
             m.d.sync += self.spikes.word_select(lane, width).eq(Mux(stage.lanes[lane], word, 0))
-
-    def _follow_lanes(self, m: Module, now, active: Signal, last_group: Signal, take: Signal) -> Signal:
-        """Row and column of every lane; returns which lanes read inside the feature map."""
-        config, d = self._config, self.descriptor
-        bits = d.width.shape().width + 1
-        valid = Signal(config.positions)
-        for lane in range(config.positions):
-            here, begin, following = (
-                Signal(data.StructLayout({"y": bits, "x": bits}), name=f"{n}_{lane}")
-                for n in ("here", "begin", "following")
-            )
-            m.d.comb += following.eq(here)
-            with m.If(here.x + config.positions >= d.width):
-                m.d.comb += [following.x.eq(here.x + config.positions - d.width), following.y.eq(here.y + 1)]
-            with m.Else():
-                m.d.comb += following.x.eq(here.x + config.positions)
-            x, y = Signal(signed(bits + 2), name=f"x_{lane}"), Signal(signed(bits + 2), name=f"y_{lane}")
-            m.d.comb += [
-                x.eq(here.x + now.tap_x - 1),
-                y.eq(here.y + now.tap_y - 1),
-                valid[lane].eq((here.y < d.height) & (x >= 0) & (x < d.width) & (y >= 0) & (y < d.height)),
-            ]
-            # `begin` is where the current position tile starts: every slice of the tile walks it again.
-            restart = Signal(name=f"restart_{lane}")
-            m.d.comb += restart.eq(active & last_group & now.tile_end)
-            start = Signal.like(begin, name=f"start_{lane}")
-            m.d.comb += start.eq(begin)
-            with m.If(restart):
-                m.d.comb += start.eq(following)
-                with m.If(now.last_tile):
-                    m.d.comb += [start.y.eq(0), start.x.eq(lane)]
-                m.d.sync += begin.eq(start)
-            with m.If(active):
-                m.d.sync += here.eq(following)
-            with m.If(take):
-                m.d.sync += here.eq(start)
-            with m.If(self.start):
-                m.d.sync += [begin.y.eq(0), begin.x.eq(lane)]
-        return valid
+        more = Signal()
+        m.d.comb += more.eq(active & ~last_group)
+        return more

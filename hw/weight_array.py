@@ -1,56 +1,78 @@
-"""The weight array: subset-sum tables looked up by spikes, accumulated into partial sums."""
+"""The weight array: subset-sum tables looked up by spikes, accumulated into partial sums, drained to the neurons."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import MEMORY_BEAT_BITS, TABLE_INPUTS, HardwareConfig
-from .spike_memory import address_bits
-from .trees import tree_levels, tree_sum
+from .config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
+from .lut_ram import LutRam, Technology
+from .ternary_tree import ternary_levels, ternary_tree
 
 TABLE_ENTRIES = 1 << TABLE_INPUTS
+ENTRY_BITS = WEIGHT_BITS + 2
+LARGEST_ENTRY = TABLE_INPUTS * ((1 << WEIGHT_BITS) - 1)
+"""Of a table of unsigned weights; the tables of signed ones are shifted into the same range."""
+
+ENTRY_OFFSET = TABLE_INPUTS << WEIGHT_BITS - 1
+"""What is added to the entries of signed weights: the least sum becomes 0."""
+
+DRAIN_BUFFERS = 4
+"""Position tiles of completed sums that wait for the neurons, or are read by them."""
+
+DRAIN_LATENCY = 3
+"""Cycles from `drain_group` to `drain_sums`: block RAM, its output register, the selection of the batch."""
+
+FILL_CYCLES = 1 + TABLE_ENTRIES
+"""Cycles from the load of a slice into the table writer to `table_available`."""
 
 
 def step_layout(config: HardwareConfig) -> data.StructLayout:
     """What the array does with one word of spikes.
 
-    ``address`` is the partial sums' address (buffer and position group), ``first`` starts a sum, ``double`` doubles it
-    before adding (Horner's rule over bit-planes), ``negative`` subtracts in the top time-step lane (sign plane of the
-    image), ``last_group`` frees the table, ``last_of_tile`` completes the tile's sums.
+    ``group`` is the address of the partial sums, ``first`` starts them at 0, ``double`` doubles them before adding
+    (Horner's rule over bit-planes). ``final`` completes them: they go to buffer ``buffer`` of the drain memory. In a
+    step that is ``unsigned`` the claimed table holds weights 0 to 15 (low halves), else -8 to 7. ``last_group`` frees
+    the table, ``last_of_tile`` (with ``final``) completes the tile.
     """
     return data.StructLayout(
         {
             "valid": unsigned(1),
-            "address": unsigned(address_bits(2 * config.tile_groups)),
+            "group": range(config.tile_groups),
+            "buffer": range(DRAIN_BUFFERS),
             "first": unsigned(1),
             "double": unsigned(1),
-            "negative": unsigned(1),
+            "final": unsigned(1),
+            "unsigned": unsigned(1),
             "last_group": unsigned(1),
             "last_of_tile": unsigned(1),
         }
     )
 
 
-FILL_CYCLES = 1 + TABLE_ENTRIES
-"""Cycles from the load of a slice into the table writer to `table_available`."""
-
-
 def array_latency(config: HardwareConfig) -> int:
     """Cycles from a step to the write of its partial sums: the lookup and the adder tree's levels."""
-    return 1 + tree_levels(config.inputs // TABLE_INPUTS)
+    return 1 + ternary_levels(config.inputs // TABLE_INPUTS)
+
+
+def done_latency(config: HardwareConfig) -> int:
+    """Cycles from the last step of a tile to `tile_done`: its sums pass a register on their way to the block RAM."""
+    return array_latency(config) + 1
 
 
 class WeightArray(wiring.Component):
     """``outputs x lanes x inputs`` synaptic operations per cycle without multipliers.
 
-    Four input channels share a table of the 16 subset sums of their weights; four spikes address it. All lanes
+    Four input channels share a table of the 16 subset sums of their 4-bit weights; four spikes address it. All lanes
     (positions and time steps) read the same table, so a weight is fetched once for all of them. Two banks: one is read
     while the other is filled from the next weight slice in Gray-code order, one addition per entry, 16 cycles.
 
-    A weight slice is ``outputs x inputs`` weights, output-major, packed in ``weight_slice_beats`` beats. A partial sum
-    is read, added to and written in one cycle (LUT RAM), so consecutive steps may hit the same address.
+    A weight slice is ``outputs x inputs`` weights, output-major, packed in ``config.slice_beats`` beats. A partial sum
+    is read, added to and written in one cycle (LUT RAM), so consecutive steps may hit the same group.
+
+    Entries of signed weights are stored plus 32 (`ENTRY_OFFSET`), which makes them as unsigned as those of unsigned
+    weights; the last node of the adder tree takes the offsets off again.
 
     A spike word given with its `step` in one cycle is accumulated ``array_latency(config)`` cycles later. Throughput is
     one word per cycle. A slice is loaded into the table writer the cycle after its last beat, if a bank is free; its
@@ -59,12 +81,16 @@ class WeightArray(wiring.Component):
     Parameters
     ----------
     config : HardwareConfig
-        Sizes; entries are ``weight_bits + 2`` wide, sums ``accumulator_bits``.
+        Sizes; entries are 6 bits wide, sums ``accumulator_bits``.
+    technology : Technology
+        What LUT RAMs and three-input adders are made of.
 
     Members
     -------
-    weights : In(stream of 64-bit beats)
+    weights : In(stream of memory_bits)
         Weight slices in the order of use.
+    unsigned_weights : In(1)
+        With a beat: its weights are 0 to 15 instead of -8 to 7; the same for all beats of a slice.
     table_available : Out(1)
         A filled table waits to be claimed.
     claim : In(1)
@@ -72,25 +98,28 @@ class WeightArray(wiring.Component):
     step : In(step_layout(config)), spikes : In(group_bits)
         One word of spikes, ``[positions][timesteps][inputs]``.
     tile_done : Out(1)
-        The tile's sums are complete; readable from the next cycle.
-    drain_address : In, drain_batch : In
-        Address and batch of `neurons` outputs read for the neurons.
+        The tile's sums are in the drain buffer, readable from the next cycle on.
+    drain_group : In, drain_buffer : In, drain_batch : In
+        Position group, buffer and batch of `neurons` outputs read for the neurons.
     drain_sums : Out(ArrayLayout(signed(accumulator_bits), neurons * lanes))
-        Those sums one cycle later, ``[neurons][positions][timesteps]``.
+        Those sums `DRAIN_LATENCY` cycles later, ``[neurons][positions][timesteps]``. Those of unsigned weights are
+        unsigned numbers in the same bits.
     """
 
-    def __init__(self, config: HardwareConfig):
-        self._config = config
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
         layout = step_layout(config)
         super().__init__(
             {
-                "weights": In(stream.Signature(unsigned(MEMORY_BEAT_BITS))),
+                "weights": In(stream.Signature(unsigned(config.memory_bits))),
+                "unsigned_weights": In(1),
                 "table_available": Out(1),
                 "claim": In(1),
                 "step": In(layout),
                 "spikes": In(unsigned(config.group_bits)),
                 "tile_done": Out(1),
-                "drain_address": In(layout["address"].shape),
+                "drain_group": In(layout["group"].shape),
+                "drain_buffer": In(layout["buffer"].shape),
                 "drain_batch": In(range(config.outputs // config.neurons)),
                 "drain_sums": Out(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
             }
@@ -98,54 +127,39 @@ class WeightArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, lanes = self._config, self._config.lanes
-        groups = config.inputs // TABLE_INPUTS
-        read_bank, tables = self._tables(m, groups)
-
-        step = self.step
-        for _ in range(array_latency(config)):
-            delayed = Signal(step_layout(config), name="step_delayed")
-            m.d.sync += delayed.eq(step)
-            step = delayed
-        m.d.comb += self.tile_done.eq(step.valid & step.last_of_tile)
-
-        sums: list[list[Signal]] = []
-        for output in range(config.outputs):
-            sums.append([])
-            for lane in range(lanes):
-                looked_up = []
-                for group in range(groups):
-                    read = tables[output][group].read_port(domain="comb")
-                    four = self.spikes.word_select(lane * groups + group, TABLE_INPUTS)
-                    m.d.comb += read.addr.eq(Cat(four, read_bank))
-                    value = Signal(signed(config.weight_bits + 2), name=f"looked_up_{output}_{lane}_{group}")
-                    m.d.sync += value.eq(read.data)
-                    looked_up.append(value)
-                total, _ = tree_sum(m, looked_up, name=f"sum_{output}_{lane}", registered=True)
-                top_lane = lane % config.timesteps == config.timesteps - 1
-                sums[-1].append(self._accumulate(m, f"{output}_{lane}", step, total, can_subtract=top_lane))
-        self._drain(m, sums)
+        config = self._config
+        steps = [self.step]
+        for cycle in range(1, array_latency(config) + 1):
+            delayed = Signal(step_layout(config), name=f"step_{cycle}")
+            m.d.sync += delayed.eq(steps[-1])
+            steps.append(delayed)
+        tables, read_bank = self._tables(m)
+        totals = self._totals(m, tables, read_bank, steps)
+        self._drain(m, self._accumulate(m, totals, steps[-1]), steps[-1])
         return m
 
-    def _tables(self, m: Module, groups: int) -> tuple[Signal, list[list[memory.Memory]]]:
+    def _tables(self, m: Module) -> tuple[LutRam, Signal]:
         """Stage a slice of weights, then write every table's 16 subset sums, one entry a cycle."""
         config = self._config
-        beats, slice_bits = config.weight_slice_beats, config.outputs * config.inputs * config.weight_bits
-        stage, hold = Signal(slice_bits), Signal(slice_bits)
+        beats, slice_bits = config.slice_beats, config.outputs * config.inputs * WEIGHT_BITS
+        stage, hold = Signal(slice_bits, reset_less=True), Signal(slice_bits, reset_less=True)
+        stage_unsigned, hold_unsigned = Signal(reset_less=True), Signal(reset_less=True)
         staged = Signal(range(beats + 1))
         filling, index, fill_bank, read_bank = Signal(), Signal(TABLE_INPUTS), Signal(), Signal()
         full, unclaimed = Signal(2), Signal(2)
-        last_entry = Signal()
-        load = Signal()
+        last_entry, load, release = Signal(), Signal(), Signal()
         m.d.comb += [
             last_entry.eq(filling & index.all()),
             # The table filled next: behind a running fill it is the other bank.
             load.eq((staged == beats) & (~filling | last_entry) & ~full.bit_select(fill_bank ^ filling, 1)),
             self.weights.ready.eq((staged != beats) | load),
+            release.eq(self.step.valid & self.step.last_group),
+            self.table_available.eq(unclaimed != 0),
         ]
         with m.If(self.weights.valid & self.weights.ready):
             m.d.sync += [
-                stage.eq(Cat(stage, self.weights.payload)[MEMORY_BEAT_BITS:]),
+                stage.eq(Cat(stage, self.weights.payload)[config.memory_bits :]),
+                stage_unsigned.eq(self.unsigned_weights),
                 staged.eq(Mux(load, 1, staged + 1)),
             ]
         with m.Elif(load):
@@ -155,67 +169,137 @@ class WeightArray(wiring.Component):
         with m.If(last_entry):
             m.d.sync += [filling.eq(0), fill_bank.eq(~fill_bank), full.bit_select(fill_bank, 1).eq(1)]
         with m.If(load):
-            m.d.sync += [filling.eq(1), hold.eq(stage)]
-        release = Signal()
-        m.d.comb += release.eq(self.step.valid & self.step.last_group)
+            m.d.sync += [filling.eq(1), hold.eq(stage), hold_unsigned.eq(stage_unsigned)]
         with m.If(release):
             m.d.sync += [read_bank.eq(~read_bank), full.bit_select(read_bank, 1).eq(0)]
         m.d.sync += unclaimed.eq(unclaimed + last_entry - self.claim)
-        m.d.comb += self.table_available.eq(unclaimed != 0)
 
-        gray, changed, added = Signal(TABLE_INPUTS), Signal(range(TABLE_INPUTS)), Signal()
-        m.d.comb += gray.eq(index ^ (index >> 1))
-        # The lowest set bit of the index is the input that changes; the last assignment wins, so it comes last.
-        for bit in reversed(range(TABLE_INPUTS)):
-            with m.If(index[bit]):
-                m.d.comb += changed.eq(bit)
-        m.d.comb += added.eq(gray.bit_select(changed, 1))
-
-        tables: list[list[memory.Memory]] = []
-        for output in range(config.outputs):
-            tables.append([])
-            for group in range(groups):
-                table = memory.Memory(shape=signed(config.weight_bits + 2), depth=2 * TABLE_ENTRIES, init=[])
-                m.submodules[f"table_{output}_{group}"] = table
-                tables[-1].append(table)
-                write = table.write_port()
-                four = hold.word_select(output * groups + group, TABLE_INPUTS * config.weight_bits)
-                weight = Signal(signed(config.weight_bits), name=f"weight_{output}_{group}")
-                running = Signal(signed(config.weight_bits + 2), name=f"running_{output}_{group}")
-                entry = Signal(signed(config.weight_bits + 2), name=f"entry_{output}_{group}")
-                m.d.comb += [
-                    weight.eq(four.word_select(changed, config.weight_bits)),
-                    entry.eq(Mux(index == 0, 0, Mux(added, running + weight, running - weight))),
-                    write.addr.eq(Cat(gray, fill_bank)),
-                    write.data.eq(entry),
-                    write.en.eq(filling),
-                ]
-                m.d.sync += running.eq(entry)
-        return read_bank, tables
-
-    def _accumulate(self, m: Module, name: str, step, total: Signal, *, can_subtract: bool):
-        """Add `total` into one lane's partial sums; return the drain port's data."""
-        bits = self._config.accumulator_bits
-        sums = memory.Memory(shape=signed(bits), depth=2 * self._config.tile_groups, init=[])
-        m.submodules[f"sums_{name}"] = sums
-        read, drain, write = sums.read_port(domain="comb"), sums.read_port(domain="comb"), sums.write_port()
-        old = Signal(signed(bits), name=f"old_{name}")
-        m.d.comb += [
-            old.eq(Mux(step.first, 0, Mux(step.double, read.data << 1, read.data))),
-            read.addr.eq(step.address),
-            write.addr.eq(step.address),
-            write.data.eq(Mux(step.negative, old - total, old + total) if can_subtract else old + total),
-            write.en.eq(step.valid),
-            drain.addr.eq(self.drain_address),
+        # Registers that go to every table. Entry gray(index) is written while the one after it is computed: the input
+        # that changes is the lowest set bit of index + 1, and it leaves the subset if the bit above that is set.
+        following = Signal(TABLE_INPUTS)
+        write_address, select, subtract = Signal(TABLE_INPUTS + 1), Signal(range(TABLE_INPUTS)), Signal()
+        m.d.comb += following.eq(Mux(filling, index + 1, 0))
+        after = Signal(TABLE_INPUTS)
+        m.d.comb += after.eq(following + 1)
+        m.d.sync += [
+            write_address.eq(Cat(following ^ following >> 1, fill_bank ^ last_entry)),
+            select.eq(TABLE_INPUTS - 1),
+            subtract.eq(0),
         ]
-        return drain.data
+        for bit in reversed(range(TABLE_INPUTS - 1)):
+            with m.If(after[bit]):
+                m.d.sync += [select.eq(bit), subtract.eq(after[bit + 1])]
 
-    def _drain(self, m: Module, sums: list[list[Signal]]) -> None:
-        """Select `neurons` outputs of all lanes for the neurons."""
-        neurons, lanes = self._config.neurons, self._config.lanes
-        with m.Switch(self.drain_batch):
-            for batch in range(self._config.outputs // neurons):
-                with m.Case(batch):
-                    for neuron in range(neurons):
-                        for lane in range(lanes):
-                            m.d.sync += self.drain_sums[neuron * lanes + lane].eq(sums[batch * neurons + neuron][lane])
+        tables = LutRam(
+            m,
+            name="table",
+            depth=2 * TABLE_ENTRIES,
+            write_address=write_address,
+            write_enable=filling,
+            technology=self._technology,
+        )
+        table_bits = TABLE_INPUTS * WEIGHT_BITS
+        for number in range(slice_bits // table_bits):
+            four = hold.word_select(number, table_bits)
+            weight = Signal(WEIGHT_BITS, name=f"weight_{number}")
+            changed = Signal(ENTRY_BITS, name=f"changed_{number}")
+            running = Signal(ENTRY_BITS, name=f"running_{number}", reset_less=True)
+            sign = weight[-1] & ~hold_unsigned
+            m.d.comb += [
+                weight.eq(four.word_select(select, WEIGHT_BITS)),
+                changed.eq(Cat(weight, sign.replicate(ENTRY_BITS - WEIGHT_BITS)) ^ subtract.replicate(ENTRY_BITS)),
+            ]
+            # The lowest position is the carry of the two's complement.
+            m.d.sync += running.eq((Cat(Const(1, 1), running) + Cat(subtract, changed))[1:])
+            with m.If(load):
+                m.d.sync += running.eq(Mux(stage_unsigned, 0, ENTRY_OFFSET))
+            tables.add(running)
+        return tables, read_bank
+
+    def _totals(self, m: Module, tables: LutRam, read_bank: Signal, steps: list) -> list[Signal]:
+        """Look the spikes up and add the entries: signed sums ``[outputs][lanes]`` at ``steps[-1]``."""
+        config = self._config
+        groups = config.inputs // TABLE_INPUTS
+        totals = []
+        for output in range(config.outputs):
+            for lane in range(config.lanes):
+                name = f"{output}_{lane}"
+                terms: list[Value] = []
+                for group in range(groups):
+                    four = self.spikes.word_select(lane * groups + group, TABLE_INPUTS)
+                    entry = tables.read(output * groups + group, Cat(four, read_bank))
+                    if groups == 1:
+                        top, subtract = entry[-1], ~self.step.unsigned
+                        entry = Cat(entry[:-1], top ^ subtract, ~top & subtract).as_signed()
+                    value = Signal(entry.shape(), name=f"looked_up_{name}_{group}", reset_less=True)
+                    m.d.sync += value.eq(entry)
+                    terms.append(value)
+                total = terms[0]
+                if groups > 1:
+                    total = ternary_tree(
+                        m,
+                        terms,
+                        largest=LARGEST_ENTRY,
+                        offset=groups * ENTRY_OFFSET,
+                        subtract=~steps[-2].unsigned,
+                        name=f"sum_{name}",
+                        technology=self._technology,
+                    )
+                totals.append(total)
+        tables.pack()
+        return totals
+
+    def _accumulate(self, m: Module, totals: list, step) -> list[Signal]:
+        """Add the totals into the partial sums; return the new sums."""
+        bits, keep = self._config.accumulator_bits, Signal()
+        m.d.comb += keep.eq(step.valid & ~step.final)
+        partial = LutRam(
+            m,
+            name="partial",
+            depth=self._config.tile_groups,
+            write_address=step.group,
+            write_enable=keep,
+            single_port=True,
+            technology=self._technology,
+        )
+        sums = []
+        for number, total in enumerate(totals):
+            new, old = Signal(bits, name=f"new_{number}"), Signal(bits, name=f"old_{number}")
+            kept = partial.read(partial.add(new))
+            m.d.comb += [
+                old.eq(Mux(step.first, 0, Mux(step.double, kept << 1, kept))),
+                # The register comes first: it feeds the carry chain, and `old` is part of the LUT in front of it.
+                new.eq(total + old),
+            ]
+            sums.append(new)
+        partial.pack()
+        return sums
+
+    def _drain(self, m: Module, sums: list[Signal], step) -> None:
+        """Keep completed sums until the neurons have read them, a batch at a time."""
+        config = self._config
+        word_bits = len(sums) * config.accumulator_bits
+        batch_bits = word_bits // (config.outputs // config.neurons)
+        # A buffer is written before its `tile_done` and read after it until it is given back: never in one cycle.
+        ram = memory.Memory(
+            shape=unsigned(word_bits), depth=DRAIN_BUFFERS * config.tile_groups, init=[], attrs={"no_rw_check": 1}
+        )
+        m.submodules.drain = ram
+        write, read = ram.write_port(), ram.read_port()
+        completed, word = (Signal(word_bits, name=name, reset_less=True) for name in ("completed", "drain_word"))
+        m.d.comb += [write.data.eq(completed), read.addr.eq(Cat(self.drain_group, self.drain_buffer))]
+        m.d.sync += [
+            completed.eq(Cat(*sums)),
+            write.addr.eq(Cat(step.group, step.buffer)),
+            write.en.eq(step.valid & step.final),
+            self.tile_done.eq(step.valid & step.final & step.last_of_tile),
+        ]
+        batch = self.drain_batch
+        for cycle in range(1, DRAIN_LATENCY):
+            delayed = Signal.like(batch, name=f"drain_batch_{cycle}", reset_less=True)
+            m.d.sync += delayed.eq(batch)
+            batch = delayed
+        m.d.sync += [
+            word.eq(read.data),
+            self.drain_sums.as_value().eq(word.word_select(batch, batch_bits)),
+        ]

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
-from .attention_memory import TokenWrite
+from .batch import batch_layout
 from .config import HardwareConfig
 from .delay import delayed
-from .isa import ADDRESS_BITS, DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination
-from .neurons import CHANNEL_BITS, TILE_BITS, batch_layout
+from .isa import ADDRESS_BITS, DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, ResidualMode
 from .or_pool import OrPool
+from .pool_writer import PoolWriter, pool_latency
 from .residual_adder import ResidualAdder
 from .spike_memory import SpikeWrite
-
-MAX_POOL_SIDE = 256
-"""Largest side of a feature map before a pool."""
+from .token_vectors import TokenVectors
+from .token_write import TokenWrite
 
 
 def writeback_latency(config: HardwareConfig) -> int:
     """Cycles from the last batch to the last write of a layer, whatever its destination: an upper bound."""
-    word = 1
-    # The clamp writes a cycle later than two planes, still before the last of the most planes.
-    return word + max(config.positions + OrPool.latency, ResidualAdder.latency(MAX_RESIDUAL_PLANES), config.neurons)
+    joined = max(
+        ResidualAdder.latency(MAX_RESIDUAL_PLANES, ResidualMode.ADD), ResidualAdder.latency(2, ResidualMode.CLAMP)
+    )
+    return max(1 + pool_latency(config), 1 + joined, config.neurons)
 
 
 class Writeback(wiring.Component):
-    """Collects batches of spikes into words and writes them.
+    """Collects batches of spikes into pieces and writes them.
 
-    A word of `inputs` channels is complete every ``inputs / neurons`` batches; it goes to the spike memory as it is,
-    or lane by lane through the pool, or joins the residual. For K and V the batches of a channel, one position
-    group each, are shifted into token vectors, written one channel per cycle after the tile's last group.
+    A piece is complete with its last batch; it goes to the spike memory as it is, or position by position through the
+    pool, or joins the residual. K and V become words of tokens, see `TokenVectors`.
+
+    What is written where travels in the batch, so layers may follow each other without a pause; only behind a layer
+    that pools or writes the residual the next one must not start before the last write.
 
     The last write leaves at most ``writeback_latency(config)`` cycles after the last batch.
 
@@ -43,200 +46,161 @@ class Writeback(wiring.Component):
     Members
     -------
     start : In(1), descriptor : In(DESCRIPTOR)
-        The layer.
+        The layer that the neurons read, of which pool and residual take their settings.
     spikes : In(neurons * lanes), batch : In(batch_layout)
         From the neurons.
-    word_valid : Out(1), word : Out(group_bits)
-        A complete word, before the pool (for observation).
+    piece_valid : Out(1), piece : Out(lanes * piece), layer : Out(8)
+        A complete piece, before the pool (for observation).
     spike_write : Out(SpikeWrite), residual_write : Out(SpikeWrite)
         Towards the memories.
     residual_read_address : Out(20), residual_read_data : In(group_bits)
         Residual memory, one cycle of latency.
     token_write : Out(TokenWrite)
-        Towards the attention engine. A tile of ``g`` groups fills the top ``g * positions`` bits of each time step, the
-        last group on top; the rest is zero. K and V agree, which is all that a popcount over the tokens needs.
+        Towards the attention engine.
+    spike_layer, residual_layer, token_layer : Out(8)
+        Layers of the writes (for observation).
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
+        self._layout = layout = batch_layout(config)
+        layer = layout["layer"].shape
         super().__init__(
             {
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
                 "spikes": In(unsigned(config.neurons * config.lanes)),
-                "batch": In(batch_layout(config)),
-                "word_valid": Out(1),
-                "word": Out(unsigned(config.group_bits)),
+                "batch": In(layout),
+                "piece_valid": Out(1),
+                "piece_spikes": Out(unsigned(config.lanes * config.piece)),
+                "layer": Out(layer),
                 "spike_write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "spike_layer": Out(layer),
                 "residual_write": Out(SpikeWrite(config, ADDRESS_BITS)),
+                "residual_layer": Out(layer),
                 "residual_read_address": Out(ADDRESS_BITS),
                 "residual_read_data": In(unsigned(config.group_bits)),
                 "token_write": Out(TokenWrite(config)),
+                "token_layer": Out(layer),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config, d = self._config, self.descriptor
-        address, tile_address = self._collect(m)
-        to_tokens, to_residual, starts_residual = Signal(), Signal(), Signal()
-        m.d.comb += [
-            to_tokens.eq((d.destination == Destination.KEYS) | (d.destination == Destination.VALUES)),
-            to_residual.eq(d.destination == Destination.RESIDUAL),
-            starts_residual.eq(d.destination == Destination.SPIKES_AND_RESIDUAL),
-        ]
-        to_spikes = Signal()
-        m.d.comb += to_spikes.eq((d.destination == Destination.SPIKES) | starts_residual)
-
+        m.submodules.tokens = tokens = TokenVectors(config)
+        m.submodules.pool = pool = PoolWriter(config)
         m.submodules.adder = adder = ResidualAdder(config)
+        connect(m, tokens.write, flipped(self.token_write))
         m.d.comb += [
-            adder.valid.eq(self.word_valid & to_residual),
-            adder.address.eq(d.residual_base + address),
-            adder.spikes.eq(self.word),
+            tokens.spikes.eq(self.spikes),
+            tokens.batch.eq(self.batch),
+            self.token_layer.eq(tokens.layer),
+        ]
+
+        to_spikes, to_residual, starts_residual, pooled, about = self._collect(m)
+        m.d.comb += [
+            self.layer.eq(about.layer),
+            pool.start.eq(self.start),
+            pool.descriptor.eq(d),
+            pool.piece_valid.eq(to_spikes & pooled),
+            pool.piece.eq(self.piece_spikes),
+        ]
+        self._write_spikes(m, to_spikes & ~pooled, about, pool)
+
+        # The residual memory has the layout of the spike memory, elsewhere.
+        elsewhere = Signal.like(about.slice_address, reset_less=True)
+        m.d.sync += elsewhere.eq(d.residual_base - d.destination_base)
+        address = Signal.like(elsewhere)
+        m.d.comb += [
+            address.eq(self.spike_write.address + elsewhere),
+            adder.valid.eq(to_residual),
+            adder.address.eq(address),
+            adder.spikes.eq(self.piece_spikes),
+            adder.pieces.eq(_one_hot(about.piece, config.word_pieces)),
             adder.mode.eq(d.residual_mode),
             adder.planes_in.eq(d.residual_planes_in),
             adder.planes_out.eq(d.residual_planes_out),
             adder.plane_stride.eq(d.residual_plane_stride),
-            self.residual_read_address.eq(adder.read_address),
             adder.read_data.eq(self.residual_read_data),
+            self.residual_read_address.eq(adder.read_address),
+            self.residual_layer.eq(self.spike_layer),
         ]
-
-        pooled_write = self._pooled(m, to_spikes & d.pool, tile_address)
-        with m.If(d.pool):
+        write = self.residual_write
+        with m.If(starts_residual):
             m.d.comb += [
-                self.spike_write.valid.eq(pooled_write.valid),
-                self.spike_write.address.eq(d.destination_base + pooled_write.address),
-                self.spike_write.banks.eq(pooled_write.banks),
-                self.spike_write.data.eq(pooled_write.data),
+                write.valid.eq(self.spike_write.valid),
+                write.address.eq(address),
+                write.banks.eq(self.spike_write.banks),
+                write.pieces.eq(self.spike_write.pieces),
+                write.data.eq(self.spike_write.data),
             ]
         with m.Else():
-            m.d.comb += [
-                self.spike_write.valid.eq(self.word_valid & to_spikes),
-                self.spike_write.address.eq(d.destination_base + address),
-                self.spike_write.banks.eq((1 << config.positions) - 1),
-                self.spike_write.data.eq(self.word),
-            ]
-        with m.If(to_residual):
-            m.d.comb += [
-                self.residual_write.valid.eq(adder.write.valid),
-                self.residual_write.address.eq(adder.write.address),
-                self.residual_write.banks.eq(adder.write.banks),
-                self.residual_write.data.eq(adder.write.data),
-            ]
-        with m.Else():
-            m.d.comb += [
-                self.residual_write.valid.eq(self.spike_write.valid & starts_residual),
-                self.residual_write.address.eq(self.spike_write.address - d.destination_base + d.residual_base),
-                self.residual_write.banks.eq(self.spike_write.banks),
-                self.residual_write.data.eq(self.spike_write.data),
-            ]
-        self._tokens(m, to_tokens)
+            connect(m, adder.write, flipped(write))
         return m
 
-    def _collect(self, m: Module):
-        """Batches to words ``[positions][timesteps][inputs]``; returns the word's addresses."""
+    def _collect(self, m: Module) -> tuple[Value, Value, Value, Value, data.View]:
+        """Batches to pieces ``[positions][timesteps][piece]``; returns what is to become of a piece."""
         config, batch = self._config, self.batch
-        word = Signal(config.group_bits)
-        to_words = Signal()
-        d = self.descriptor
-        m.d.comb += to_words.eq(
-            (d.destination == Destination.SPIKES)
-            | (d.destination == Destination.SPIKES_AND_RESIDUAL)
-            | (d.destination == Destination.RESIDUAL)
-        )
-        address, tile_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        with m.If(batch.valid):
-            with m.Switch(batch.sub):
-                for sub in range(config.inputs // config.neurons):
-                    with m.Case(sub):
-                        for lane in range(config.lanes):
-                            for neuron in range(config.neurons):
-                                bit = lane * config.inputs + sub * config.neurons + neuron
-                                m.d.sync += word[bit].eq(self.spikes[neuron * config.lanes + lane])
-            m.d.sync += [address.eq(batch.address), tile_address.eq(batch.tile_address)]
-        m.d.sync += self.word_valid.eq(batch.valid & batch.word_end & to_words)
-        m.d.comb += self.word.eq(word)
-        return address, tile_address
+        about = Signal(self._layout, reset_less=True)
+        for lane in range(config.lanes):
+            fresh = Cat(self.spikes[neuron * config.lanes + lane] for neuron in range(config.neurons))
+            channels = self.piece_spikes[lane * config.piece : (lane + 1) * config.piece]
+            with m.If(batch.valid):
+                m.d.sync += channels.eq(Cat(channels[config.neurons :], fresh))
+        valid, spikes, residual = Signal(), Signal(), Signal()
+        ends = batch.valid & batch.last
+        starts = batch.destination == Destination.SPIKES_AND_RESIDUAL
+        to_spikes = (batch.destination == Destination.SPIKES) | starts
+        to_residual = batch.destination == Destination.RESIDUAL
+        m.d.sync += [
+            valid.eq(ends & (to_spikes | to_residual)),
+            spikes.eq(ends & to_spikes),
+            residual.eq(ends & to_residual),
+        ]
+        starts_residual = Signal(reset_less=True)
+        with m.If(ends):
+            m.d.sync += [about.eq(batch), starts_residual.eq(starts)]
+        m.d.comb += self.piece_valid.eq(valid)
+        return spikes, residual, starts_residual, about.pool, about
 
-    def _pooled(self, m: Module, active, tile_address: Signal):
-        """Lane by lane through the pool."""
-        config, d = self._config, self.descriptor
-        width = config.group_bits // config.positions
-        m.submodules.pool = pool = OrPool(
-            width, max_width=MAX_POOL_SIDE, lanes=config.positions, max_words=config.outputs // config.inputs
-        )
-        lane, waiting = Signal(range(max(2, config.positions))), Signal()
-        words, held = Signal(config.group_bits), Signal(config.group_bits)
-        # Lane 0 goes in the word's own cycle, the others from a copy: the next word may follow at once.
-        m.d.comb += words.eq(self.word)
-        if config.positions > 1:
-            with m.If(waiting):
-                m.d.comb += words.eq(held)
-                m.d.sync += lane.eq(lane + 1)
-                with m.If(lane == config.positions - 1):
-                    m.d.sync += waiting.eq(0)
-            with m.If(self.word_valid & active):
-                m.d.sync += [waiting.eq(1), held.eq(self.word), lane.eq(1)]
-        feeding = Signal()
-        here = Signal.like(lane)
+    def _write_spikes(self, m: Module, valid: Value, about: data.View, pool: PoolWriter) -> None:
+        """A piece of all positions, or a pooled position."""
+        config, write = self._config, self.spike_write
+        lane_bits = exact_log2(config.positions)
+        late = {
+            field: delayed(m, Value.cast(about[field]), OrPool.latency, name=f"pooled_{field}")
+            for field in ("slice_address", "piece", "layer")
+        }
+        slice_address, group = Signal.like(about.slice_address), Signal.like(about.slice_address)
+        piece, spikes = Signal.like(about.piece), Signal.like(self.piece_spikes)
         m.d.comb += [
-            feeding.eq((self.word_valid & active) | waiting),
-            here.eq(Mux(waiting, lane, 0)),
-            pool.clear.eq(self.start),
-            pool.height.eq(d.height),
-            pool.width.eq(d.width),
-            pool.words.eq(d.tile_words),
-            pool.input.valid.eq(feeding),
-            pool.input.payload.eq(words.word_select(here, width)),
-            pool.output.ready.eq(1),
+            group.eq(about.position_group),
+            slice_address.eq(about.slice_address),
+            piece.eq(about.piece),
+            spikes.eq(self.piece_spikes),
+            write.banks.eq((1 << config.positions) - 1),
+            self.spike_layer.eq(about.layer),
         ]
-        # The tile of the word in the pool: held with its first lane, then as late as the pool's output.
-        tile = Signal(ADDRESS_BITS)
-        tile_held = Signal(ADDRESS_BITS)
-        m.d.comb += tile.eq(Mux(waiting, tile_held, tile_address))
-        m.d.sync += tile_held.eq(tile)
-        write = SpikeWrite(config, ADDRESS_BITS).create()
-        position = pool.output.payload.position
-        lane_bits = (config.positions - 1).bit_length()
+        with m.If(pool.valid):
+            m.d.comb += [
+                group.eq(pool.position >> lane_bits),
+                slice_address.eq(late["slice_address"]),
+                piece.eq(late["piece"]),
+                spikes.eq(pool.spikes.replicate(config.positions)),
+                write.banks.eq(_one_hot(pool.position[:lane_bits], config.positions)),
+                self.spike_layer.eq(late["layer"]),
+            ]
         m.d.comb += [
-            write.valid.eq(pool.output.valid),
-            write.address.eq(
-                delayed(m, tile, pool.latency, name="pooled_tile")
-                + pool.output.payload.word * d.destination_slice_stride
-                + (position >> lane_bits)
-            ),
-            write.banks.eq(1 << position[:lane_bits] if lane_bits else 1),
-            write.data.eq(pool.output.payload.spikes.replicate(config.positions)),
+            write.valid.eq(valid | pool.valid),
+            write.address.eq((slice_address + group)[: len(slice_address)]),
+            write.pieces.eq(_one_hot(piece, config.word_pieces)),
         ]
-        return write
+        for lane in range(config.lanes):
+            channels = spikes.word_select(lane, config.piece)
+            m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
 
-    def _tokens(self, m: Module, active) -> None:
-        """Shift position groups into one token vector per channel; write them after the tile's last group."""
-        config, batch = self._config, self.batch
-        tokens, positions = config.chunk_tokens, config.positions
-        vectors = Signal(data.ArrayLayout(data.ArrayLayout(unsigned(tokens), config.timesteps), config.neurons))
-        index, writing = Signal(range(max(2, config.neurons))), Signal()
-        channel, chunk = Signal(CHANNEL_BITS), Signal(TILE_BITS)
-        with m.If(active & batch.valid):
-            for neuron in range(config.neurons):
-                for t in range(config.timesteps):
-                    vector = vectors[neuron][t]
-                    fresh = Cat(self.spikes[neuron * config.lanes + p * config.timesteps + t] for p in range(positions))
-                    m.d.sync += vector.eq(Cat(Mux(batch.first_group, 0, vector)[positions:], fresh))
-        with m.If(writing):
-            m.d.sync += index.eq(index + 1)
-            with m.If(index == config.neurons - 1):
-                m.d.sync += writing.eq(0)
-        with m.If(active & batch.valid & batch.last_group):
-            m.d.sync += [writing.eq(1), index.eq(0), channel.eq(batch.channel), chunk.eq(batch.tile)]
-        write = self.token_write
-        m.d.comb += [
-            write.valid.eq(writing),
-            write.is_value.eq(self.descriptor.destination == Destination.VALUES),
-            write.channel.eq(channel + index),
-            write.chunk.eq(chunk),
-        ]
-        with m.Switch(index):
-            for neuron in range(config.neurons):
-                with m.Case(neuron):
-                    m.d.comb += write.data.eq(vectors[neuron].as_value())
+
+def _one_hot(number: Value, choices: int) -> Value:
+    """A mask of one of `choices` bits."""
+    return 1 << number if choices > 1 else Value.cast(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,21 @@ from golden.energy import paper_formula_j, sop_j
 from golden.evaluate import Evaluation, evaluate
 from golden.model import GoldenModel, GoldenResult
 from hw.config import HardwareConfig
+from hw.registers import Counter
 from sim.decode import decode_trace
 from sim.mismatch import AXES, Tally
 from sim.rtl import MEMORY_LATENCY, Flip, RtlRun, run_images
 from sim.runner import build
 from sim.trace import read_trace
 from sw.artifact import Artifact, load
-from sw.compiler import Program, compile_artifact
+from sw.compiler import compile_artifact
 from sw.data import ImageSet
 from sw.deployed import run_deployed
 from sw.errors import UserError
+from sw.program import Program
+
+STALLS = tuple(counter.name.removeprefix("STALL_").lower() for counter in Counter if counter.name.startswith("STALL_"))
+"""Causes for which the hardware counts the cycles in which the array waits."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a phase, what is done of it and its total."""
@@ -229,7 +234,7 @@ def _compare_logits(rtl: RtlRun, recorded: GoldenResult, logits: Tally) -> None:
 
 def _failure(program: Program, image: Any) -> str:
     """Why an image has no result, with the name of the layer."""
-    reached = len(image.job.layers) if image.job is not None else None
+    reached = image.job.descriptors if image.job is not None else None
     at = f" at descriptor {reached} ({program.steps[reached].name})" if reached is not None else ""
     return f"{image.failure}{at}"
 
@@ -277,27 +282,27 @@ def _performance(
     operations = {layer.name: layer for layer in counted.operations}
 
     layers: list[dict[str, Any]] = []
-    for index, step in enumerate(program.steps[:-1]):
-        measured = [job.layers[index] for job in jobs]
-        counts = operations.get(step.name)
-        dense, planes = (counts.macs * counts.steps, counts.planes) if counts else (0, 0)
-        ideal = counts.plane_operations / per_cycle if counts else 0.0
-        cycles = float(np.mean([layer.cycles for layer in measured])) if measured else None
+    for number, name in enumerate(program.names):
+        measured = [asdict(job.layers[number]) for job in jobs]
+        means = {key: float(np.mean([layer[key] for layer in measured])) for key in (measured[0] if measured else ())}
+        counts = operations.get(name)
+        # Attention has an engine of its own beside the array, whose operations per cycle are meant.
+        in_array = counts is not None and not name.endswith(".attention")
+        ideal = counts.plane_operations / per_cycle if counts is not None and in_array else 0.0
+        cycles = means.get("cycles")
         layers.append(
             {
-                "name": step.name,
-                "planes": planes,
-                "sops_dense": dense,
+                "name": name,
+                "planes": counts.planes if counts else 0,
+                "sops_dense": counts.dense if counts else 0,
                 "sops_executed": counts.executed if counts else 0.0,
                 "cycles": cycles,
-                "model_cycles": predicted.layers[step.name],
+                "model_cycles": predicted.layers[name],
                 "ideal_cycles": ideal,
                 "utilization": ideal / cycles if cycles else None,
                 "firing_rate_in": counts.input_rate if counts else None,
-                "stalls": {
-                    "weights": float(np.mean([layer.stall_weights for layer in measured])) if measured else None,
-                    "drain": float(np.mean([layer.stall_drain for layer in measured])) if measured else None,
-                },
+                "engine_cycles": means.get("busy"),
+                "stalls": {cause: means.get(f"stall_{cause}") for cause in STALLS},
             }
         )
     totals = [job.cycles for job in jobs]

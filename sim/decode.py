@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hw.config import HardwareConfig
 from hw.isa import Destination
 from sim.trace import Events
-from sw.compiler import Program, Step
 from sw.network import Layer
+from sw.program import Program, Step
 
 UNWRITTEN = 255
 """Value of a tensor element that the accelerator never wrote."""
@@ -54,116 +54,123 @@ def decode_trace(program: Program, trace: dict[str, Events]) -> Recorded:
     -------
     Recorded
     """
-    recorded = Recorded({}, {}, {})
-    for index, step in enumerate(program.steps):
-        layer = step.layer
+    recorded, config = Recorded({}, {}, {}), program.config
+    for number, name in enumerate(program.names):
+        steps = program.steps_of(name)
+        layer = steps[0].layer
         if layer is None or layer.kind == "head":
             continue
-        events = {kind: found.of_layer(index) for kind, found in trace.items()}
-        destination = step.fields.get("destination", 0)
+        events = {kind: found.of_layer(number) for kind, found in trace.items()}
+        destination = steps[0].fields.get("destination", 0)
         if destination in (Destination.KEYS.value, Destination.VALUES.value):
-            recorded.spikes[layer.name] = _tokens(program.config, step, layer, events["token"])
+            recorded.spikes[name] = _tokens(config, steps, layer, events["token"])
             continue
         if layer.kind == "attention":
-            recorded.spikes[layer.name] = _words(program.config, step, layer, events["spike"], layer.output_grid)
+            recorded.spikes[name] = _words(config, steps, layer, events["spike"])
+            continue
+        recorded.spikes[name] = _neurons(config, steps, layer, events["neuron"])
+        if destination == Destination.RESIDUAL.value:
+            recorded.residuals[name] = _residual(config, steps, layer, events["residual"])
+            continue
+        written = _words(config, steps, layer, events["spike"])
+        if layer.pool:
+            recorded.pooled[name] = written
         else:
-            recorded.spikes[layer.name] = _neurons(program.config, step, layer, events["neuron"])
-            if destination == Destination.RESIDUAL.value:
-                recorded.residuals[layer.name] = _residual(program.config, step, layer, events["residual"])
-            else:
-                written = _words(program.config, step, layer, events["spike"], layer.output_grid)
-                if layer.pool:
-                    recorded.pooled[layer.name] = written
-                else:
-                    # The neurons' words and what reached the memory must be the same.
-                    agree = recorded.spikes[layer.name] == written
-                    recorded.spikes[layer.name] = np.where(agree, written, UNWRITTEN).astype(np.uint8)
+            # The neurons' words and what reached the memory must be the same.
+            agree = recorded.spikes[name] == written
+            recorded.spikes[name] = np.where(agree, written, UNWRITTEN).astype(np.uint8)
     return recorded
 
 
-def _fold(config: HardwareConfig, words: Tensor, layer: Layer, grid: tuple[int, int], timesteps: int) -> Tensor:
-    """Words ``[slice, group, P, T, I]`` to ``[T, C, H, W]``."""
-    slices, groups = words.shape[:2]
-    tensor = words.transpose(3, 0, 4, 1, 2).reshape(config.timesteps, slices * config.inputs, groups * config.positions)
-    height, width = grid
-    return tensor[:timesteps, : layer.out_channels, : height * width].reshape(timesteps, -1, height, width)
+def _fold(config: HardwareConfig, words: Tensor, steps: tuple[Step, ...], grid: tuple[int, int]) -> Tensor:
+    """Words ``[slice, group, P, T, channels]`` to ``[T, C, H, W]``, without the silent channels between heads."""
+    slices, groups, _, _, channels = words.shape
+    tensor = words.transpose(3, 0, 4, 1, 2).reshape(config.timesteps, slices * channels, groups * config.positions)
+    timesteps, (height, width) = steps[0].fields["timesteps"], grid
+    places = {channel: place for step in steps for channel, place in zip(step.channels, step.places, strict=False)}
+    chosen = [places[channel] for channel in range(len(places))]
+    return tensor[:timesteps, chosen, : height * width].reshape(timesteps, -1, height, width)
 
 
-def _shape(config: HardwareConfig) -> tuple[int, int, int]:
-    return config.positions, config.timesteps, config.inputs
-
-
-def _empty(config: HardwareConfig, words: int, groups: int) -> Tensor:
-    return np.full((words, groups, *_shape(config)), UNWRITTEN, np.uint8)
-
-
-def _neurons(config: HardwareConfig, step: Step, layer: Layer, events: Events) -> Tensor:
-    """Words in the neurons' order: output tile, position tile, group, word."""
-    fields = step.fields
-    order = []
-    for output_tile in range(fields["output_tiles"]):
-        last = output_tile == fields["output_tiles"] - 1
-        count = fields["last_tile_words"] if last else fields["tile_words"]
-        for group in range(fields["groups"]):  # position tiles follow each other
-            order += [(output_tile * fields["tile_words"] + word, group) for word in range(count)]
-    words = _empty(config, max(word for word, _ in order) + 1, fields["groups"])
-    bits = events.bits(*_shape(config))[: len(order)]
+def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
+    """Pieces in the neurons' order: output tile, position tile, group, piece."""
+    order: list[tuple[int, int]] = []
+    for step in steps:
+        fields = step.fields
+        first = step.rows.start * layer.width // config.positions
+        words = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
+        groups = range(first, first + words * (config.timesteps if fields["image"] else 1))
+        piece = step.places.start // config.piece
+        for output_tile in range(fields["output_tiles"]):
+            last = output_tile == fields["output_tiles"] - 1
+            count = fields["last_tile_pieces" if last else "tile_pieces"]
+            order += [(piece + i, group) for group in groups for i in range(count)]  # tiles follow each other
+            piece += count
+    shape = (config.positions, config.timesteps, config.piece)
+    pieces = np.full((*(1 + np.max(order, axis=0)), *shape), UNWRITTEN, np.uint8)
+    bits = events.bits(*shape)[: len(order)]
     index = np.array(order)[: len(bits)]
-    words[index[:, 0], index[:, 1]] = bits
-    return _fold(config, words, layer, (layer.height, layer.width), fields["timesteps"])
+    pieces[index[:, 0], index[:, 1]] = bits
+    return _fold(config, pieces, steps, (layer.height, layer.width))
 
 
-def _write(words: Tensor, events: Events, base: int, config: HardwareConfig) -> Tensor:
-    """Apply memory writes to flat `words` ``[address, P, T, I]``; writes outside are ignored."""
+def _written(config: HardwareConfig, events: Events, base: int, count: int) -> Tensor:
+    """Memory words ``[address, P, T, I]`` from `base` up after the writes of their banks and pieces."""
+    shape = (config.positions, config.timesteps, config.inputs)
+    words = np.full((count, *shape), UNWRITTEN, np.uint8)
     address = events.fields["address"] - base
-    inside = (address >= 0) & (address < len(words))
-    bits = events.bits(*_shape(config))
+    inside = (address >= 0) & (address < count)
+    bits = events.bits(*shape)
     for bank in range(config.positions):
-        chosen = inside & (events.fields["banks"] >> bank & 1 == 1)
-        words[address[chosen], bank] = bits[chosen, bank]
+        for piece in range(config.word_pieces):
+            chosen = inside & (events.fields["banks"] >> bank & events.fields["pieces"] >> piece & 1 == 1)
+            channels = slice(piece * config.piece, (piece + 1) * config.piece)
+            words[address[chosen], bank, :, channels] = bits[chosen, bank, :, channels]
     return words
 
 
-def _words(config: HardwareConfig, step: Step, layer: Layer, events: Events, grid: tuple[int, int]) -> Tensor:
+def _words(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
     """Writes to the spike memory."""
-    fields = step.fields
-    groups = fields["destination_slice_stride"]
-    slices = -(-layer.out_channels // config.inputs)
-    words = _empty(config, slices, groups).reshape(slices * groups, *_shape(config))
-    words = _write(words, events, fields["destination_base"], config)
-    return _fold(config, words.reshape(slices, groups, *_shape(config)), layer, grid, fields["timesteps"])
+    fields = steps[0].fields
+    groups, slices = fields["destination_slice_stride"], -(-max(step.places.stop for step in steps) // config.inputs)
+    base = min(step.fields["destination_base"] for step in steps)
+    words = _written(config, events, base, slices * groups)
+    words = words.reshape(slices, groups, *words.shape[1:])
+    return _fold(config, words, steps, layer.output_grid)
 
 
-def _residual(config: HardwareConfig, step: Step, layer: Layer, events: Events) -> Tensor:
+def _residual(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
     """Writes to the residual memory: bit-planes of integers."""
-    fields = step.fields
+    fields = steps[0].fields
     planes, stride = fields["residual_planes_out"], fields["residual_plane_stride"]
     groups = fields["destination_slice_stride"]
-    flat = np.full((planes * stride, *_shape(config)), UNWRITTEN, np.uint8)
-    flat = _write(flat, events, fields.get("residual_base", 0), config)
-    bits = flat.reshape(planes, stride // groups, groups, *_shape(config))
+    flat = _written(config, events, fields.get("residual_base", 0), planes * stride)
+    bits = flat.reshape(planes, stride // groups, groups, *flat.shape[1:])
     values = (bits.astype(np.int64) << np.arange(planes).reshape(-1, *[1] * 5)).sum(axis=0)
     whole = (bits != UNWRITTEN).all(axis=0)
     integers = np.where(whole, values, UNWRITTEN).astype(np.uint8)
-    return _fold(config, integers, layer, (layer.height, layer.width), fields["timesteps"])
+    return _fold(config, integers, steps, (layer.height, layer.width))
 
 
-def _tokens(config: HardwareConfig, step: Step, layer: Layer, events: Events) -> Tensor:
-    """Writes to K or V: per channel and position tile a token vector, the tile's tokens at its top."""
-    fields = step.fields
-    capacity = fields["tiles"] * fields["tile_groups"] * config.positions
+def _tokens(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
+    """Writes to K or V: per head, channel and position tile a token vector, the tile's tokens at its top."""
+    fields = steps[0].fields
+    tiles = fields["tiles"]
+    capacity = tiles * fields["tile_groups"] * config.positions
     tensor = np.full((config.timesteps, layer.out_channels, capacity), UNWRITTEN, np.uint8)
     vectors = events.bits(config.timesteps, config.chunk_tokens)
-    for chunk in range(fields["tiles"]):
-        last = chunk == fields["tiles"] - 1
-        tokens = (fields["last_tile_groups"] if last else fields["tile_groups"]) * config.positions
-        first = chunk * fields["tile_groups"] * config.positions
-        is_value = int(fields["destination"] == Destination.VALUES.value)
-        chosen = (events.fields["chunk"] == chunk) & (events.fields["value"] == is_value)
-        chosen &= events.fields["channel"] < layer.out_channels
-        channels = events.fields["channel"][chosen]
-        tensor[:, channels, first : first + tokens] = vectors[chosen][:, :, config.chunk_tokens - tokens :].transpose(
-            1, 0, 2
-        )
+    is_value = int(fields["destination"] == Destination.VALUES.value)
+    seen = 0
+    for step in steps:
+        of_head = slice(seen, seen + len(step.places) * tiles)
+        seen = of_head.stop
+        chunks, channels = events.fields["chunk"][of_head], events.fields["channel"][of_head]
+        right = (events.fields["value"][of_head] == is_value) & (channels < len(step.channels))
+        for chunk in range(tiles):
+            groups = fields["last_tile_groups" if chunk == tiles - 1 else "tile_groups"]
+            tokens, first = groups * config.positions, chunk * fields["tile_groups"] * config.positions
+            chosen = right & (chunks == chunk)
+            spikes = vectors[of_head][chosen][:, :, config.chunk_tokens - tokens :]
+            tensor[:, step.channels.start + channels[chosen], first : first + tokens] = spikes.transpose(1, 0, 2)
     height, width = layer.height, layer.width
     return tensor[: fields["timesteps"], :, : height * width].reshape(fields["timesteps"], -1, height, width)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hw.config import MEMORY_BEAT_BITS
-from hw.isa import DESCRIPTOR, DESCRIPTOR_BEATS
+from hw.config import PARAMETER_BITS, WEIGHT_BITS
+from hw.isa import DESCRIPTOR
 from sim.rtl import Flip
-from sw.compiler import Program
 from sw.errors import UserError
+from sw.image_pack import WORD_BITS
+from sw.program import DESCRIPTOR_WORDS, Program
 
 PARTS = ("descriptor", "bias", "threshold", "weight")
 """What of a layer can be named: ``conv1.weight``."""
@@ -32,23 +33,26 @@ def find_flip(program: Program, text: str) -> Flip:
     name, _, part = text.rpartition(".")
     if part not in PARTS:
         return Flip.parse(text)
-    names = [step.name for step in program.steps]
-    if name not in names:
-        raise UserError(f"no layer {name!r} to corrupt; there are {', '.join(names)}")
-    index = names.index(name)
+    steps = program.steps_of(name)
+    if not steps:
+        raise UserError(f"no layer {name!r} to corrupt; there are {', '.join(program.names)}")
+    step, config = steps[0], program.config
     if part == "descriptor":
-        return Flip(beat=index * DESCRIPTOR_BEATS, bit=DESCRIPTOR["passes"].offset)
-    layer, fields, config = program.steps[index].layer, program.steps[index].fields, program.config
-    if layer is None or not layer.has_weights:
+        return _flip(step.address, DESCRIPTOR["passes"].offset)
+    if step.layer is None or not step.layer.has_weights:
         raise UserError(f"{name} has no {part}; name a layer with weights")
-    channel = min(layer.out_channels, config.outputs) // 2
-    parameters = fields["memory_address"]
+    channel = min(len(step.channels), config.outputs) // 2
+    parameters = step.address + DESCRIPTOR_WORDS
     if part == "bias":
-        return Flip(beat=parameters + channel, bit=config.current_bits - 1)
+        return _flip(parameters + channel, config.current_bits - 1)
     if part == "threshold":
-        return Flip(beat=parameters + channel, bit=32 + config.membrane_bits - 2)
-    taps = 9 if fields["kernel3"] else 1
-    tap_beats = fields["slices"] * config.weight_slice_beats
-    sign = (channel * config.inputs + 1) * config.weight_bits - 1
-    beat, bit = divmod(sign, MEMORY_BEAT_BITS)
-    return Flip(beat=parameters + config.outputs + taps // 2 * tap_beats + beat, bit=bit)
+        return _flip(parameters + channel, PARAMETER_BITS // 2 + config.membrane_bits - 2)
+    taps = 9 if step.fields["kernel3"] else 1
+    slice_bits = config.outputs * config.inputs * WEIGHT_BITS
+    sign = (channel * config.inputs + 1) * WEIGHT_BITS - 1
+    return _flip(parameters + config.outputs, taps // 2 * slice_bits + sign)
+
+
+def _flip(word: int, bit: int) -> Flip:
+    """A bit counted from a 64-bit word."""
+    return Flip(beat=word + bit // WORD_BITS, bit=bit % WORD_BITS)

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import First, ReadOnly, RisingEdge, Timer
+from cocotb.triggers import First, ReadOnly, RisingEdge, Timer, ValueChange
 
+from hw.axi import Response
+from hw.registers import Interrupt
+from hw.result_writer import record_lines
 from sim.protocol import JOB_VARIABLE, Event, Job
 from sw.driver import Driver
 from sw.files import write_atomically
@@ -22,7 +25,16 @@ PERIOD_NS = 10
 PROGRESS_CYCLES = 50_000
 """Simulated cycles between two progress lines; the only time Python runs within an image."""
 
-FAULTS = {0: None, 1: "read beyond the end of the memory image", 2: "memory request changed before it was accepted"}
+NEVER = 0xFFFF_FFFF
+
+FAULTS = {
+    0: None,
+    1: "access beyond the end of the memory image",
+    2: "memory request changed before it was accepted",
+    3: "burst crosses a 4 KB boundary",
+    4: "burst is not of whole aligned beats at rising addresses",
+    5: "WLAST is not on the last beat of a burst",
+}
 
 
 class TestbenchBus:
@@ -31,59 +43,99 @@ class TestbenchBus:
     def __init__(self, dut: Any):
         self._dut = dut
 
+    async def _access(self, address: int, *, write: bool) -> None:
+        dut = self._dut
+        dut.bus_address.value, dut.bus_write.value = address, int(write)
+        dut.bus_request.value = 1 - int(dut.bus_answer.value)
+        await ValueChange(dut.bus_answer)
+        response = Response(int(dut.bus_response.value))
+        if response != Response.OKAY:
+            raise RuntimeError(f"access to register address 0x{address:04X} answered {response.name}")
+
     async def read(self, address: int) -> int:
-        """Value of a register: present one cycle after its address."""
-        self._dut.register_address.value = address
-        await RisingEdge(self._dut.clk)
-        await RisingEdge(self._dut.clk)
-        return int(self._dut.register_read_data.value)
+        """Value of a register."""
+        await self._access(address, write=False)
+        return int(self._dut.bus_read_data.value)
 
     async def write(self, address: int, value: int) -> None:
         """Write a register."""
-        self._dut.register_address.value = address
-        self._dut.register_write_data.value = value
-        self._dut.register_write.value = 1
-        await RisingEdge(self._dut.clk)
-        self._dut.register_write.value = 0
+        self._dut.bus_write_data.value = value
+        await self._access(address, write=True)
 
 
 async def reset(dut: Any) -> None:
     """Hold reset for some cycles."""
-    dut.rst.value = 1
+    dut.aresetn.value = 0
     for _ in range(5):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
-    await RisingEdge(dut.clk)
+        await RisingEdge(dut.aclk)
+    dut.aresetn.value = 1
+    await RisingEdge(dut.aclk)
+
+
+async def peek(dut: Any, job: Job, address: int, words: int) -> list[int]:
+    """32-bit words of the external memory from a byte address on."""
+    beat_bytes, content = job.config.memory_bits // 8, b""
+    for beat in range(-(-4 * words // beat_bytes)):
+        dut.peek_address.value = address // beat_bytes + beat
+        await RisingEdge(dut.aclk)
+        await RisingEdge(dut.aclk)
+        content += int(dut.peek_data.value).to_bytes(beat_bytes, "little")
+    return [int.from_bytes(content[4 * word : 4 * word + 4], "little") for word in range(words)]
+
+
+async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
+    """Wait for the end of the image, or for the cycle of its reset; whether it ended."""
+    while not dut.stop.value:
+        step = PROGRESS_CYCLES if reset_cycle is None else reset_cycle
+        await First(RisingEdge(dut.stop), Timer(step * PERIOD_NS, "ns"))
+        await ReadOnly()
+        stopped = bool(dut.stop.value)
+        if not stopped:
+            Event("running", index, int(dut.elapsed.value)).send()
+        await RisingEdge(dut.aclk)
+        if reset_cycle is not None:
+            return stopped
+    return True
 
 
 async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str, Any]:
     """Run one image and return its entry of the results."""
-    tracing = index in job.traced
+    tracing, wrong = index in job.traced, job.disturbance(index)
+    await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
     dut.image.value, dut.limit.value, dut.tracing.value = index, job.cycle_limit, int(tracing)
-    start = time.perf_counter()
-    await driver.start(job.program_address, job.image_addresses[index])
-    await RisingEdge(dut.clk)
+    dut.error_beat.value = NEVER if wrong.read_error_beat is None else wrong.read_error_beat
+    dut.write_error.value = int(wrong.write_error)
     dut.armed.value = 1
-    while not dut.stop.value:
-        await First(RisingEdge(dut.stop), Timer(PROGRESS_CYCLES * PERIOD_NS, "ns"))
-        await ReadOnly()
-        if not dut.stop.value:
-            Event("running", index, int(dut.elapsed.value)).send()
-            await RisingEdge(dut.clk)
-    await RisingEdge(dut.clk)
-    elapsed = int(dut.elapsed.value)
+    start = time.perf_counter()
+    program = job.program_address if wrong.program_address is None else wrong.program_address
+    await driver.start(program, job.program_bytes, job.image_addresses[index], record=job.record_address)
+    ended = await wait_for_stop(dut, index, wrong.reset_cycle)
+    if not ended:
+        await driver.reset()
+    await RisingEdge(dut.aclk)
+    elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
     fault, timeout = FAULTS[int(dut.fault.value)], bool(dut.timeout.value)
-    entry: dict[str, Any] = {"image": index, "timeout": timeout, "fault": fault, "elapsed": elapsed, "job": None}
+    entry: dict[str, Any] = {
+        "image": index, "timeout": timeout, "fault": fault, "reset": not ended, "elapsed": elapsed,
+        "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None,
+    }  # fmt: skip
     if fault is not None:
-        entry["fault"] = f"{fault} (beat {int(dut.fault_address.value)})"
+        entry["fault"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
     dut.armed.value, dut.tracing.value = 0, 0
-    entry["seconds"] = time.perf_counter() - start
-    await RisingEdge(dut.clk)
-    await RisingEdge(dut.clk)
+    await RisingEdge(dut.aclk)
+    await RisingEdge(dut.aclk)
     if timeout or fault:
         await reset(dut)
+    elif ended:
+        happened = await driver.interrupts()
+        entry["job"] = (await driver.result(job.classes, job.layers)).to_dict()
+        assert happened == Interrupt.DONE | (Interrupt.ERROR if entry["job"]["error"] != "NONE" else Interrupt(0))
+        if job.record_address is not None:
+            words = 16 * record_lines(job.config.max_classes)
+            entry["record"] = await peek(dut, job, job.record_address, words)
     else:
-        entry["job"] = (await driver.result(job.classes)).to_dict()
+        status = await driver.status()
+        assert not (status.busy or status.done or status.error), status
     Event("finished", index, elapsed).send()
     return entry
 
@@ -94,7 +146,7 @@ async def run_job(dut: Any) -> None:
     job = Job.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
-    driver = Driver(TestbenchBus(dut))
+    driver = Driver(TestbenchBus(dut), job.config)
     await driver.check()
     images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}

@@ -9,10 +9,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hw.config import HardwareConfig
+
 JOB_VARIABLE = "SPIKELOOM_JOB"
 """Environment variable with the path of the job file."""
 
 _EVENT_MARK = "@spikeloom "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbance:
+    """What goes wrong with one image, on purpose.
+
+    Attributes
+    ----------
+    image : int
+        Its index in the job.
+    program_address : int, optional
+        Byte address of the program it is run with instead.
+    read_error_beat : int, optional
+        Number of the beat, counted from the start of the image, that memory delivers with SLVERR.
+    write_error : bool
+        Whether memory answers writes with SLVERR.
+    reset_cycle : int, optional
+        Cycle after which the host resets the accelerator.
+    """
+
+    image: int
+    program_address: int | None = None
+    read_error_beat: int | None = None
+    write_error: bool = False
+    reset_cycle: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +48,30 @@ class Job:
 
     Attributes
     ----------
+    config : HardwareConfig
+        What the accelerator was built from.
     memory : Path
-        Content of the external memory: little-endian 64-bit beats, program, weights and images.
-    program_address : int
-        Beat address of the program.
+        Content of the external memory, whole beats: program, weights and images.
+    program_address, program_bytes : int
+        Byte address and length of the program.
     image_addresses : tuple of int
-        Beat address of every packed image, in the order they are run.
-    classes : int
-        Logits to read.
+        Byte address of every packed image, in the order they are run.
+    record_address : int, optional
+        Byte address of the result record; none is written without it.
+    classes, layers : int
+        Logits and layers' counters to read.
     cycle_limit : int
         Cycles after which an image is given up; the next one starts after a reset.
     latency : int
-        Cycles from a memory request to its first beat, at least 2.
+        Cycles from the acceptance of a burst to its first beat, at least 2.
     stall_percent : int
-        Share of cycles in which memory refuses a request and, independently, delays a beat; 0 to 99.
+        Share of cycles in which, independently, each channel of memory and of the register bus waits; 0 to 99.
     stall_seed : int
         Makes another pattern of stalls.
     traced : tuple of int
         Indices of the images whose events are written down.
+    disturbances : tuple of Disturbance
+        At most one per image.
     folder : Path
         Where results, traces and logs go; made if missing.
 
@@ -48,15 +81,20 @@ class Job:
         Naming the field, its value and the limit.
     """
 
+    config: HardwareConfig
     memory: Path
     program_address: int = 0
+    program_bytes: int
     image_addresses: tuple[int, ...]
+    record_address: int | None = None
     classes: int
+    layers: int
     cycle_limit: int = 10_000_000
     latency: int = 20
     stall_percent: int = 0
     stall_seed: int = 1
     traced: tuple[int, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
     folder: Path
 
     def __post_init__(self) -> None:
@@ -74,6 +112,10 @@ class Job:
         require(0 <= self.stall_seed < 1 << 32, "stall_seed", "be 0 to 2^32 - 1")
         images = range(len(self.image_addresses))
         require(all(index in images for index in self.traced), "traced", f"hold indices below {len(images)}")
+
+    def disturbance(self, image: int) -> Disturbance:
+        """What goes wrong with an image."""
+        return next((one for one in self.disturbances if one.image == image), Disturbance(image=image))
 
     @property
     def results(self) -> Path:
@@ -103,6 +145,8 @@ class Job:
             fields[name] = Path(fields[name])
         for name in ("image_addresses", "traced"):
             fields[name] = tuple(fields[name])
+        fields["config"] = HardwareConfig(**fields["config"])
+        fields["disturbances"] = tuple(Disturbance(**one) for one in fields["disturbances"])
         return cls(**fields)
 
 

@@ -75,10 +75,13 @@ def mismatch_table(figures: dict[str, Any]) -> Table:
 
 
 def layer_table(figures: dict[str, Any]) -> Table:
-    """Operations, cycles and stalls of every layer, per image."""
+    """Operations, cycles and stalls of every layer, per image.
+
+    ``engine`` are the cycles in which the array works, or beside it attention; ``waits`` what the array waits for.
+    """
     headings = (
         "planes", "dense ops", "executed ops", "rate in", "cycles", "model", "ideal", "utilisation",
-        "stall: weights", "stall: drain",
+        "engine", *(f"waits: {cause}" for cause in _stalls(figures)),
     )  # fmt: skip
     table = Table("layer", title="Per image: synaptic operations, cycles in RTL, cycle model, ideal")
     for heading in headings:
@@ -95,7 +98,8 @@ def layer_table(figures: dict[str, Any]) -> Table:
             _number(layer["model_cycles"], style="yellow" if differs else ""),
             _number(layer["ideal_cycles"] or None),
             _percent(layer["utilization"] or None),
-            *(_number(layer["stalls"][cause]) for cause in ("weights", "drain")),
+            _number(layer["engine_cycles"]),
+            *(_number(layer["stalls"][cause]) for cause in _stalls(figures)),
         )
     cycles = figures["cycles"]
     table.add_section()
@@ -109,7 +113,8 @@ def layer_table(figures: dict[str, Any]) -> Table:
         _number(cycles["model"]),
         _number(cycles["ideal"]),
         _percent(cycles["utilization"]),
-        *(_number(_sum(layer["stalls"][cause] for layer in figures["layers"])) for cause in ("weights", "drain")),
+        _number(_sum(layer["engine_cycles"] for layer in figures["layers"] if layer["cycles"])),
+        *(_number(_sum(layer["stalls"][cause] for layer in figures["layers"])) for cause in _stalls(figures)),
         style="bold",
     )
     return table
@@ -126,6 +131,10 @@ def summary(figures: dict[str, Any]) -> list[str]:
         f"simulation: {simulation['build_s']:.1f} s to build, {simulation['run_s']:.1f} s to run, "
         f"{simulation['cycles_per_s']:,.0f} cycles per second and process",
     ]
+
+
+def _stalls(figures: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(figures["layers"][0]["stalls"])
 
 
 def _sum(values: Any) -> float | None:

@@ -13,19 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.cycles import predict_cycles
-from sim.protocol import Event, Job
+from sim.protocol import Disturbance, Event, Job
 from sim.runner import ImageResult, run
 from sim.verilate import Build, kill_running
 from sw.artifact import Artifact
-from sw.compiler import Program
 from sw.errors import UserError
 from sw.image_pack import pack_image
+from sw.program import Program
 
 IMAGES_PER_PROCESS = 64
 """Images that one simulator process gets: bounds its memory, and what an interruption costs."""
 
 MEMORY_LATENCY = 20
-"""Cycles from a request to its first beat."""
+"""Cycles from the acceptance of a burst to its first beat."""
+
+
+PAGE_WORDS = 4096 // 8
+"""Words of the memory image whose multiples program, images and record begin at."""
+
+
+def _padded(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Zeros behind `words`, up to a whole page."""
+    return np.concatenate([words, np.zeros(-len(words) % PAGE_WORDS, np.uint64)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +107,8 @@ def run_images(
     stall_seed: int = 1,
     latency: int = MEMORY_LATENCY,
     flips: Sequence[Flip] = (),
+    disturbances: Sequence[Disturbance] = (),
+    record: bool = False,
     jobs: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> RtlRun:
@@ -119,6 +130,10 @@ def run_images(
         Behaviour of the external memory, see `Job`.
     flips : sequence of Flip
         Faults to inject.
+    disturbances : sequence of Disturbance
+        What happens to single images; `Disturbance.image` counts from the first.
+    record : bool
+        Let the accelerator write result records.
     jobs : int
         Simulator processes at a time.
     on_image : callable, optional
@@ -140,17 +155,25 @@ def run_images(
 
     def simulate(first: int) -> tuple[list[ImageResult], float]:
         chunk = images[first : first + size]
-        packed = [pack_image(artifact, program.config, image) for image in chunk]
-        addresses = tuple(len(memory) + i * program.image_beats for i in range(len(chunk)))
+        # Images begin where a host's buffers do, so they are cut into bursts alike and take the same cycles.
+        packed = [_padded(pack_image(artifact, program.config, image, program.image_strips)) for image in chunk]
+        images_at = _padded(memory).nbytes
+        addresses = tuple(images_at + i * packed[0].nbytes for i in range(len(chunk)))
+        record_at = images_at + len(chunk) * packed[0].nbytes
         run_folder = folder / f"images_{first}"
         run_folder.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=run_folder, suffix=".memory") as file:
-            np.concatenate([memory, *packed]).astype("<u8").tofile(file)
+            np.concatenate([_padded(memory), *packed, np.zeros(PAGE_WORDS, np.uint64)]).astype("<u8").tofile(file)
             file.flush()
             job = Job(
-                memory=Path(file.name), image_addresses=addresses, classes=artifact.network.classes, cycle_limit=limit,
+                config=program.config, memory=Path(file.name), program_bytes=memory.nbytes, image_addresses=addresses,
+                record_address=record_at if record else None, classes=artifact.network.classes,
+                layers=len(program.names), cycle_limit=limit,
                 latency=latency, stall_percent=stall_percent, stall_seed=stall_seed + first,
                 traced=tuple(i for i in range(len(chunk)) if first + i < traced), folder=run_folder,
+                disturbances=tuple(
+                    replace(one, image=one.image - first) for one in disturbances if 0 <= one.image - first < len(chunk)
+                ),
             )  # fmt: skip
             result = run(build, job, on_event=report)
         return [replace(image, image=first + image.image) for image in result.images], result.seconds

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hw.config import HardwareConfig
 from hw.emit import accelerator_verilog
-from sw.driver import JobResult
+from sw.driver import JobResult, ResultRecord
 from sw.errors import UserError
 from sw.files import write_atomically
 
@@ -38,8 +38,14 @@ class ImageResult:
         Whether the cycle limit was reached.
     fault : str or None
         What the memory model objected to.
+    reset : bool
+        Whether the host abandoned the job, see `Disturbance`; there is no result then.
     elapsed : int
-        Cycles the testbench counted.
+        Cycles the testbench counted, from the first register access on.
+    beats_read : int
+        Beats that external memory delivered.
+    record : ResultRecord or None
+        What the accelerator wrote to memory, if it was told to.
     seconds : float
         Wall time.
     trace : Path or None
@@ -50,7 +56,10 @@ class ImageResult:
     job: JobResult | None
     timeout: bool
     fault: str | None
+    reset: bool
     elapsed: int
+    beats_read: int
+    record: ResultRecord | None
     seconds: float
     trace: Path | None
 
@@ -61,6 +70,8 @@ class ImageResult:
             return f"image {self.image}: not done after {self.elapsed} cycles"
         if self.fault:
             return f"image {self.image}: {self.fault}"
+        if self.reset:
+            return f"image {self.image}: reset by the host after {self.elapsed} cycles"
         if self.job is not None and self.job.error != "NONE":
             return f"image {self.image}: the accelerator stopped with error {self.job.error}"
         return None
@@ -104,9 +115,18 @@ def waves_wanted() -> bool:
     return os.environ.get("WAVES", "0").lower() not in ("", "0", "no", "false")
 
 
-def build_design(name: str, verilog: str, *, waves: bool = False, jobs: int = 1, folder: Path = BUILD_FOLDER) -> Build:
+def build_design(
+    name: str,
+    verilog: str,
+    *,
+    memory_bits: int = 64,
+    waves: bool = False,
+    jobs: int = 1,
+    folder: Path = BUILD_FOLDER,
+) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
-    sources = {f"{name}.v": verilog, TESTBENCH.name: TESTBENCH.read_text()}
+    testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text()}"
+    sources = {f"{name}.v": verilog, TESTBENCH.name: testbench}
     return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder)
 
 
@@ -133,7 +153,10 @@ def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, f
         If a tool is missing or the build fails.
     """
     waves = waves_wanted() if waves is None else waves
-    return build_design(config.name, emitted_verilog(config, folder), waves=waves, jobs=jobs, folder=folder)
+    return build_design(
+        config.name, emitted_verilog(config, folder), memory_bits=config.memory_bits, waves=waves, jobs=jobs,
+        folder=folder,
+    )  # fmt: skip
 
 
 def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
@@ -204,6 +227,7 @@ def read_results(job: Job) -> RunResults:
             **{
                 **entry,
                 "job": JobResult.from_dict(entry["job"]) if entry["job"] else None,
+                "record": ResultRecord.from_words(entry["record"], job.classes) if entry["record"] else None,
                 "trace": job.trace(entry["image"]) if entry["image"] in job.traced else None,
             }
         )

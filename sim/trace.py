@@ -17,8 +17,8 @@ Bytes = NDArray[np.uint8]
 
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "n": ("neuron", ()),
-    "s": ("spike", ("address", "banks")),
-    "r": ("residual", ("address", "banks")),
+    "s": ("spike", ("address", "banks", "pieces")),
+    "r": ("residual", ("address", "banks", "pieces")),
     "t": ("token", ("value", "channel", "chunk")),
     "l": ("logit", ("index",)),
 }
@@ -32,12 +32,12 @@ class Events:
     Attributes
     ----------
     kind : str
-        ``neuron`` (spike words before the pool), ``spike`` and ``residual`` (writes to those memories), ``token``
+        ``neuron`` (pieces of spikes before the pool), ``spike`` and ``residual`` (writes to those memories), ``token``
         (K and V words of the attention) or ``logit``.
     layer : int64 array [n]
-        Index of the running descriptor.
+        Number of the layer, as in `sw.program.Program.names`.
     fields : dict of str to int64 array [n]
-        ``address`` and ``banks``, or ``value`` (0 K, 1 V), ``channel`` and ``chunk``, or ``index``.
+        ``address``, ``banks`` and ``pieces``, or ``value`` (0 K, 1 V), ``channel`` and ``chunk``, or ``index``.
     data : uint8 array [n, bytes]
         Data words, the lowest byte first.
     """

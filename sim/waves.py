@@ -11,11 +11,19 @@ WAVES_FILE = "dump.fst"
 """What a simulation with waveforms writes."""
 
 GROUPS = {
-    "job": ("clk", "rst", "armed", "done", "stop", "timeout", "elapsed", "fault"),
-    "registers": ("register_address", "register_write", "register_write_data", "register_read_data"),
-    "memory": (
-        "memory_request_valid", "memory_request_ready", "memory_request_address", "memory_request_length",
-        "memory_response_valid", "memory_response_ready", "memory_response_data",
+    "job": ("aclk", "aresetn", "armed", "interrupt", "stop", "timeout", "elapsed", "fault"),
+    "registers": (
+        "s_axi_ctrl_awvalid", "s_axi_ctrl_awaddr", "s_axi_ctrl_wvalid", "s_axi_ctrl_wdata", "s_axi_ctrl_bvalid",
+        "s_axi_ctrl_bresp", "s_axi_ctrl_arvalid", "s_axi_ctrl_araddr", "s_axi_ctrl_rvalid", "s_axi_ctrl_rdata",
+        "s_axi_ctrl_rresp",
+    ),
+    "memory, reads": (
+        "m_axi_mem_arvalid", "m_axi_mem_arready", "m_axi_mem_araddr", "m_axi_mem_arlen", "m_axi_mem_rvalid",
+        "m_axi_mem_rready", "m_axi_mem_rdata", "m_axi_mem_rresp", "m_axi_mem_rlast", "beats_read",
+    ),
+    "memory, writes": (
+        "m_axi_mem_awvalid", "m_axi_mem_awready", "m_axi_mem_awaddr", "m_axi_mem_wvalid", "m_axi_mem_wready",
+        "m_axi_mem_wdata", "m_axi_mem_wlast", "m_axi_mem_bvalid", "m_axi_mem_bready", "m_axi_mem_bresp",
     ),
     "neurons": ("trace_layer", "trace_neuron_valid", "trace_neuron_data"),
     "spike memory": ("trace_spike_valid", "trace_spike_address", "trace_spike_banks", "trace_spike_data"),
@@ -42,7 +50,7 @@ def declared_widths(verilog: str, module: str) -> dict[str, int]:
     module : str
         Name of the module.
     """
-    begin = re.search(rf"^module {module}\b", verilog, re.MULTILINE)
+    begin = re.search(rf"^module {re.escape(module)}[\s(]", verilog, re.MULTILINE)
     if begin is None:
         return {}
     body = verilog[begin.start() :].split("endmodule", 1)[0]
@@ -63,6 +71,7 @@ def save_file(verilog: str, testbench: str) -> str:
         The testbench's.
     """
     scopes = (
+        ("testbench.dut.core", declared_widths(verilog, "\\spikeloom.core")),
         ("testbench.dut", declared_widths(verilog, "spikeloom")),
         ("testbench", declared_widths(testbench, "testbench")),
     )

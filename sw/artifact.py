@@ -7,7 +7,8 @@ header. Tensors, with the layers named by `sw.network.NetworkConfig.layers`:
 tensor             dtype   shape            meaning
 ================== ======= ================ ==================================================================
 image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel
-<layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``
+<layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``; -119..119 for
+                                            8-bit weights of the image layer (`sw.network.IMAGE_WEIGHT_LIMIT`)
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
 <layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none
 <layer>.scale      float64 [out]            ``alpha``: real current (head: logit) of ``2^f`` integer units
@@ -51,7 +52,7 @@ FORMAT = "spikeloom-artifact"
 VERSION = 2
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 
-Version 2 brought ``residual_mode`` to the network, in version 1 it is ``add``.
+Version 2 brought ``residual_mode`` and ``pools`` to the network, in version 1 they are ``add`` and 2.
 """
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"

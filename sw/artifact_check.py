@@ -14,7 +14,7 @@ from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, La
 from sw.errors import UserError
 from sw.network import Layer, NetworkConfig
 
-FIELD_SINCE = {"residual_mode": 2}
+FIELD_SINCE = {"residual_mode": 2, "pools": 2}
 """Version of the format that brought a network field; the others were always there."""
 
 EXPORT_AGAIN = "export the artifact again with this version"
@@ -156,13 +156,13 @@ def _check_layer(layer: Layer, parameters: LayerParameters, weight_bits: int) ->
     _check_tensor(f"{name}.weight", parameters.weight, np.int8, layer.weight_shape)
     _check_tensor(f"{name}.bias", parameters.bias, np.int32, out)
     _check_tensor(f"{name}.scale", parameters.scale, np.float64, out)
-    limit = 2 ** (weight_bits - 1) - 1
+    limit = layer.weight_limit(weight_bits)
     magnitude = np.abs(parameters.weight.astype(np.int64))
     if magnitude.max() > limit:
         worst = parameters.weight.flat[int(magnitude.argmax())]
         raise UserError(
-            f"{name}.weight holds {worst}, outside -{limit}..{limit} of {weight_bits}-bit weights; "
-            "quantise with a narrow range"
+            f"{name}.weight holds {worst}, outside -{limit}..{limit} of {weight_bits}-bit weights"
+            f"{' of the image' if layer.source == 'image' else ''}; quantise with a narrow range"
         )
     if layer.kind == "head":
         if parameters.threshold is not None:

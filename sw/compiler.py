@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import HardwareConfig
-from hw.head import LOGIT_BITS
-from hw.isa import (
-    DESCRIPTOR_BEATS,
-    DESCRIPTOR_BITS,
-    MAX_RESIDUAL_PLANES,
-    Destination,
-    Opcode,
-    ResidualMode,
-    encode,
-)
-from hw.memory_port import BURST_LENGTH_BITS
-from hw.writeback import MAX_POOL_SIDE
+from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.isa import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
+from hw.program_buffer import region_limit
 from sw.allocate import Lifetime, first_fit
 from sw.artifact import Artifact
 from sw.errors import UserError
+from sw.fit import REMEDY, check_fit, require
+from sw.heads import input_channels, is_per_head, padded_head, reads_heads
+from sw.image_pack import WORD_BITS, image_groups
 from sw.network import Layer
-from sw.weight_pack import output_tiles, pack_weights, weight_matrix
-
-REMEDY = "use a larger configuration or a smaller network"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One descriptor.
-
-    Attributes
-    ----------
-    name : str
-        The layer's name; ``load`` for the image, ``end`` for the last one.
-    layer : Layer, optional
-        The layer, unless `name` is one of those two.
-    fields : dict
-        The descriptor's fields.
-    """
-
-    name: str
-    layer: Layer | None
-    fields: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Program:
-    """What the external memory holds, and what it means.
-
-    Attributes
-    ----------
-    config : HardwareConfig
-        Configuration it was compiled for.
-    steps : tuple of Step
-        The descriptors in order.
-    memory : uint64 array
-        Beats: descriptors, then weights; program address 0.
-    image_beats : int
-        Beats of one packed image.
-    spike_words, residual_words : int
-        Words used in the on-chip memories.
-    """
-
-    config: HardwareConfig
-    steps: tuple[Step, ...]
-    memory: NDArray[np.uint64]
-    image_beats: int
-    spike_words: int
-    residual_words: int
+from sw.program import Program, Step
+from sw.strips import cut_strips, strip_words
+from sw.weight_pack import output_tiles, pack_weights
 
 
 def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
@@ -96,195 +42,241 @@ def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
     return _Compiler(artifact, config).compile()
 
 
-def _require(need: int, limit: int, layer: str, what: str) -> None:
-    if need > limit:
-        raise UserError(f"{layer} needs {need} {what}, the configuration has {limit}: {REMEDY}")
-
-
 class _Compiler:
     def __init__(self, artifact: Artifact, config: HardwareConfig):
         self.artifact, self.config, self.network = artifact, config, artifact.network
         self.layers = artifact.network.layers()
         # The layer whose (pooled) spikes start the residual stream: the one that the first layer to join it reads.
         self.seed = next(layer.source for layer in self.layers if layer.residual)
+        self.numbers = {layer.name: number for number, layer in enumerate(self.layers, start=1)}
+        self.steps: list[Step] = []
+        self.blocks: list[NDArray[np.uint64]] = []
+        self.words = 0
 
     def compile(self) -> Program:
-        self._check()
-        places, spike_words = self._place_spikes()
-        residual_plane = self._words(self.network.embed_dim) * self._groups(self.network.tokens)
-        residual_words = max(layer.input_planes for layer in self.layers if layer.source == "residual") * residual_plane
-        _require(spike_words, self.config.spike_words, "the network", "words of spike memory")
-        _require(residual_words, self.config.residual_words, "the network", "words of residual memory")
+        check_fit(self.artifact, self.config)
+        self.places, spike_words = self._place_spikes()
+        # The layer that starts the stream may write silent channels behind the last.
+        self.residual_plane = self._written_slices(self._layer(self.seed)) * self._groups(self.network.tokens)
+        planes = max(layer.input_planes for layer in self.layers if layer.source == "residual")
+        require(spike_words, self.config.spike_words, "the network", "words of spike memory")
+        require(planes * self.residual_plane, self.config.residual_words, "the network", "words of residual memory")
 
-        steps = [self._load(places)]
-        residual_max = 1  # the spikes that start the stream
-        blocks: list[NDArray[np.uint64]] = []
-        address = (len(self.layers) + 2) * DESCRIPTOR_BEATS
+        self.residual_max = 1  # the spikes that start the stream
         for layer in self.layers:
-            if layer.kind == "attention":
-                fields = self._attention(layer, places)
-            else:
-                fields = self._weights(layer, places, residual_plane, residual_max)
-                fields["memory_address"] = address
-                blocks.append(pack_weights(self.artifact, self.config, layer))
-                address += len(blocks[-1])
-            if layer.residual:
-                residual_max = self.network.residual_after(residual_max)
-            steps.append(Step(layer.name, layer, fields))
-        steps.append(Step("end", None, {"opcode": Opcode.END.value}))
-        descriptors = np.concatenate([self._encode(step) for step in steps])
+            if layer.source == "image":
+                self._image_layer(layer)
+            elif layer.kind == "attention":
+                self._attention_block(layer)
+            elif not is_per_head(layer):
+                channels = range(layer.out_channels)
+                self._add(layer.name, layer, channels, self._weights(layer))
+                if layer.residual:
+                    self.residual_max = self.network.residual_after(self.residual_max)
+        end = {"opcode": Opcode.END.value, "layer": self.numbers["head"]}
+        self._add("end", None, range(0), end)
         return Program(
             config=self.config,
-            steps=tuple(steps),
-            memory=np.concatenate([descriptors, *blocks]),
-            image_beats=steps[0].fields["weight_beats"],
+            steps=tuple(self.steps),
+            names=("load", *self.numbers),
+            memory=np.concatenate(self.blocks),
+            image_strips=self.strips,
+            image_words=self.image_beats * self.config.memory_bits // WORD_BITS,
             spike_words=spike_words,
-            residual_words=residual_words,
+            residual_words=planes * self.residual_plane,
         )
 
-    def _check(self) -> None:
-        """Refuse what no placement could mend."""
-        artifact, config, network = self.artifact, self.config, self.network
-        _require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
-        _require(network.timesteps, config.timesteps, "the network", "time steps")
-        _require(network.classes, config.max_classes, "head", "classes")
-        _require(len(self.layers) + 1, config.max_layers, "the network", "layers")
-        if artifact.bias_fraction_bits != config.bias_fraction_bits:
-            raise UserError(
-                f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
-                f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
-            )
-        ranges = artifact.ranges()
-        _require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
-        for layer in self.layers:
-            if layer.has_weights:
-                bits = ranges[layer.name].accumulator_bits
-                if layer.source == "image":
-                    # A lane sees its own planes alone, whatever the pixels' range.
-                    largest = int(np.abs(weight_matrix(artifact, layer).astype(np.int64)).sum(axis=(1, 2)).max())
-                    bits = max(bits, (largest << config.image_passes).bit_length() + 1)
-                _require(bits, config.accumulator_bits, layer.name, "accumulator bits")
-                limit = config.accumulator_bits + config.bias_fraction_bits
-                if layer.kind != "head":
-                    bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
-                    _require(bias.bit_length() + 1, limit, layer.name, "bits of bias")
-            if layer.source == "residual":
-                _require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
-            _require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
-            if layer.width < config.positions or (layer.pool and layer.width % config.positions):
-                raise UserError(
-                    f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
-                    "must not exceed that and must divide it before a pool: use fewer positions"
-                )
-        self._check_attention()
+    def _add(
+        self,
+        name: str,
+        layer: Layer | None,
+        channels: range,
+        fields: dict[str, int],
+        *,
+        places: range | None = None,
+        rows: range | None = None,
+    ) -> None:
+        """Append a descriptor, and what follows it, to the program; without `places` channels lie where they are."""
+        try:
+            bits = encode(**fields)
+        except ValueError as error:
+            raise UserError(f"{name} does not fit the descriptor: {error}; {REMEDY}") from error
+        rows = rows or range(layer.height if layer is not None else 0)
+        self.steps.append(Step(name, layer, channels, places or channels, rows, fields, self.words))
+        blocks = [np.frombuffer(bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), "<u8")]
+        if layer is not None and layer.has_weights:
+            blocks.append(pack_weights(self.artifact, self.config, layer, channels))
+        self.blocks += blocks
+        self.words += sum(len(block) for block in blocks)
 
-    def _check_attention(self) -> None:
-        config, network = self.config, self.network
-        if network.head_dim % config.inputs:
-            raise UserError(
-                f"attention heads have {network.head_dim} channels, not a multiple of the configuration's "
-                f"{config.inputs} inputs: use fewer heads or a configuration with fewer inputs"
-            )
-        _require(network.head_dim, config.head_channels, "attention", "channels per head")
-        _require(network.embed_dim, config.token_channels, "attention", "channels of K and V")
-        _require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
-        _require(self._tiles(network.tokens)["tiles"], config.token_chunks, "attention", "position tiles of K and V")
-
-    def _words(self, channels: int) -> int:
+    def _slices(self, channels: int) -> int:
         return -(-channels // self.config.inputs)
 
     def _groups(self, positions: int) -> int:
         return -(-positions // self.config.positions)
 
-    def _tiles(self, positions: int) -> dict[str, int]:
+    def _written_slices(self, layer: Layer) -> int:
+        """Words per position group that the layer writes, silent channels included."""
+        pieces = output_tiles(self.config, self.network, layer).total_pieces
+        descriptors = self.network.heads if is_per_head(layer) else 1
+        return -(-descriptors * pieces // self.config.word_pieces)
+
+    def _stride(self, layer: Layer) -> int:
+        """Words of one slice that the layer writes.
+
+        The image layer computes whole words of the image, each of them several position groups, and writes the last
+        ones even if they lie behind the image.
+        """
+        if layer.source == "image" and not layer.pool:
+            return image_groups(self.config, layer.positions) * self.config.timesteps
+        height, width = layer.output_grid
+        return self._groups(height * width)
+
+    def _tiles(self, groups: int) -> dict[str, int]:
         """Position tiles of nearly equal size: no short one that waits for its weights."""
-        groups = self._groups(positions)
         size = -(-groups // -(-groups // self.config.tile_groups))
         tiles = -(-groups // size)
-        return {
-            "positions": positions,
-            "groups": groups,
-            "tiles": tiles,
-            "tile_groups": size,
-            "last_tile_groups": groups - (tiles - 1) * size,
-        }
-
-    def _image_words(self) -> tuple[int, int]:
-        """Slices of the image's patches, and words of one plane pass."""
-        slices = self._words(9 * self.network.image_channels)
-        return slices, slices * self._groups(self.network.image_size**2)
-
-    def _output_words(self, layer: Layer) -> tuple[int, int]:
-        """Words written per position, and positions after the pool."""
-        tiles = output_tiles(self.config, layer)
-        words = (tiles.count - 1) * tiles.words + tiles.last_words
-        height, width = layer.output_grid
-        return words, height * width
+        return {"tiles": tiles, "tile_groups": size, "last_tile_groups": groups - (tiles - 1) * size}
 
     def _place_spikes(self) -> tuple[dict[str, int], int]:
-        """Spike memory: from the step that writes a tensor to the last one that reads it."""
-        readers: dict[str, int] = {}
-        for index, layer in enumerate(self.layers, start=1):
-            readers[layer.source] = index
-        lives = [Lifetime("image", self.config.image_passes * self._image_words()[1], 0, readers["image"])]
-        for index, layer in enumerate(self.layers, start=1):
-            if layer.name in readers:  # q and v of attention are in the attention engine, residual layers elsewhere
-                words, positions = self._output_words(layer)
-                lives.append(Lifetime(layer.name, words * self._groups(positions), index, readers[layer.name]))
+        """Spike memory: from the layer that writes a tensor to the last one that reads it.
+
+        The heads of a block alternate between q, k, v and attention, so Q and the output of attention live from the
+        block's first layer to its projection.
+        """
+        first = self.layers[0]
+        output = self._written_slices(first) * self._stride(first)
+        self.strips = cut_strips(self.config, first, self.config.spike_words - output)
+        longest = max(strip_words(self.config, first, len(rows)) for rows in self.strips)
+        self.strip_words = longest if len(self.strips) > 1 else 0
+        lives = [Lifetime("image", longest + self.strip_words, 0, 1)]
+        readers = {layer.source: number for number, layer in enumerate(self.layers, start=1)}
+        for number, layer in enumerate(self.layers, start=1):
+            # K and V are in the attention engine, what is added to the residual stream is in its memory.
+            if layer.name not in readers:
+                continue
+            begin, last = number, readers[layer.name]
+            if layer.kind == "attention":
+                begin = self.numbers[layer.source]
+            elif self.layers[last - 1].kind == "attention":
+                last += 1
+            lives.append(Lifetime(layer.name, self._written_slices(layer) * self._stride(layer), begin, last))
         return first_fit(lives)
 
-    def _load(self, places: dict[str, int]) -> Step:
-        beats = self.config.image_passes * self._image_words()[1] * self.config.group_beats
-        _require(beats, 1 << BURST_LENGTH_BITS, "the image", "beats in a burst")
-        return Step("load", None, {
-            "opcode": Opcode.LOAD.value,
-            "destination_base": places["image"],
-            "weight_beats": beats,
-        })  # fmt: skip
+    def _image_layer(self, layer: Layer) -> None:
+        """Load and compute the image strip by strip; a strip is loaded while the one before is computed.
 
-    def _weights(self, layer: Layer, places: dict[str, int], residual_plane: int, residual_max: int) -> dict[str, int]:
+        Its descriptor must lie before that one's, whose weights would keep it from being read. Then the strip before
+        that one, which it replaces, has been walked, but perhaps not been written to the end.
+        """
+        self.image_beats = 0
+        self._load_strip(layer, 0)
+        channels, (height, width) = range(layer.out_channels), layer.output_grid
+        for number, rows in enumerate(self.strips):
+            last = number == len(self.strips) - 1
+            if not last:
+                self._load_strip(layer, number + 1)
+            words = strip_words(self.config, layer, len(rows))
+            place = self._strip_place(number)
+            fields = self._weights(layer)
+            groups = image_groups(self.config, len(rows) * layer.width)
+            plane = words // IMAGE_PLANES
+            fields.update(
+                wait_load=(Wait.ALL if last else Wait.ALL_BUT_NEWEST).value,
+                height=len(rows),
+                positions=len(rows) * layer.width,
+                source_base=place + (IMAGE_PLANES - 1) * plane,
+                source_slice_stride=groups,
+                source_plane_stride=plane,
+                destination_base=self.places[layer.name]
+                + rows.start * height // layer.height * width // self.config.positions,
+                **self._tiles(groups),
+            )
+            self._add(layer.name, layer, channels, fields, rows=rows)
+
+    def _strip_place(self, number: int) -> int:
+        return self.places["image"] + number % 2 * self.strip_words
+
+    def _load_strip(self, layer: Layer, number: int) -> None:
+        words = strip_words(self.config, layer, len(self.strips[number]))
+        fields = {
+            "opcode": Opcode.LOAD.value,
+            "wait_weights": (Wait.ALL if number > 1 else Wait.NONE).value,
+            "destination_base": self._strip_place(number),
+            "weight_beats": words * self.config.group_beats,
+            "memory_address": self.image_beats,
+        }
+        self._add("load", None, range(0), fields)
+        self.image_beats += fields["weight_beats"]
+
+    def _attention_block(self, layer: Layer) -> None:
+        """q, k, v and attention of one head after the other: a head's attention runs beside the next one's q, k, v."""
+        block = layer.name.rpartition(".")[0]
+        sources = [next(other for other in self.layers if other.name == f"{block}.{part}") for part in "qkv"]
+        size, padded = self.network.head_dim, padded_head(self.config, self.network)
+        for head in range(self.network.heads):
+            channels, places = range(head * size, (head + 1) * size), range(head * padded, (head + 1) * padded)
+            for source in sources:
+                fields = self._weights(source)
+                if source.name in self.places:
+                    fields["destination_base"] += self._slices(places.start) * fields["destination_slice_stride"]
+                fields["token_buffer"] = head % 2
+                fields["follows"] = int(head == 0 and source is sources[0])
+                fields["overlaps"] = int(head > 0 or source is not sources[0])
+                if source is not sources[0] and head > 1:
+                    fields["wait_attention"] = Wait.ALL_BUT_NEWEST.value
+                self._add(source.name, source, channels, fields, places=places)
+            self._add(layer.name, layer, channels, self._attention(layer, places), places=places)
+
+    def _weights(self, layer: Layer) -> dict[str, int]:
+        """Descriptor of a layer with weights, or of its first head."""
         config = self.config
-        tiles = output_tiles(config, layer)
-        slices, taps = self._words(layer.in_channels), layer.taps
-        passes, base, plane_stride = layer.input_planes, places.get(layer.source, 0), 0
-        if layer.source == "image":
-            slices, plane_stride = self._image_words()
-            taps, passes = 1, config.image_passes
-        elif layer.source == "residual":
-            plane_stride = residual_plane
-        _, written = self._output_words(layer)
+        tiles, passes = output_tiles(config, self.network, layer), layer.input_planes
+        slices = self._slices(input_channels(config, self.network, layer))
+        taps = 1 if layer.source == "image" else layer.taps
+        base, groups = self.places.get(layer.source, 0), self._groups(layer.positions)
+        source_stride = self._stride(self._layer(layer.source)) if layer.source in self.numbers else groups
+        plane_stride = self.residual_plane if layer.source == "residual" else 0
         fields = {
             "opcode": Opcode.WEIGHTS.value,
+            "layer": self.numbers[layer.name],
+            "wait_attention": (Wait.ALL if reads_heads(layer) else Wait.NONE).value,
+            "follows": int(layer.source != "image" and not reads_heads(layer)),
             "destination": self._destination(layer).value,
             "source_residual": int(layer.source == "residual"),
             "image": int(layer.source == "image"),
             "kernel3": int(taps == 9),
             "pool": int(layer.pool),
+            "wide": int(self.artifact.weight_bits == 8),
             "passes": passes,
             "timesteps": self.network.timesteps,
             "slices": slices,
             "height": layer.height,
             "width": layer.width,
+            "positions": layer.positions,
             "output_tiles": tiles.count,
-            "tile_words": tiles.words,
-            "last_tile_words": tiles.last_words,
+            "tile_pieces": tiles.pieces,
+            "last_tile_pieces": tiles.last_pieces,
             "source_base": base + (passes - 1) * plane_stride,
-            "source_slice_stride": self._groups(layer.positions),
+            "source_slice_stride": source_stride,
             "source_plane_stride": plane_stride,
-            "destination_base": places.get(layer.name, 0),
-            "destination_slice_stride": self._groups(written),
-            "weight_beats": taps * slices * config.weight_slice_beats,
-            **self._tiles(layer.positions),
+            "destination_base": self.places.get(layer.name, 0),
+            "destination_slice_stride": self._stride(layer),
+            "weight_beats": taps * slices * config.slice_beats,
+            **self._tiles(groups),
         }
         if layer.residual:
-            fields["residual_plane_stride"] = residual_plane
-            fields["residual_planes_in"] = residual_max.bit_length()
-            fields["residual_planes_out"] = self.network.residual_after(residual_max).bit_length()
+            fields["residual_plane_stride"] = self.residual_plane
+            fields["residual_planes_in"] = self.residual_max.bit_length()
+            fields["residual_planes_out"] = self.network.residual_after(self.residual_max).bit_length()
             fields["residual_mode"] = ResidualMode[self.network.residual_mode.upper()].value
-        _require(
-            fields["weight_beats"] + config.outputs, 1 << BURST_LENGTH_BITS, layer.name, "beats of weights in a burst"
-        )
+        segments = (1 + fields["wide"]) * (1 + fields["image"])
+        need, limit = segments * fields["weight_beats"], region_limit(config)
+        require(need, limit, layer.name, "beats of the program's buffer for an output tile's weights")
         return fields
+
+    def _layer(self, name: str) -> Layer:
+        return self.layers[self.numbers[name] - 1]
 
     def _destination(self, layer: Layer) -> Destination:
         if layer.kind == "head":
@@ -296,25 +288,22 @@ class _Compiler:
         part = layer.name.rpartition(".")[2]
         return {"k": Destination.KEYS, "v": Destination.VALUES}.get(part, Destination.SPIKES)
 
-    def _attention(self, layer: Layer, places: dict[str, int]) -> dict[str, int]:
+    def _attention(self, layer: Layer, places: range) -> dict[str, int]:
         network, groups = self.network, self._groups(layer.positions)
+        offset = self._slices(places.start) * groups
         return {
             "opcode": Opcode.ATTENTION.value,
+            "layer": self.numbers[layer.name],
+            "wait_weights": Wait.ALL.value,
+            "token_buffer": places.start // len(places) % 2,
             "timesteps": network.timesteps,
-            "heads": network.heads,
-            "head_channels": network.head_dim,
+            "head_channels": len(places),
+            "groups": groups,
             "attention_planes": network.tokens.bit_length(),
             "attention_threshold": network.attention_threshold << (self.config.timesteps - network.timesteps),
-            "source_base": places[layer.source],
+            "source_base": self.places[layer.source] + offset,
             "source_slice_stride": groups,
-            "destination_base": places[layer.name],
+            "destination_base": self.places[layer.name] + offset,
             "destination_slice_stride": groups,
-            **self._tiles(layer.positions),
+            **self._tiles(groups),
         }
-
-    def _encode(self, step: Step) -> NDArray[np.uint64]:
-        try:
-            bits = encode(**step.fields)
-        except ValueError as error:
-            raise UserError(f"{step.name} does not fit the descriptor: {error}; {REMEDY}") from error
-        return np.frombuffer(bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), "<u8")

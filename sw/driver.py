@@ -1,22 +1,38 @@
-"""The host's side of the register bus: start a job, read what came out.
+"""The host's side of the registers: start a job, read what came out.
 
 The same driver runs on a board (over whatever reaches the registers) and in simulation; only the `Bus` differs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from hw.registers import COUNTER_SLOTS, IDENTITY, REGISTERS, VERSION, Counter, ErrorCause
+from hw.config import HardwareConfig
+from hw.memory_port import BYTE_ADDRESS_BITS
+from hw.registers import (
+    COUNTER_SLOTS,
+    IDENTITY,
+    RECORD_LINE_WORDS,
+    REGISTERS,
+    VERSION,
+    Control,
+    Counter,
+    ErrorCause,
+    Interrupt,
+    Record,
+)
+from hw.registers import Status as StatusBits
 
 from .errors import UserError
 
-_BUSY, _DONE, _ERROR = 1, 2, 4
+RESET_POLLS = 10_000
+"""Reads of STATUS after which a reset is given up."""
 
 
 class Bus(Protocol):
-    """Access to the accelerator's 32-bit registers by word address."""
+    """Access to the accelerator's 32-bit registers by byte address; an access that is answered with an error raises."""
 
     async def read(self, address: int) -> int:
         """Value of a register, unsigned."""
@@ -33,13 +49,14 @@ class Status:
 
     Attributes
     ----------
-    busy, done, error : bool
-        A job runs; the last job has ended; it ended with an error.
+    busy, done, error, ignored : bool
+        A job runs; the last job has ended; it ended with an error; a start was ignored because a job was running.
     """
 
     busy: bool
     done: bool
     error: bool
+    ignored: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,13 +65,16 @@ class LayerCounters:
 
     Attributes
     ----------
-    cycles, busy, stall_weights, stall_drain, spikes : int
+    cycles, busy, stall_weights, stall_drain, stall_data, stall_attention, stall_load, spikes : int
     """
 
     cycles: int
     busy: int
     stall_weights: int
     stall_drain: int
+    stall_data: int
+    stall_attention: int
+    stall_load: int
     spikes: int
 
 
@@ -72,14 +92,17 @@ class JobResult:
         Clock cycles of the job.
     error : str
         Name of the `hw.registers.ErrorCause`; ``NONE`` if the job ran to its end.
+    descriptors : int
+        Descriptors taken.
     layers : tuple of LayerCounters
-        One per descriptor completed.
+        By the number of the layer.
     """
 
     prediction: int
     logits: tuple[int, ...]
     cycles: int
     error: str
+    descriptors: int
     layers: tuple[LayerCounters, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +116,47 @@ class JobResult:
         return cls(**{**fields, "logits": tuple(fields["logits"]), "layers": layers})
 
 
+@dataclass(frozen=True)
+class ResultRecord:
+    """What one job left in memory, see `hw.registers.Record`.
+
+    Attributes
+    ----------
+    job : int
+        Jobs ended so far, this one included; changes when the record is complete.
+    prediction, cycles, descriptors : int
+        As in the registers.
+    error : str
+        Name of the `hw.registers.ErrorCause`.
+    logits : tuple of int
+        Signed logits.
+    """
+
+    job: int
+    prediction: int
+    cycles: int
+    descriptors: int
+    error: str
+    logits: tuple[int, ...]
+
+    @classmethod
+    def from_words(cls, words: Sequence[int], classes: int) -> ResultRecord:
+        """Take a record apart.
+
+        Parameters
+        ----------
+        words : sequence of int
+            Unsigned 32-bit words from the record's address on.
+        classes : int
+            Logits to take.
+        """
+        return cls(
+            job=words[Record.JOB], prediction=words[Record.PREDICTION], cycles=words[Record.CYCLES],
+            descriptors=words[Record.DESCRIPTORS], error=error_name(words[Record.ERROR]),
+            logits=tuple(_signed(word) for word in words[RECORD_LINE_WORDS : RECORD_LINE_WORDS + classes]),
+        )  # fmt: skip
+
+
 class Driver:
     """Runs jobs on an accelerator.
 
@@ -100,29 +164,31 @@ class Driver:
     ----------
     bus : Bus
         How its registers are reached.
+    config : HardwareConfig
+        What it was built from; programs and images are compiled for it.
     """
 
-    def __init__(self, bus: Bus):
-        self._bus = bus
+    def __init__(self, bus: Bus, config: HardwareConfig):
+        self._bus, self._config = bus, config
 
     async def read(self, name: str, index: int = 0) -> int:
         """Value of a register, or of entry `index` of a window, by its name in the register map."""
         register = REGISTERS[name]
         if not 0 <= index < register.words:
             raise ValueError(f"{name} has entries 0 to {register.words - 1}, not {index}")
-        return await self._bus.read(register.address + index)
+        return await self._bus.read(register.address + 4 * index)
 
     async def write(self, name: str, value: int) -> None:
         """Write a register by its name in the register map."""
         register = REGISTERS[name]
-        if register.access != "rw":
+        if register.access == "r":
             raise ValueError(f"{name} is read-only")
         if not 0 <= value < 1 << 32:
             raise ValueError(f"{name} holds 32 bits, not {value}")
         await self._bus.write(register.address, value)
 
     async def check(self) -> None:
-        """Make sure that the device is this accelerator and speaks this version.
+        """Make sure that the device is this accelerator, speaks this version and was built from this configuration.
 
         Raises
         ------
@@ -138,45 +204,95 @@ class Driver:
                 f"the device has register map version {version}, this software version {VERSION}: "
                 "use the software the bitstream was built with, or rebuild the bitstream"
             )
+        fingerprint = await self.read("CONFIG")
+        if fingerprint != self._config.fingerprint:
+            raise UserError(
+                f"the device was built from another configuration: CONFIG reads 0x{fingerprint:08X}, that of "
+                f"{self._config.name!r} is 0x{self._config.fingerprint:08X}: name the one it was built from"
+            )
 
     async def status(self) -> Status:
         """What the accelerator is doing."""
         bits = await self.read("STATUS")
-        return Status(bool(bits & _BUSY), bool(bits & _DONE), bool(bits & _ERROR))
+        return Status(*(bool(bits & bit) for bit in StatusBits))
 
-    async def start(self, program: int, image: int) -> None:
+    async def start(self, program: int, program_bytes: int, image: int, *, record: int | None = None) -> None:
         """Start a job.
 
         Parameters
         ----------
         program, image : int
-            Beat addresses of the program and of the packed image in external memory.
+            Byte addresses of the program and of the packed image in external memory, multiples of a beat.
+        program_bytes : int
+            Length of the program with its weights.
+        record : int, optional
+            Byte address of the result record, a multiple of 64; none is written without it.
 
         Raises
         ------
         RuntimeError
             If a job is running.
+        ValueError
+            If an address is not aligned or too large.
         """
         if (await self.status()).busy:
             raise RuntimeError("the accelerator is busy: wait for its job, or reset it")
-        await self.write("PROGRAM_ADDRESS", program)
-        await self.write("IMAGE_ADDRESS", image)
-        await self.write("CONTROL", 1)
+        beat = self._config.memory_bits // 8
+        await self._write_address("PROGRAM_ADDRESS", program, beat)
+        await self.write("PROGRAM_BYTES", program_bytes)
+        await self._write_address("IMAGE_ADDRESS", image, beat)
+        if record is not None:
+            await self._write_address("RESULT_ADDRESS", record, 4 * RECORD_LINE_WORDS)
+        await self.write("RESULT_ENABLE", int(record is not None))
+        await self.write("CONTROL", Control.START)
 
-    async def result(self, classes: int) -> JobResult:
+    async def _write_address(self, name: str, address: int, unit: int) -> None:
+        if address % unit or not 0 <= address < 1 << BYTE_ADDRESS_BITS:
+            raise ValueError(f"{name} must be a multiple of {unit} below 2^{BYTE_ADDRESS_BITS}, not 0x{address:X}")
+        await self.write(f"{name}_LOW", address & 0xFFFF_FFFF)
+        await self.write(f"{name}_HIGH", address >> 32)
+
+    async def reset(self) -> None:
+        """Stop the job under way, if any; its state and its interrupts are gone then.
+
+        Raises
+        ------
+        RuntimeError
+            If the accelerator stays busy: external memory does not answer what was asked of it.
+        """
+        await self.write("CONTROL", Control.RESET)
+        for _ in range(RESET_POLLS):
+            if not (await self.status()).busy:
+                break
+        else:
+            raise RuntimeError("the accelerator stays busy after a reset: external memory does not answer")
+        await self.interrupts()
+
+    async def enable_interrupts(self, wanted: Interrupt) -> None:
+        """Choose what raises the interrupt."""
+        await self.write("INTERRUPT_ENABLE", wanted)
+
+    async def interrupts(self) -> Interrupt:
+        """What has happened since the last call; clears it."""
+        happened = await self.read("INTERRUPT_STATUS")
+        await self.write("INTERRUPT_STATUS", happened)
+        return Interrupt(happened)
+
+    async def result(self, classes: int, layers: int) -> JobResult:
         """Read the outcome of a finished job.
 
         Parameters
         ----------
-        classes : int
-            Logits to read.
+        classes, layers : int
+            Logits and layers to read.
         """
         return JobResult(
             prediction=await self.read("PREDICTION"),
             logits=tuple([_signed(await self.read("LOGITS", index)) for index in range(classes)]),
             cycles=await self.read("CYCLES"),
             error=error_name(await self.read("ERROR")),
-            layers=tuple([await self.counters(layer) for layer in range(await self.read("LAYERS"))]),
+            descriptors=await self.read("DESCRIPTORS"),
+            layers=tuple([await self.counters(layer) for layer in range(layers)]),
         )
 
     async def counters(self, layer: int) -> LayerCounters:

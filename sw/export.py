@@ -111,11 +111,11 @@ def fold(model: Spikformer, layer: Layer, image_scale: float) -> FoldedLayer:
     """
     module = model.get_submodule(layer.name)
     if layer.kind == "head":
-        weight, scale = _quantised_weight(layer.name, module)
+        weight, scale = _quantised_weight(layer, module)
         alpha = (scale / (layer.positions * model.config.timesteps)).expand(layer.out_channels)
         return FoldedLayer(weight, alpha, module.get_parameter("bias").detach() / alpha)
     assert isinstance(module, SpikingLayer)
-    weight, scale = _quantised_weight(layer.name, module.weights)
+    weight, scale = _quantised_weight(layer, module.weights)
     unit = scale.flatten() * (image_scale if layer.source == "image" else 1.0)
     norm = module.norm
     assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
@@ -128,8 +128,9 @@ def fold(model: Spikformer, layer: Layer, image_scale: float) -> FoldedLayer:
     return FoldedLayer(weight * sign, alpha, constant / alpha)
 
 
-def _quantised_weight(name: str, module: nn.Module) -> tuple[Tensor, Tensor]:
+def _quantised_weight(layer: Layer, module: nn.Module) -> tuple[Tensor, Tensor]:
     """Integer weights and scale of a Brevitas layer, with the proof that they are its weights."""
+    name = layer.name
     scaling = module.weight_quant.tensor_quant.scaling_impl  # type: ignore[union-attr]
     if not getattr(scaling, "init_done", True):
         raise UserError(f"the weight quantiser of {name} was never calibrated; train the quantised phase first")
@@ -139,7 +140,7 @@ def _quantised_weight(name: str, module: nn.Module) -> tuple[Tensor, Tensor]:
         if not bool((torch.isfinite(scale) & (scale > 0)).all()):
             raise UserError(f"the weight quantiser of {name} has the scale {scale.min().item()}; train it again")
         integers: Tensor = quantised.int()
-        limit = 2 ** (int(quantised.bit_width) - 1) - 1
+        limit = layer.weight_limit(int(quantised.bit_width))
         assert bool((integers * scale == quantised.value).all()), f"{name}: integers times scale are not the weights"
         assert int(integers.abs().max()) <= limit, f"{name}: weights are not narrow range"
     return integers.to(torch.int8), scale

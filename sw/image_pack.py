@@ -1,41 +1,53 @@
-"""Packs images into the words that the accelerator loads: 3x3 patches, bit-planes, time-step lanes."""
+"""Packs images into the words that the accelerator loads: 3x3 patches, bit-planes, positions in the time-step lanes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import IMAGE_PLANES, MEMORY_BEAT_BITS, HardwareConfig
+from hw.config import IMAGE_PLANES, HardwareConfig
 from sw.artifact import Artifact
 from sw.errors import UserError
 
 TAPS = 9
+WORD_BITS = 64
+"""Bits of the unsigned integers that memory images are made of."""
 
 
-def pack_bits(bits: NDArray[np.uint8], word_bits: int) -> NDArray[np.uint64]:
-    """Pack rows of bits into 64-bit beats, bit 0 first, each row padded to whole beats.
+def pack_bits(bits: NDArray[np.uint8], row_bits: int, beat_bits: int = WORD_BITS) -> NDArray[np.uint64]:
+    """Pack rows of bits into 64-bit integers, bit 0 first, each row padded to whole beats.
 
     Parameters
     ----------
-    bits : uint8 array [rows, word_bits]
-    word_bits : int
+    bits : uint8 array [rows, row_bits]
+    row_bits : int
+    beat_bits : int
+        A multiple of 64.
 
     Returns
     -------
-    uint64 array [rows * ceil(word_bits / 64)]
+    uint64 array [rows * ceil(row_bits / beat_bits) * beat_bits / 64]
     """
-    beats = -(-word_bits // MEMORY_BEAT_BITS)
-    padded = np.zeros((bits.shape[0], beats * MEMORY_BEAT_BITS), np.uint8)
-    padded[:, :word_bits] = bits
+    padded = np.zeros((bits.shape[0], -(-row_bits // beat_bits) * beat_bits), np.uint8)
+    padded[:, :row_bits] = bits
     return np.packbits(padded, axis=1, bitorder="little").reshape(-1).view("<u8")
 
 
-def pack_image(artifact: Artifact, config: HardwareConfig, image: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def image_groups(config: HardwareConfig, positions: int) -> int:
+    """Words of one plane and slice of so many positions: each holds ``positions * timesteps`` of them."""
+    return -(-positions // config.lanes)
+
+
+def pack_image(
+    artifact: Artifact, config: HardwareConfig, image: NDArray[np.uint8], strips: Sequence[range]
+) -> NDArray[np.uint64]:
     """Pack one image.
 
     The first convolution becomes a matrix product: every position gets its 3x3 patch as ``9 * channels`` inputs (tap
-    by tap, channels fastest, zero outside). Time-step lane ``t`` carries bit-planes ``t * passes + r`` of the signed
-    8-bit inputs, so that all lanes together need ``8 / timesteps`` passes instead of 8.
+    by tap, channels fastest, zero outside). The image is the same at every time step, so the time-step lanes carry
+    further positions: lane ``t`` of group ``g`` holds the positions ``(g * timesteps + t) * positions`` and following.
 
     Parameters
     ----------
@@ -44,11 +56,14 @@ def pack_image(artifact: Artifact, config: HardwareConfig, image: NDArray[np.uin
     config : HardwareConfig
         Gives the word.
     image : uint8 array [channels, size, size]
+    strips : sequence of range
+        Rows that are loaded together, in their order; they may overlap.
 
     Returns
     -------
     uint64 array
-        Words ``[r][slice][group]`` of ``[positions][timesteps][inputs]`` bits, inputs fastest, whole beats each.
+        Per strip words ``[plane][slice][group]`` of ``[positions][timesteps][inputs]`` bits, inputs fastest, whole
+        beats each; the lowest plane first.
 
     Raises
     ------
@@ -66,14 +81,19 @@ def pack_image(artifact: Artifact, config: HardwareConfig, image: NDArray[np.uin
     quantised = np.stack([artifact.image_table[c][image[c]] for c in range(channels)])
     padded = np.pad(quantised, ((0, 0), (1, 1), (1, 1)))
     patches = np.stack([padded[:, y : y + size, x : x + size] for y in range(3) for x in range(3)])
-    inputs = patches.reshape(TAPS * channels, size * size).view(np.uint8)
+    inputs = patches.reshape(TAPS * channels, size, size).view(np.uint8)
+    return np.concatenate(
+        [_pack_strip(config, inputs[:, rows.start : rows.stop].reshape(TAPS * channels, -1)) for rows in strips]
+    )
 
-    slices = -(-inputs.shape[0] // config.inputs)
-    groups = -(-inputs.shape[1] // config.positions)
-    full = np.zeros((slices * config.inputs, groups * config.positions), np.uint8)
+
+def _pack_strip(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Pack the patches ``[inputs, positions]`` of a strip."""
+    slices, groups = -(-inputs.shape[0] // config.inputs), image_groups(config, inputs.shape[1])
+    full = np.zeros((slices * config.inputs, groups * config.lanes), np.uint8)
     full[: inputs.shape[0], : inputs.shape[1]] = inputs
     planes = (full[None] >> np.arange(IMAGE_PLANES, dtype=np.uint8)[:, None, None]) & 1
-    # [t, r, slice, i, group, p] -> [r, slice, group, p, t, i]
-    shape = (config.timesteps, config.image_passes, slices, config.inputs, groups, config.positions)
-    words: NDArray[np.uint8] = planes.astype(np.uint8).reshape(shape).transpose(1, 2, 4, 5, 0, 3)
-    return pack_bits(words.reshape(-1, config.group_bits), config.group_bits)
+    # [plane, slice, i, group, t, p] -> [plane, slice, group, p, t, i]
+    shape = (IMAGE_PLANES, slices, config.inputs, groups, config.timesteps, config.positions)
+    words: NDArray[np.uint8] = planes.astype(np.uint8).reshape(shape).transpose(0, 1, 3, 5, 4, 2)
+    return pack_bits(words.reshape(-1, config.group_bits), config.group_bits, config.memory_bits)

@@ -1,4 +1,4 @@
-"""The whole Spikformer (ICLR 2023, arXiv 2209.15425), CIFAR variant, float or quantised from one definition.
+"""The whole Spikformer (ICLR 2023, arXiv 2209.15425), float or quantised from one definition.
 
 Every activation is ``[T * B, C, H, W]`` in channels-last memory, time outermost: a convolution sees one large batch, a
 linear layer sees the same memory as rows of tokens (token = row * width + column), and the neurons see ``[T, n]``.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, Layer, NetworkConfig
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, STEM, Layer, NetworkConfig
 from sw.neuron import lif_over_time
 from sw.quantizers import quantised_conv, quantised_image, quantised_linear
 
@@ -68,12 +68,10 @@ class SpikingLayer(nn.Module):
             self.weights = (
                 nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
                 if weight_bits is None
-                else quantised_conv(c_in, c_out, bits=weight_bits)
+                else quantised_conv(layer, bits=weight_bits)
             )
         else:
-            self.weights = (
-                nn.Linear(c_in, c_out) if weight_bits is None else quantised_linear(c_in, c_out, bits=weight_bits)
-            )
+            self.weights = nn.Linear(c_in, c_out) if weight_bits is None else quantised_linear(layer, bits=weight_bits)
         self.norm: nn.Module = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +94,7 @@ class Block(nn.Module):
 
 
 class Spikformer(nn.Module):
-    """Spikformer, CIFAR variant.
+    """Spikformer.
 
     Parameters
     ----------
@@ -124,7 +122,7 @@ class Spikformer(nn.Module):
         self.head: nn.Module = (
             nn.Linear(config.embed_dim, config.classes)
             if weight_bits is None
-            else quantised_linear(config.embed_dim, config.classes, bits=weight_bits, per_tensor=True)
+            else quantised_linear(layers[-1], bits=weight_bits)
         )
         for module in self.modules():  # as the authors do: linear layers small, convolutions at torch's default
             if isinstance(module, nn.Linear):
@@ -149,9 +147,11 @@ class Spikformer(nn.Module):
         image = image.contiguous(memory_format=torch.channels_last)
         # The image is the same at every step, so its current is too: one convolution, repeated over T.
         x = self._fire("conv0", self._layer("conv0")(self.image_quantiser(image)), trace, repeat=True)
-        x = self._spikes("conv1", x, trace)
-        x = functional.max_pool2d(self._spikes("conv2", x, trace), 3, 2, 1)
-        x = functional.max_pool2d(self._spikes("conv3", x, trace), 3, 2, 1)
+        for layer in self.config.layers()[:STEM]:
+            if layer.source != "image":
+                x = self._spikes(layer.name, x, trace)
+            if layer.pool:
+                x = functional.max_pool2d(x, 3, 2, 1)
         x = self._join("rpe", x, self._spikes("rpe", x, trace), trace)
         for i in range(self.config.depth):
             block = f"block{i}"

@@ -24,6 +24,12 @@ NEURON_THRESHOLD = 1.0
 ATTENTION_NEURON_THRESHOLD = 0.5
 """Firing threshold of the neuron after attention."""
 
+STEM = 4
+"""Convolutions before `rpe`, ``conv0`` to ``conv3``; each doubles the channels, up to the embedding dimension."""
+
+IMAGE_WEIGHT_LIMIT = 119
+"""Largest magnitude of an 8-bit weight of the image layer: ``16 * 7 + 7``, two signed halves of 4 bits."""
+
 RESIDUAL_CLAMP = 3
 """Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
 
@@ -84,6 +90,11 @@ class Layer:
         """Bit-planes of its input; the image's top plane is negative."""
         return IMAGE_BITS if self.source == "image" else self.input_max.bit_length()
 
+    def weight_limit(self, weight_bits: int) -> int:
+        """Largest magnitude of a weight of so many bits; the range is symmetric."""
+        limit = (1 << weight_bits - 1) - 1
+        return min(limit, IMAGE_WEIGHT_LIMIT) if self.source == "image" else limit
+
     @property
     def weight_shape(self) -> tuple[int, ...]:
         """Shape of the weight tensor: ``[out, in, 3, 3]`` or ``[out, in]``."""
@@ -98,12 +109,12 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Shape of a Spikformer, CIFAR variant.
+    """Shape of a Spikformer.
 
     Attributes
     ----------
     image_size : int
-        Height and width of the square image; divisible by 4.
+        Height and width of the square image; divisible by ``2**pools``.
     image_channels : int
         1 or 3 (any positive number works).
     classes : int
@@ -124,6 +135,9 @@ class NetworkConfig:
         How spikes ``s`` join the residual stream ``x``, which starts as the pooled spikes of ``conv3``: ``add``,
         ``x + s``, as in the paper, up to ``2 + 2 L``; ``clamp``, ``min(x + s, 3)``, never more than two bit-planes;
         ``iand``, ``x AND NOT s`` (the IAND of SEW-ResNet, arXiv 2102.04159), always spikes.
+    pools : int
+        How many of the four convolutions are followed by a max-pool, the last ones: 2 in the paper's CIFAR variant, 4
+        in its ImageNet variant.
 
     Raises
     ------
@@ -141,13 +155,18 @@ class NetworkConfig:
     mlp_ratio: int = 4
     attention_scale: float = 0.125
     residual_mode: ResidualMode = "add"
+    pools: int = 2
 
     def __post_init__(self) -> None:
         for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.image_size % 4:
-            raise ValueError(f"image_size must be divisible by 4 (two 2x pools), not {self.image_size}")
+        if not 1 <= self.pools <= STEM:
+            raise ValueError(f"pools must be 1 to {STEM}, not {self.pools}")
+        if self.image_size % 2**self.pools:
+            raise ValueError(
+                f"image_size must be divisible by {2**self.pools} ({self.pools} 2x pools), not {self.image_size}"
+            )
         if self.embed_dim % 8:
             raise ValueError(f"embed_dim must be divisible by 8 (conv0 has D/8 channels), not {self.embed_dim}")
         if self.embed_dim % self.heads:
@@ -160,9 +179,14 @@ class NetworkConfig:
             raise ValueError(f"residual_mode must be add, clamp or iand, not {self.residual_mode!r}")
 
     @property
+    def grid(self) -> int:
+        """Height and width of the grid of tokens, after all pools."""
+        return int(self.image_size // 2**self.pools)
+
+    @property
     def tokens(self) -> int:
-        """Tokens ``N``: positions after both pools."""
-        return (self.image_size // 4) ** 2
+        """Tokens ``N``."""
+        return self.grid**2
 
     @property
     def head_dim(self) -> int:
@@ -185,20 +209,21 @@ class NetworkConfig:
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in order of execution."""
-        dim, size = self.embed_dim, self.image_size
-        grid = size // 4
-        layers = [
-            Layer(name="conv0", kind="conv", source="image", in_channels=self.image_channels, out_channels=dim // 8,
-                  height=size, width=size, input_max=127),
-            Layer(name="conv1", kind="conv", source="conv0", in_channels=dim // 8, out_channels=dim // 4,
-                  height=size, width=size),
-            Layer(name="conv2", kind="conv", source="conv1", in_channels=dim // 4, out_channels=dim // 2,
-                  height=size, width=size, pool=True),
-            Layer(name="conv3", kind="conv", source="conv2", in_channels=dim // 2, out_channels=dim,
-                  height=size // 2, width=size // 2, pool=True),
-            Layer(name="rpe", kind="conv", source="conv3", in_channels=dim, out_channels=dim,
-                  height=grid, width=grid, residual=True),
-        ]  # fmt: skip
+        dim, size, grid = self.embed_dim, self.image_size, self.grid
+        layers: list[Layer] = []
+        for i in range(STEM):
+            first, pool = i == 0, i >= STEM - self.pools
+            layers.append(
+                Layer(name=f"conv{i}", kind="conv", source="image" if first else f"conv{i - 1}",
+                      in_channels=self.image_channels if first else layers[-1].out_channels,
+                      out_channels=dim >> STEM - 1 - i, height=size, width=size, input_max=127 if first else 1,
+                      pool=pool)
+            )  # fmt: skip
+            size = size // 2 if pool else size
+        layers.append(
+            Layer(name="rpe", kind="conv", source=layers[-1].name, in_channels=dim, out_channels=dim,
+                  height=grid, width=grid, residual=True)
+        )  # fmt: skip
         hidden = dim * self.mlp_ratio
         residual_max = self.residual_after(1)  # pooled spikes and rpe
         for i in range(self.depth):

@@ -1,6 +1,7 @@
 """Every Brevitas quantiser of the project: weights of 4 or 8 bits, and the signed 8-bit image.
 
-All are symmetric and narrow range (``-7..7`` and ``-127..127``), so flipping a sign is exact and zero stays zero.
+All are symmetric and narrow range (``-7..7`` and ``-127..127``, less where a layer's `weight_limit` is less), so
+flipping a sign is exact and zero stays zero.
 """
 
 from __future__ import annotations
@@ -9,16 +10,47 @@ from typing import Any
 
 import brevitas.nn as qnn
 import torch
+from brevitas.core.quant import IntQuant
 from brevitas.core.restrict_val import RestrictValueType
 from brevitas.core.scaling import ScalingImplType
 from brevitas.inject.enum import ScalingPerOutputType
 from brevitas.quant.scaled_int import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
-from sw.network import IMAGE_BITS
+from sw.network import IMAGE_BITS, Layer
 
 WEIGHT_BITS = (4, 8)
 """Weight widths the hardware takes."""
+
+
+class LimitedIntQuant(IntQuant):  # type: ignore[misc]
+    """Integers of ``-limit..limit``, whatever the bit width would allow."""
+
+    def __init__(
+        self, limit: int, input_view_impl: nn.Module, float_to_int_impl: nn.Module, tensor_clamp_impl: nn.Module
+    ) -> None:
+        super().__init__(True, True, input_view_impl, float_to_int_impl, tensor_clamp_impl)
+        self.limit = limit
+
+    def min_int(self, bit_width: Tensor) -> Tensor:
+        """Smallest integer, in the type of `bit_width`."""
+        return torch.full_like(bit_width, -self.limit)
+
+    def max_int(self, bit_width: Tensor) -> Tensor:
+        """Largest integer, in the type of `bit_width`."""
+        return torch.full_like(bit_width, self.limit)
+
+
+class LimitScaling(nn.Module):
+    """The integer that the largest weight becomes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, bit_width: Tensor, signed: bool | None = None) -> Tensor:
+        """Return the limit in the type of `bit_width`; `signed` is Brevitas's and changes nothing."""
+        return torch.full_like(bit_width, self.limit)
 
 
 class ChannelWeightQuant(Int8WeightPerChannelFloat):  # type: ignore[misc]
@@ -28,6 +60,8 @@ class ChannelWeightQuant(Int8WeightPerChannelFloat):  # type: ignore[misc]
     weights are.
     """
 
+    int_quant = LimitedIntQuant
+    int_scaling_impl = LimitScaling
     scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
     restrict_scaling_type = RestrictValueType.LOG_FP
 
@@ -47,19 +81,25 @@ class ImageQuant(Int8ActPerTensorFloat):  # type: ignore[misc]
     bit_width = IMAGE_BITS
 
 
-def quantised_conv(in_channels: int, out_channels: int, *, bits: int) -> nn.Module:
+def quantised_conv(layer: Layer, *, bits: int) -> nn.Module:
     """3x3 convolution, pad 1, no bias, weights of `bits` bits with one scale per output channel."""
     conv: nn.Module = qnn.QuantConv2d(
-        in_channels, out_channels, 3, padding=1, bias=False, weight_quant=ChannelWeightQuant, weight_bit_width=bits
+        layer.in_channels, layer.out_channels, 3, padding=1, bias=False, **_weight_quantiser(layer, bits)
     )
     return conv
 
 
-def quantised_linear(in_features: int, out_features: int, *, bits: int, per_tensor: bool = False) -> nn.Module:
-    """Linear layer with bias, weights of `bits` bits; one scale per output channel or one in all."""
-    quant = TensorWeightQuant if per_tensor else ChannelWeightQuant
-    linear: nn.Module = qnn.QuantLinear(in_features, out_features, bias=True, weight_quant=quant, weight_bit_width=bits)
+def quantised_linear(layer: Layer, *, bits: int) -> nn.Module:
+    """Linear layer with bias, weights of `bits` bits; one scale per output channel, one in all for the head."""
+    linear: nn.Module = qnn.QuantLinear(
+        layer.in_channels, layer.out_channels, bias=True, **_weight_quantiser(layer, bits)
+    )
     return linear
+
+
+def _weight_quantiser(layer: Layer, bits: int) -> dict[str, Any]:
+    quant = TensorWeightQuant if layer.kind == "head" else ChannelWeightQuant
+    return {"weight_quant": quant, "weight_bit_width": bits, "weight_limit": layer.weight_limit(bits)}
 
 
 def quantised_image(scale: float) -> nn.Module:
@@ -80,7 +120,7 @@ def begin_scales(model: nn.Module) -> None:
         weight = module.weight.detach()
         per_channel = isinstance(module.quant_weight().scale, Tensor) and module.quant_weight().scale.numel() > 1
         rows = weight.flatten(1) if per_channel else weight.reshape(1, -1)
-        top = 2 ** (int(module.quant_weight().bit_width) - 1) - 1
+        top = module.weight_quant.tensor_quant.int_quant.limit
         largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-6)
         best, least = largest, torch.full_like(largest, torch.inf)
         for fraction in torch.linspace(0.4, 1.0, 61):

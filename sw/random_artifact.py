@@ -123,7 +123,7 @@ def _image_table(network: NetworkConfig, rng: Generator) -> NDArray[np.int8]:
 
 
 def _weights(layer: Layer, weight_bits: int, rng: Generator) -> NDArray[np.int8]:
-    limit = 2 ** (weight_bits - 1) - 1
+    limit = layer.weight_limit(weight_bits)
     weight = rng.integers(-limit, limit + 1, layer.weight_shape).astype(np.int8)
     if layer.kind != "head" and layer.out_channels > 1:
         weight[1] = 0

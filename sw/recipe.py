@@ -26,6 +26,7 @@ class NetworkRecipe:
     timesteps: int = 4
     mlp_ratio: int = 4
     residual_mode: ResidualMode = "add"
+    pools: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

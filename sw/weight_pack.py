@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import HardwareConfig
+from hw.config import PARAMETER_BITS, WEIGHT_BITS, HardwareConfig
 from sw.artifact import Artifact
-from sw.image_pack import pack_bits
-from sw.network import Layer
+from sw.heads import is_per_head, padded_head, reads_heads, spread_heads
+from sw.network import Layer, NetworkConfig
 
 NEVER = -(1 << 31)
 """Bias of a padding class: no logit is smaller."""
@@ -18,27 +18,36 @@ NEVER = -(1 << 31)
 
 @dataclass(frozen=True)
 class OutputTiles:
-    """How a layer's output channels are cut.
+    """How output channels are cut.
 
     Attributes
     ----------
     count : int
         Output tiles.
-    words, last_words : int
-        Words of `inputs` channels in every tile but the last, and in the last.
+    pieces, last_pieces : int
+        Pieces of channels in every tile but the last, and in the last.
     """
 
     count: int
-    words: int
-    last_words: int
+    pieces: int
+    last_pieces: int
+
+    @property
+    def total_pieces(self) -> int:
+        """Pieces of all tiles."""
+        return (self.count - 1) * self.pieces + self.last_pieces
 
 
-def output_tiles(config: HardwareConfig, layer: Layer) -> OutputTiles:
-    """Cut a layer's output channels; before a pool all tiles are alike, padded by silent channels."""
-    words = -(-layer.out_channels // config.inputs)
-    per_tile = min(words, config.outputs // config.inputs)
-    count = -(-words // per_tile)
-    return OutputTiles(count, per_tile, per_tile if layer.pool else words - (count - 1) * per_tile)
+def output_tiles(config: HardwareConfig, network: NetworkConfig, layer: Layer) -> OutputTiles:
+    """Cut the output channels that a descriptor of a layer writes: a head's, or all.
+
+    Silent channels fill the words of a head, and before a pool the last tile, so that all tiles are alike.
+    """
+    channels = padded_head(config, network) if is_per_head(layer) else layer.out_channels
+    total = -(-channels // config.piece)
+    pieces = min(total, config.tile_pieces)
+    count = -(-total // pieces)
+    return OutputTiles(count, pieces, pieces if layer.pool else total - (count - 1) * pieces)
 
 
 def weight_matrix(artifact: Artifact, layer: Layer) -> NDArray[np.int8]:
@@ -48,11 +57,35 @@ def weight_matrix(artifact: Artifact, layer: Layer) -> NDArray[np.int8]:
     return matrix.reshape(layer.out_channels, 1, -1) if layer.source == "image" else matrix
 
 
-def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer) -> NDArray[np.uint64]:
-    """Pack one layer.
+def split_weights(weights: NDArray[np.int8], *, image: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """High and low halves of 8-bit weights: ``weight = 16 * high + low``.
 
-    Per output tile: a beat for each of its channels (signed 32-bit bias, signed 32-bit threshold), then the weights
-    ``[tap][slice][output][input]``, `weight_bits` each. Channels and inputs beyond the layer's are zero weights and
+    The low half is unsigned, 0 to 15, and so are its sums of spikes. In the image layer, whose inputs are signed, it
+    is signed, -8 to 7, which reaches weights up to `sw.network.IMAGE_WEIGHT_LIMIT`.
+    """
+    low = (weights & 15 ^ 8) - 8 if image else weights & 15
+    # Shifted before the subtraction: `weights - low` could leave 8 bits.
+    return (weights >> WEIGHT_BITS) + (low < 0), low
+
+
+def segments(artifact: Artifact, layer: Layer) -> tuple[NDArray[np.int8], ...]:
+    """The layer's weights as often as an output tile streams them, each ``[out, taps, in]`` of 4-bit integers.
+
+    High and low half of 8-bit weights; in the image layer each of them negated first, for the sign plane.
+    """
+    matrix, image = weight_matrix(artifact, layer), layer.source == "image"
+    halves = split_weights(matrix, image=image) if artifact.weight_bits > WEIGHT_BITS else (matrix,)
+    if not image:
+        return halves
+    negated = split_weights(-matrix, image=True) if artifact.weight_bits > WEIGHT_BITS else (-matrix,)
+    return tuple(segment for pair in zip(negated, halves, strict=True) for segment in pair)
+
+
+def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, channels: range) -> NDArray[np.uint64]:
+    """Pack some output channels of one layer.
+
+    Per output tile: the parameters of each of its channels (signed 32-bit bias, signed 32-bit threshold), then the
+    segments of weights ``[slice][tap][output][input]``. Channels and inputs beyond the layer's are zero weights and
     never fire.
 
     Parameters
@@ -63,29 +96,35 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer) -> ND
         The accelerator.
     layer : Layer
         A layer with weights.
+    channels : range
+        Output channels; an attention head's of q, k or v, else all.
 
     Returns
     -------
     uint64 array
-        Beats.
+        Whole beats.
     """
-    parameters, matrix = artifact.tensors[layer.name], weight_matrix(artifact, layer)
-    out, taps, channels = matrix.shape
-    count, slices = output_tiles(config, layer).count, -(-channels // config.inputs)
-    weights = np.zeros((count * config.outputs, taps, slices * config.inputs), np.int8)
-    weights[:out, :, :channels] = matrix
-    # [tile, output, tap, slice, input] -> [tile, tap, slice, output, input]
-    tiled = weights.reshape(count, config.outputs, taps, slices, config.inputs).transpose(0, 2, 3, 1, 4)
-    bits = ((tiled.reshape(-1, 1).view(np.uint8) >> np.arange(config.weight_bits, dtype=np.uint8)) & 1).astype(np.uint8)
-    slice_bits = config.outputs * config.inputs * config.weight_bits
-    weight_beats = pack_bits(bits.reshape(-1, slice_bits), slice_bits).reshape(count, -1)
+    chosen = slice(channels.start, channels.stop)
+    parameters, parts = artifact.tensors[layer.name], [segment[chosen] for segment in segments(artifact, layer)]
+    if reads_heads(layer):
+        parts = [spread_heads(part, config, artifact.network) for part in parts]
+    out, taps, inputs = parts[0].shape
+    count, slices = output_tiles(config, artifact.network, layer).count, -(-inputs // config.inputs)
+    weights = np.zeros((len(parts), count * config.outputs, taps, slices * config.inputs), np.int8)
+    weights[:, :out, :, :inputs] = np.stack(parts)
+    # [segment, tile, output, tap, slice, input] -> [tile, segment, slice, tap, output, input]
+    tiled = weights.reshape(len(parts), count, config.outputs, taps, slices, config.inputs).transpose(1, 0, 4, 3, 2, 5)
+    nibbles = tiled.reshape(-1, 2).view(np.uint8) & 15
+    weight_words = (nibbles[:, 0] | nibbles[:, 1] << WEIGHT_BITS).view("<u8").reshape(count, -1)
 
     largest = (1 << config.membrane_bits - 1) - 1
     bias = np.full(count * config.outputs, NEVER if layer.kind == "head" else 0, np.int64)
     threshold = np.full(count * config.outputs, largest, np.int64)
-    bias[:out] = parameters.bias
+    bias[:out] = parameters.bias[chosen]
     if parameters.threshold is not None:
-        scaled = parameters.threshold << (config.timesteps - artifact.network.timesteps)
+        scaled = parameters.threshold[chosen] << (config.timesteps - artifact.network.timesteps)
         threshold[:out] = np.minimum(scaled, largest)
-    words = bias.astype(np.int32).view(np.uint32).astype(np.uint64) | (threshold.astype(np.uint64) << np.uint64(32))
-    return np.concatenate([words.reshape(count, -1), weight_beats], axis=1).reshape(-1)
+    words = bias.astype(np.int32).view(np.uint32).astype(np.uint64) | (
+        threshold.astype(np.uint64) << np.uint64(PARAMETER_BITS // 2)
+    )
+    return np.concatenate([words.reshape(count, -1), weight_words], axis=1).reshape(-1)

@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 
 from hw.config import CONFIGS, TINY
-from hw.isa import DESCRIPTOR_BEATS
 from sim.faults import find_flip
 from sim.report import COMPARISONS
 from sw import cli
 from sw.artifact import load, save
-from sw.commands import project
+from sw.commands import fmax, project, synth
 from sw.commands.docs import REFERENCE
 from sw.commands.images import images_for
-from sw.commands.synth import count_resources
 from sw.compiler import compile_artifact
 from sw.data import load_sample
 from sw.errors import UserError
 from sw.network import NetworkConfig
+from sw.program import DESCRIPTOR_WORDS
 from sw.random_artifact import random_artifact, random_images
 from sw.reference import reference
+from sw.synthesis.cells import FAMILIES, RESOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = NetworkConfig(image_size=16, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
@@ -86,11 +86,10 @@ def test_unknown_command_and_option(capsys):
     assert "No such option '--frobnicate'; see spikeloom info --help" in refused(capsys, "info", "--frobnicate")
 
 
-@pytest.mark.parametrize("command", ["info", "compare", "bench"])
+@pytest.mark.parametrize("command", [["info"], ["compare", "--model"], ["bench", "--speeds", "--model"]])
 def test_missing_model(command, capsys, tmp_path):
     path = tmp_path / "none.spikeloom"
-    arguments = [path] if command == "info" else ["--model", path]
-    assert "cannot read (no such file)" in refused(capsys, command, *arguments)
+    assert "cannot read (no such file)" in refused(capsys, *command, path)
 
 
 def test_foreign_file(capsys, tmp_path):
@@ -109,7 +108,7 @@ def test_truncated_artifact(part, capsys, tmp_path, model):
 
 def test_unknown_configuration(capsys):
     line = refused(capsys, "verilog", "--config", "huge")
-    assert "unknown configuration 'huge'; choose one of tiny, base, large" in line
+    assert "unknown configuration 'huge'; choose one of mini, tiny, base, large" in line
 
 
 def test_configuration_from_a_file(capsys, tmp_path):
@@ -282,7 +281,8 @@ def figures(mismatches):
     """Figures of the form that `sim.compare` gives."""
     layer = {
         "name": "conv0", "planes": 8, "sops_dense": 1000, "sops_executed": 12.5, "cycles": 100.0, "model_cycles": 100,
-        "ideal_cycles": 80.0, "utilization": 0.8, "firing_rate_in": 0.25, "stalls": {"weights": 1.0, "drain": None},
+        "ideal_cycles": 80.0, "utilization": 0.8, "firing_rate_in": 0.25, "engine_cycles": 80.0,
+        "stalls": {"weights": 1.0, "drain": None},
     }  # fmt: skip
     load = {**layer, "name": "load", "planes": 0, "sops_dense": 0, "cycles": None, "firing_rate_in": None}
     return {
@@ -351,18 +351,17 @@ def test_info_shows_network_ranges_and_fit(capsys, model):
 def test_flips_name_bits_of_the_memory_image():
     artifact = random_artifact(NETWORK, 4, seed=7)
     program = compile_artifact(artifact, TINY)
-    steps = {step.name: step for step in program.steps}
     assert find_flip(program, "load.descriptor").beat == 0
-    assert find_flip(program, "conv0.descriptor").beat == DESCRIPTOR_BEATS
+    assert find_flip(program, "conv0.descriptor").beat == DESCRIPTOR_WORDS
     channel = artifact.network.layers()[1].out_channels // 2
-    address = steps["conv1"].fields["memory_address"]
+    parameters = program.steps_of("conv1")[0].address + DESCRIPTOR_WORDS
     for part in ("bias", "threshold"):
         flip = find_flip(program, f"conv1.{part}")
-        assert flip.beat == address + channel and (flip.bit >= 32) == (part == "threshold")
+        assert flip.beat == parameters + channel and (flip.bit >= 32) == (part == "threshold")
     flip = find_flip(program, "conv1.weight")
     nibble = int(program.memory[flip.beat]) >> (flip.bit - 3) & 0xF
-    # Slices of 8 outputs x 4 inputs x 4 bits are two beats; one slice per tap, tap 4 is the kernel's middle.
-    assert flip.beat == address + 8 + 4 * 2 + 1
+    # Slices of 8 outputs x 4 inputs x 4 bits are two words; one slice per tap, tap 4 is the kernel's middle.
+    assert flip.beat == parameters + 8 + 4 * 2 + 1
     assert nibble == int(artifact.tensors["conv1"].weight[channel, 0, 1, 1]) & 0xF
     assert find_flip(program, "12:34").beat == 12
 
@@ -388,11 +387,77 @@ def test_reference_tables_are_up_to_date():
         assert f"`{name}`" in reference()
 
 
-def test_resources_are_summed_from_cells():
-    cells = {"LUT2": 3, "LUT6": 4, "INV": 1, "RAM32M16": 2, "RAMB18E2": 1, "RAMB36E2": 2, "FDRE": 9, "SRL16E": 5}
-    counts = count_resources(cells, "xcup")
-    assert counts["logic LUTs"] == 8 and counts["LUTs as memory"] == 21
-    assert counts["block RAMs (36 Kbit)"] == 2.5 and counts["registers"] == 9
+def resources(**changes):
+    return {"lut": 1000, "lutram": 200, "ff": 500, "bram": 2.5, "uram": 0, "dsp": 0, **changes}
+
+
+@pytest.fixture
+def synthesised(monkeypatch, tmp_path):
+    """`spikeloom synth` without Yosys; what it counts can be changed."""
+    counts = resources()
+
+    def fake(config, family, folder):
+        return {
+            "yosys": "0.70", "sops_per_cycle": config.sops_per_cycle, "bram_kbit": 36, "resources": dict(counts),
+            "parts": {"(top)": resources(lut=0), "weight_array": dict(counts)},
+        }  # fmt: skip
+
+    monkeypatch.setattr(synth, "synthesis_entry", fake)
+    monkeypatch.setattr(synth, "OUT", tmp_path / "synth.json")
+    monkeypatch.setattr(synth, "BASELINE", tmp_path / "baseline.json")
+    return counts
+
+
+def test_synth_shows_parts_and_compares_with_the_baseline(synthesised, capsys, tmp_path):
+    command = ["synth", "--config", "tiny", "--family", "xcup"]
+    assert cli.run(command) == 0
+    shown = capsys.readouterr().out
+    assert "not compared, no baseline" in shown and "weight_array" in shown and "(top)" in shown
+    assert cli.run([*command, "--update-baseline"]) == 0
+    assert cli.run(command) == 0
+    assert "tiny, xcup: every total as in the baseline" in capsys.readouterr().out
+    synthesised["lut"] = 1015
+    assert cli.run(command) == 0
+    assert "logic LUTs 1,000 -> 1,015 (+1.5%)" in capsys.readouterr().out
+    synthesised["lut"] = 1100
+    assert cli.run(command) == cli.EXIT_DIFFERENT
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "logic LUTs grew by more than 2%; if that is meant: spikeloom synth --config tiny --family xcup" in shown
+    assert json.loads((tmp_path / "synth.json").read_text())["tiny"]["xcup"]["resources"]["lut"] == 1100
+
+
+def test_synth_takes_configurations_and_families(synthesised, tmp_path):
+    assert cli.run(["synth"]) == 0
+    written = json.loads((tmp_path / "synth.json").read_text())
+    assert {name: list(entry) for name, entry in written.items()} == {
+        "tiny": ["xcup", "ecp5"], "base": ["xcup", "ecp5"]
+    }  # fmt: skip
+    own = tmp_path / "tiny.json"
+    own.write_text(json.dumps({**TINY.to_dict(), "spike_words": 64}))
+    assert cli.run(["synth", "--config", "tiny", "--update-baseline"]) == 0
+    synthesised["lut"] = 5000
+    assert cli.run(["synth", "--config", str(own)]) == 0, "a configuration of the user's has no baseline"
+
+
+def test_committed_baselines_are_of_named_configurations():
+    for config, families in json.loads(synth.BASELINE.read_text()).items():
+        assert config in CONFIGS
+        for family, entry in families.items():
+            assert family in FAMILIES and set(entry["resources"]) == set(RESOURCES)
+
+
+def test_fmax_writes_frequency_and_paths(capsys, monkeypatch, tmp_path):
+    path = {
+        "from": "neurons.descriptor", "to": "neurons.batch (CE)", "delay_ns": 15.9, "logic_ns": 6.0, "routing_ns": 9.9,
+        "luts": 12, "carry_chains": 3, "arithmetic": ["neurons:10062"],
+    }  # fmt: skip
+    entry = {"fmax_mhz": 62.8, "median_mhz": 61.0, "seeds": {"1": 59.2, "2": 62.8}, "paths": [path]}
+    monkeypatch.setattr(fmax, "measure_fmax", lambda config, seeds, *_: {**entry, "asked": [config.name, seeds]})
+    monkeypatch.setattr(fmax, "OUT", tmp_path / "fmax.json")
+    assert cli.run(["fmax", "--seeds", "2"]) == 0
+    assert json.loads((tmp_path / "fmax.json").read_text())["mini"] == {**entry, "asked": ["mini", 2]}
+    shown = capsys.readouterr().out
+    assert "mini on ECP5: 62.8 MHz (by seed 1: 59.2, 2: 62.8)" in shown and "neurons.descriptor" in shown
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(0, 0), (1, 1), (2, None), (5, None)])

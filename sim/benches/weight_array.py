@@ -13,8 +13,8 @@ import torch
 from cocotb.triggers import RisingEdge
 from torch import Tensor
 
-from hw.config import MEMORY_BEAT_BITS, HardwareConfig
-from hw.weight_array import FILL_CYCLES, array_latency
+from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, done_latency
 from sim.benches.harness import MAX_IDLE_CYCLES, parameters, start
 from sim.benches.or_pool import pack
 
@@ -31,7 +31,7 @@ class Slice:
 class Watch:
     """What the bench saw, in cycles, and the sums that it read, by tile."""
 
-    free_buffers: int = 2
+    free_buffers: int = DRAIN_BUFFERS
     beats: list[int] = field(default_factory=list)
     available: list[int] = field(default_factory=list)
     last_steps: list[int] = field(default_factory=list)
@@ -41,57 +41,56 @@ class Watch:
 
 @cocotb.test()
 async def accumulates_integer_products(dut: Any) -> None:
-    """Tiles of so many groups each, in alternating buffers: every lane of every output, and the stated latencies."""
+    """Tiles of so many groups each, buffer after buffer: every lane of every output, and the stated latencies."""
     given = parameters()
     config = HardwareConfig(**given["config"])
     stall, tile_groups, seed = given["stall"], given["tile_groups"], given["seed"]
     generator = torch.Generator().manual_seed(seed)
-    tiles = [
-        random_tile(config, tile % 2, given["slices"], groups, generator) for tile, groups in enumerate(tile_groups)
-    ]
+    tiles = [random_tile(config, tile, given["slices"], groups, generator) for tile, groups in enumerate(tile_groups)]
     slices = [one for tile, _ in tiles for one in tile]
-    await start(dut, {"weights_valid": 0, "claim": 0, "step_valid": 0, "drain_address": 0, "drain_batch": 0})
+    idle = ("weights_valid", "claim", "step_valid", "drain_group", "drain_buffer", "drain_batch")
+    await start(dut, dict.fromkeys(idle, 0))
 
     watch = Watch()
-    beats = [beat for one in slices for beat in one.beats]
-    cocotb.start_soon(feed(dut, beats, stall, random.Random(seed)))
+    beats = [(beat, one.steps[0]["step_unsigned"]) for one in slices for beat in one.beats]
+    cocotb.start_soon(feed(dut, beats, config.memory_bits, stall, random.Random(seed)))
     cocotb.start_soon(walk(dut, config, slices, stall, random.Random(seed + 1), watch))
     await drain(dut, config, tile_groups, random.Random(seed + 2), watch)
 
     for read, (_, expected) in zip(watch.sums, tiles, strict=True):
         assert torch.equal(read, expected)
     assert len(watch.beats) == len(beats)
-    assert watch.available[0] == watch.beats[config.weight_slice_beats - 1] + 1 + FILL_CYCLES
-    assert watch.dones == [cycle + array_latency(config) for cycle in watch.last_steps]
+    assert watch.available[0] == watch.beats[config.slice_beats - 1] + 1 + FILL_CYCLES
+    assert watch.dones == [cycle + done_latency(config) for cycle in watch.last_steps]
 
 
 def random_tile(
-    config: HardwareConfig, buffer: int, slices: int, groups: int, generator: torch.Generator
+    config: HardwareConfig, tile: int, slices: int, groups: int, generator: torch.Generator
 ) -> tuple[list[Slice], Tensor]:
-    """Weight slices of a tile with their steps, and its sums [groups, outputs, lanes]."""
-    high = 1 << config.weight_bits - 1
+    """Weight slices of a tile with their steps, and its sums [groups, outputs, lanes]; every third is a low half."""
+    low_half = tile % 3 == 2
+    lowest = 0 if low_half else -(1 << WEIGHT_BITS - 1)
+    highest = lowest + (1 << WEIGHT_BITS) - 1
     sums = torch.zeros(groups, config.outputs, config.lanes, dtype=torch.int64)
     made = []
     for number in range(slices):
         double = number > 0 and bool(torch.rand((), generator=generator) < 0.5)
-        negative = bool(torch.rand((), generator=generator) < 0.4)
-        weights = torch.randint(-high, high, (config.outputs, config.inputs), generator=generator)
-        weights[0], weights[1] = -high, high - 1
+        final = number == slices - 1
+        weights = torch.randint(lowest, highest + 1, (config.outputs, config.inputs), generator=generator)
+        weights[0], weights[1] = lowest, highest
         spikes = (torch.rand(groups, config.lanes, config.inputs, generator=generator) < 0.5).long()
         spikes[number % groups] = 1
-
-        products = weights @ spikes.transpose(1, 2)
-        if negative:
-            products[..., config.timesteps - 1 :: config.timesteps] *= -1
-        sums = (sums << int(double)) + products
+        sums = (sums << int(double)) + weights @ spikes.transpose(1, 2)
         steps = [
             {
-                "step_address": buffer * config.tile_groups + group,
+                "step_group": group,
+                "step_buffer": tile % DRAIN_BUFFERS,
                 "step_first": int(number == 0),
                 "step_double": int(double),
-                "step_negative": int(negative),
+                "step_final": int(final),
+                "step_unsigned": int(low_half),
                 "step_last_group": int(group == groups - 1),
-                "step_last_of_tile": int(group == groups - 1 and number == slices - 1),
+                "step_last_of_tile": int(group == groups - 1 and final),
                 "spikes": pack(spikes[group].ravel()),
             }
             for group in range(groups)
@@ -103,17 +102,18 @@ def random_tile(
 
 def weight_beats(config: HardwareConfig, weights: Tensor) -> list[int]:
     """Beats of a slice: output-major, lowest bits first."""
-    bits = weights.ravel()[:, None] >> torch.arange(config.weight_bits) & 1
-    return [pack(beat) for beat in bits.reshape(-1, MEMORY_BEAT_BITS)]
+    bits = weights.ravel()[:, None] >> torch.arange(WEIGHT_BITS) & 1
+    return [pack(beat) for beat in bits.reshape(-1, config.memory_bits)]
 
 
-async def feed(dut: Any, beats: Sequence[int], stall: float, rng: random.Random) -> None:
+async def feed(dut: Any, beats: Sequence[tuple[int, int]], beat_bits: int, stall: float, rng: random.Random) -> None:
     """Offer the beats in order, with pauses; an offered beat stays until it is taken."""
-    for beat in beats:
+    for beat, low_half in beats:
         while rng.random() < stall:
-            dut.weights_valid.value, dut.weights_data.value = 0, rng.getrandbits(MEMORY_BEAT_BITS)
+            dut.weights_valid.value, dut.weights_data.value = 0, rng.getrandbits(beat_bits)
             await RisingEdge(dut.clk)
         dut.weights_valid.value, dut.weights_data.value = 1, beat
+        dut.unsigned_weights.value = low_half
         await RisingEdge(dut.clk)
         while not dut.weights_ready.value:
             await RisingEdge(dut.clk)
@@ -125,8 +125,8 @@ async def walk(
 ) -> None:
     """Give the steps of every slice, with pauses.
 
-    A table is claimed as soon as there is one, at the earliest with the last step of the slice before; a tile also
-    waits for a buffer that was drained.
+    A table is claimed as soon as there is one, at the earliest with the last step of the slice before; the slice that
+    completes a tile also waits for a buffer that was drained.
     """
     available, claimed = False, 0
 
@@ -135,9 +135,9 @@ async def walk(
         nonlocal available, claimed
         claim = False
         if wanted is not None and wanted < len(slices) and available:
-            begins = slices[wanted].steps[0]["step_first"]
-            claim = watch.free_buffers >= begins
-            watch.free_buffers -= claim and begins
+            completes = slices[wanted].steps[0]["step_final"]
+            claim = watch.free_buffers >= completes
+            watch.free_buffers -= claim and completes
         claimed += claim
         dut.claim.value = int(claim)
         await RisingEdge(dut.clk)
@@ -160,8 +160,8 @@ async def walk(
 async def drain(dut: Any, config: HardwareConfig, tile_groups: Sequence[int], rng: random.Random, watch: Watch) -> None:
     """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order; note what happens when."""
     reads: deque[tuple[int, int, int]] = deque()
-    # An address driven after one edge is sampled at the next, and its sums are read just before the one after that.
-    asked: deque[tuple[int, int, int] | None] = deque([None, None])
+    # An address driven after one edge is sampled at the next; its sums are read just before the edge after the latency.
+    asked: deque[tuple[int, int, int] | None] = deque([None] * (1 + DRAIN_LATENCY))
     cycle = idle = 0
     while len(watch.dones) < len(tile_groups) or reads or any(asked):
         await RisingEdge(dut.clk)
@@ -188,7 +188,7 @@ async def drain(dut: Any, config: HardwareConfig, tile_groups: Sequence[int], rn
         asked.append(reads.popleft() if reads else None)
         if read := asked[-1]:
             tile, group, batch = read
-            dut.drain_address.value = tile % 2 * config.tile_groups + group
+            dut.drain_group.value, dut.drain_buffer.value = group, tile % DRAIN_BUFFERS
             dut.drain_batch.value = batch
 
 

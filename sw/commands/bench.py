@@ -1,137 +1,135 @@
-"""`spikeloom bench`: measured speeds, each with its unit and the command that measures it again."""
+"""`spikeloom bench`: the project's figures of merit beside their targets, each measured from nothing."""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.table import Table
 
-from sw.commands.common import BUILD, MODEL, ConfigType, console, model_option, progress_console, shown, write_json
+from sw.commands.common import (
+    BUILD,
+    MODEL,
+    configs_option,
+    console,
+    model_option,
+    progress_console,
+    shown,
+    write_json,
+)
 from sw.errors import UserError
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
-    from sw.artifact import Artifact
-    from sw.data import ImageSet
 
 OUT = BUILD / "bench.json"
-GOLDEN_IMAGES = 64
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measurement.
-
-    Attributes
-    ----------
-    name : str
-        What was measured.
-    value : float
-    unit : str
-    command : str
-        Measures it again.
-    """
-
-    name: str
-    value: float
-    unit: str
-    command: str
+SPEEDS = BUILD / "speeds.json"
 
 
 @click.command()
+@click.option("--only", multiple=True, metavar="NAME", help="Measure this figure only; may be given several times.")
+@click.option("--check", is_flag=True, help="Exit code 1 if a figure misses its target or cannot be measured.")
+@click.option("--speeds", is_flag=True, help="Instead: speed of golden model, simulation and accelerator with a model.")
 @model_option()
-@click.option(
-    "--config", "configs", type=ConfigType(), multiple=True, default=["tiny", "base"], metavar="NAME|FILE.json",
-    help="Hardware configuration; may be given several times.  [default: tiny, base]",
-)  # fmt: skip
-def bench(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
-    """Measure the speed of golden model, simulation and accelerator.
+@configs_option("tiny", "base")
+def bench(only: tuple[str, ...], check: bool, speeds: bool, model: Path, configs: tuple[HardwareConfig, ...]) -> int:
+    """Measure the project's figures of merit and show them beside their targets.
 
-    Golden images per second, seconds to build each simulator from nothing, simulated cycles per second, and cycles per
-    image in RTL beside the cycle model and the ideal (dense operations x bit-planes / operations per cycle). A
-    configuration too small for the model runs a small network of random weights instead, and the table says so.
+    Cycles and utilisation of Spikformer-4-256 on the simulated configuration large, LUTs by Yosys, clock frequency by
+    nextpnr, speed of the simulation: everything is built and run again, which takes most of an hour. Figures are in
+    build/bench.json; those not measured this time stay as they are.
+
+    With --speeds: golden images per second, and for every --config the seconds to build its simulator, simulated
+    cycles per second, and cycles per image beside the cycle model and the ideal, with --model.
     """
+    if speeds:
+        measure_speeds(model, configs)
+        return 0
+    given = click.get_current_context().get_parameter_source
+    if ParameterSource.COMMANDLINE in (given("model"), given("configs")):
+        raise UserError("--model and --config go with --speeds: a figure is always of the same network and machine")
+    return int(measure_figures(only) and check)
+
+
+def measure_figures(only: tuple[str, ...]) -> bool:
+    """Measure, write and print figures; whether one is missing or misses its target."""
+    from sim.figures import MEASUREMENTS, Lab, figure
+    from sw.synthesis.report import merge
+
+    if unknown := [name for name in only if name not in MEASUREMENTS]:
+        raise UserError(f"unknown figure {unknown[0]!r}; choose from {', '.join(MEASUREMENTS)}")
+    measured: dict[str, dict[str, Any]] = {}
+    missing: dict[str, str] = {}
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=BUILD) as folder:
+        lab = Lab(Path(folder), progress_console.status)
+        for name in only or MEASUREMENTS:
+            try:
+                value: float | None = MEASUREMENTS[name](lab)
+            except UserError as error:
+                value, missing[name] = None, str(error).splitlines()[0]
+            measured[name] = figure(name, value)
+            # After each: an interruption an hour in keeps what was measured.
+            merge(OUT, name, None, measured[name])
+    console.print(figure_table(measured))
+    for name, reason in missing.items():
+        console.print(f"{name} could not be measured: {reason}")
+    console.print(shown(OUT))
+    return any(standing(name, entry) != "met" for name, entry in measured.items())
+
+
+def standing(name: str, entry: Mapping[str, Any]) -> str:
+    """How a figure stands to its target, in a word."""
+    from sim.figures import TARGETS
+
+    if entry["value"] is None:
+        return "not measured"
+    return "met" if TARGETS[name].met(entry["value"]) else "MISSED"
+
+
+def figure_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Figures beside their targets."""
+    table = Table("figure", "unit")
+    for column in ("value", "target", "aim"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    table.add_column("command", overflow="fold")
+    for name, entry in figures.items():
+        bound, sign = (entry["at_least"], ">=") if "at_least" in entry else (entry["at_most"], "<=")
+        row = [name, entry["unit"], _number(entry["value"]), f"{sign} {bound:,}", f"{entry['aim']:,}"]
+        table.add_row(*row, standing(name, entry), entry["command"])
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
+    """Measure, write and print the speeds with a model."""
+    from sim.speeds import measure_config, measure_golden
     from sw.artifact import load
     from sw.commands.images import images_for
 
     artifact = load(model)
     images = images_for(artifact, None, whole=False)
-    again = "spikeloom bench" + ("" if model == MODEL else f" --model {shown(model)}")
-    figures = [measure_golden(artifact, images, again)]
+    again = "spikeloom bench --speeds" + ("" if model == MODEL else f" --model {shown(model)}")
+    rows = [measure_golden(artifact, images, again, progress_console.status)]
     for config in configs:
-        figures += measure_config(config, artifact, images, f"{again} --config {config.name}")
-    write_json(OUT, [asdict(figure) for figure in figures])
+        command = f"{again} --config {config.name}"
+        rows += measure_config(config, artifact, images, command, BUILD, progress_console.status)
+    write_json(SPEEDS, [asdict(row) for row in rows])
     table = Table("measurement", "unit", "command")
     table.add_column("value", justify="right")
-    for figure in figures:
-        digits = 0 if figure.value >= 1000 else 1 if figure.unit != "of ideal" else 3
-        table.add_row(figure.name, figure.unit, figure.command, f"{figure.value:,.{digits}f}")
+    for row in rows:
+        digits = 0 if row.value >= 1000 else 1 if row.unit != "of ideal" else 3
+        table.add_row(row.name, row.unit, row.command, f"{row.value:,.{digits}f}")
     console.print(table)
-    console.print(shown(OUT))
-
-
-def measure_golden(artifact: Artifact, images: ImageSet, command: str) -> Figure:
-    """Speed of the golden model."""
-    from golden.evaluate import evaluate
-
-    count = min(GOLDEN_IMAGES, len(images))
-    evaluate(artifact, images.images[:1], images.labels[:1], bar=False)  # the first call sets threads up
-    with progress_console.status(f"golden model over {count} images"):
-        result = evaluate(artifact, images.images[:count], images.labels[:count], bar=False)
-    return Figure("golden model", count / result.seconds, "images/s", command)
-
-
-def measure_config(config: HardwareConfig, artifact: Artifact, images: ImageSet, command: str) -> list[Figure]:
-    """Build and run one configuration; one image."""
-    from golden.cycles import predict_cycles
-    from golden.operations import dense_operations
-    from sim.rtl import MEMORY_LATENCY, run_images
-    from sim.runner import build
-    from sw.compiler import compile_artifact
-    from sw.random_artifact import random_images
-
-    pixels, name = images.images, artifact.dataset
-    try:
-        program = compile_artifact(artifact, config)
-    except UserError:
-        artifact = small_artifact(config)
-        program, name = compile_artifact(artifact, config), "random 16x16 network"
-        pixels = random_images(artifact.network, 1, seed=1)
-    BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=BUILD) as folder:
-        with progress_console.status(f"{config.name}: building the simulator"):
-            began = time.perf_counter()
-            simulator = build(config, waves=False, folder=Path(folder) / "sim")
-            built = time.perf_counter() - began
-        with progress_console.status(f"{config.name}: running one image"):
-            rtl = run_images(simulator, artifact, program, pixels[:1].numpy(), folder=Path(folder) / "run")
-    (image,) = rtl.images
-    if image.failure or image.job is None:
-        raise UserError(f"{config.name}: {image.failure or 'no result'}; see what `spikeloom compare` says")
-    predicted = predict_cycles(program, MEMORY_LATENCY).total
-    ideal = sum(layer.plane_operations for layer in dense_operations(artifact.network)) / config.sops_per_cycle
-    title = f"{config.name}, {name}"
-    return [
-        Figure(f"{title}: build of the simulator", built, "s", command),
-        Figure(f"{title}: simulation", rtl.cycles / rtl.seconds, "cycles/s", command),
-        Figure(f"{title}: RTL", image.job.cycles, "cycles/image", command),
-        Figure(f"{title}: cycle model", predicted, "cycles/image", command),
-        Figure(f"{title}: ideal", ideal, "cycles/image", command),
-        Figure(f"{title}: utilisation", ideal / image.job.cycles, "of ideal", command),
-    ]
-
-
-def small_artifact(config: HardwareConfig) -> Artifact:
-    """A random network that the smallest configuration holds."""
-    from sw.network import NetworkConfig
-    from sw.random_artifact import random_artifact
-
-    network = NetworkConfig(
-        image_size=16, image_channels=1, classes=10, embed_dim=32, depth=1, heads=2, timesteps=config.timesteps
-    )
-    return random_artifact(network, config.weight_bits, seed=1)
+    console.print(shown(SPEEDS))

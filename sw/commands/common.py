@@ -79,6 +79,14 @@ def config_option(default: str = "base") -> Decorator:
     )  # fmt: skip
 
 
+def configs_option(*default: str) -> Decorator:
+    """The option ``--config`` where several may be given."""
+    return click.option(
+        "--config", "configs", type=ConfigType(), multiple=True, default=default, metavar="NAME|FILE.json",
+        help=f"Hardware configuration; may be given several times.  [default: {', '.join(default)}]",
+    )  # fmt: skip
+
+
 def model_option() -> Decorator:
     """The option ``--model``."""
     return click.option(

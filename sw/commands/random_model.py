@@ -29,10 +29,11 @@ from sw.network import NetworkConfig, ResidualMode
     show_default=True,
     help="How spikes join the residual stream.",
 )
+@click.option("--pools", type=int, default=2, show_default=True, help="Convolutions with a pool: 2 or (ImageNet) 4.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights and images.")
 def random(
     out: Path, dim: int, depth: int, heads: int, timesteps: int, size: int, channels: int, classes: int, bits: str,
-    residual: ResidualMode, seed: int,
+    residual: ResidualMode, pools: int, seed: int,
 ) -> None:  # fmt: skip
     """Write an artifact OUT of random weights whose neurons fire at moderate rates.
 
@@ -45,7 +46,7 @@ def random(
     try:
         network = NetworkConfig(
             image_size=size, image_channels=channels, classes=classes, embed_dim=dim, depth=depth, heads=heads,
-            timesteps=timesteps, residual_mode=residual,
+            timesteps=timesteps, residual_mode=residual, pools=pools,
         )  # fmt: skip
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom random --help") from error

@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 @config_option()
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=BUILD / "verilog", metavar="DIR",
-    help="Folder for <config>.v and <config>.json.  [default: build/verilog]",
+    help="Folder for <config>.v, <config>.json and spikeloom.h.  [default: build/verilog]",
+)  # fmt: skip
+@click.option(
+    "--technology", type=click.Choice(["portable", "xilinx"]), default="portable", show_default=True,
+    help="For any tool, as simulated, or with primitives of UltraScale+ where Yosys does not find them.",
 )  # fmt: skip
 @click.option("--lint/--no-lint", default=True, show_default=True, help="Check the result with Verilator.")
-def verilog(config: HardwareConfig, out: Path, lint: bool) -> None:
-    """Write the accelerator's Verilog and its description, and lint it.
+def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> None:
+    """Write the accelerator's Verilog, its description and its C header, and lint it.
 
     The Verilog is self-contained and byte-identical from run to run. The JSON beside it holds parameters, ports,
-    register map, descriptor layout and memory map.
+    register map, descriptor layout and memory map; the header holds the register map.
     """
     from hw import emit
+    from hw.lut_ram import Technology
     from sim.toolchain import find_toolchain
 
     toolchain = find_toolchain() if lint else None
     with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
-        files = emit.emit(config, out)
+        files = emit.emit(config, out, technology=Technology(technology))
     console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
     console.print(shown(files.description))
+    console.print(shown(files.header))
     if toolchain is None:
         return
     with progress_console.status("linting"):

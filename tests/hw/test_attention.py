@@ -12,30 +12,33 @@ from amaranth.sim import Simulator
 from collisions import guard_memories
 
 from golden.attention_cycles import attention_cycles
-from hw import attention_memory
+from hw import attention_memory, attention_output, attention_tables
 from hw.attention import Attention
-from hw.config import TINY, HardwareConfig
+from hw.attention_geometry import AttentionGeometry
+from hw.config import BASE, LARGE, TINY, HardwareConfig
 
 SMALL = dataclasses.replace(
     TINY, name="small", positions=1, tile_groups=16, timesteps=2, attention_columns=2, attention_segment=8,
-    spike_words=1024, token_channels=32, token_chunks=4, head_channels=16,
+    spike_words=1024, token_chunks=4, head_channels=16,
 )  # fmt: skip
 PAIRS = dataclasses.replace(SMALL, name="pairs", positions=2, outputs=8, token_chunks=2)
 FOUR_STEPS = dataclasses.replace(SMALL, name="four_steps", timesteps=4, attention_columns=1, attention_segment=4)
-WIDE_SEGMENT = dataclasses.replace(
-    SMALL, name="wide_segment", attention_columns=4, attention_segment=16, head_channels=32, token_chunks=1,
+ONE_STEP = dataclasses.replace(SMALL, name="one_step", timesteps=1)
+WHOLE_SLICE = dataclasses.replace(
+    SMALL, name="whole_slice", attention_columns=4, attention_segment=16, head_channels=32, token_chunks=1,
     attention_planes=5,
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _guarded_memories(monkeypatch):
-    guard_memories(monkeypatch, attention_memory)
+    for module in (attention_memory, attention_output, attention_tables):
+        guard_memories(monkeypatch, module)
 
 
 @dataclass
 class Job:
-    """One layer's attention: spikes as [T, heads, N, d] and where they lie."""
+    """A head's attention: spikes as [T, N, d] and where they lie."""
 
     q: np.ndarray
     k: np.ndarray
@@ -43,21 +46,22 @@ class Job:
     threshold: int
     query_base: int = 5
     output_base: int = 400
+    buffer: int = 0
 
     @property
     def tokens(self) -> int:
-        return self.q.shape[2]
+        return self.q.shape[1]
 
 
-def random_job(timesteps: int, heads: int, tokens: int, channels: int, *, seed: int, density: float = 0.4) -> Job:
+def random_job(timesteps: int, tokens: int, channels: int, *, seed: int, density: float = 0.4, buffer: int = 0) -> Job:
     rng = np.random.default_rng(seed)
-    q, k, v = (rng.random((timesteps, heads, tokens, channels)) < density for _ in range(3))
+    q, k, v = (rng.random((timesteps, tokens, channels)) < density for _ in range(3))
     typical = int(density**3 * tokens * channels)
-    return Job(q, k, v, threshold=2 ** (timesteps - 1) * max(1, typical))
+    return Job(q, k, v, threshold=2 ** (timesteps - 1) * max(1, typical), buffer=buffer)
 
 
 def attention_spikes(job: Job) -> np.ndarray:
-    """Spikes [T, heads, N, d] from the formula, in integers."""
+    """Spikes [T, N, d] from the formula, in integers."""
     q, k, v = (spikes.astype(np.int64) for spikes in (job.q, job.k, job.v))
     sums = q @ (k.swapaxes(-1, -2) @ v)
     timesteps = len(sums)
@@ -75,51 +79,64 @@ def pack(bits: np.ndarray) -> int:
 
 
 class AttentionBench:
-    """A spike memory around the engine; runs jobs one after another."""
+    """A spike memory around the engine; runs jobs one after another.
 
-    def __init__(self, config: HardwareConfig):
-        self.config, self.dut = config, Attention(config)
+    Parameters
+    ----------
+    config : HardwareConfig
+        The accelerator.
+    stall : float
+        How often a write must wait for a cycle.
+    """
+
+    def __init__(self, config: HardwareConfig, stall: float = 0.0):
+        self.config, self.dut, self.stall = config, Attention(config), stall
+        self.rng = random.Random(config.name)
         self.memory: dict[int, np.ndarray] = {}
         self.cycles: list[int] = []
         self.writes = 0
 
-    def group_words(self, config: HardwareConfig, spikes: np.ndarray) -> np.ndarray:
-        """[T, heads, N, d] as [slices, groups, P, T, I]."""
-        timesteps, heads, tokens, channels = spikes.shape
-        padded = np.zeros((timesteps, heads * channels, -(-tokens // config.positions) * config.positions), bool)
-        padded[:, :, :tokens] = spikes.transpose(0, 1, 3, 2).reshape(timesteps, heads * channels, tokens)
-        words = padded.reshape(timesteps, heads * channels // config.inputs, config.inputs, -1, config.positions)
+    def group_words(self, spikes: np.ndarray) -> np.ndarray:
+        """[T, N, d] as [slices, groups, P, T, I]."""
+        config = self.config
+        timesteps, tokens, channels = spikes.shape
+        padded = np.zeros((timesteps, channels, -(-tokens // config.positions) * config.positions), bool)
+        padded[..., :tokens] = spikes.transpose(0, 2, 1)
+        words = padded.reshape(timesteps, channels // config.inputs, config.inputs, -1, config.positions)
         return words.transpose(1, 3, 4, 0, 2)
 
-    async def write_tokens(self, ctx, job: Job):
+    async def write_tokens(self, ctx, job: Job, pause: float = 0.0):
         config, write = self.config, self.dut.token_write
-        timesteps, heads, tokens, channels = job.k.shape
+        timesteps, tokens, channels = job.k.shape
         chunks = -(-tokens // config.chunk_tokens)
         stored = []
         for is_value, spikes in enumerate((job.k, job.v)):
-            padded = np.zeros((timesteps, heads, channels, chunks * config.chunk_tokens), bool)
-            padded[..., :tokens] = spikes.transpose(0, 1, 3, 2)
-            words = padded.reshape(timesteps, heads * channels, chunks, config.chunk_tokens).transpose(1, 2, 0, 3)
-            stored += [(is_value, *place, pack(words[place])) for place in np.ndindex(heads * channels, chunks)]
+            padded = np.zeros((timesteps, channels, chunks * config.chunk_tokens), bool)
+            padded[..., :tokens] = spikes.transpose(0, 2, 1)
+            words = padded.reshape(timesteps, channels, chunks, config.chunk_tokens).transpose(1, 2, 0, 3)
+            stored += [(is_value, *place, pack(words[place])) for place in np.ndindex(channels, chunks)]
         random.Random(tokens).shuffle(stored)
-        ctx.set(write.valid, 1)
+        ctx.set(write.buffer, job.buffer)
         for one in stored:
+            while self.rng.random() < pause:
+                await ctx.tick()
             for member, value in zip(("is_value", "channel", "chunk", "data"), one, strict=True):
                 ctx.set(getattr(write, member), value)
+            ctx.set(write.valid, 1)
             await ctx.tick()
-        ctx.set(write.valid, 0)
+            ctx.set(write.valid, 0)
 
     async def run_job(self, ctx, job: Job) -> np.ndarray:
         """Run one job; returns the output spikes read back from the memory."""
         config, dut = self.config, self.dut
-        _, heads, tokens, channels = job.q.shape
-        words = self.group_words(config, job.q)
+        _, tokens, channels = job.q.shape
+        words = self.group_words(job.q)
         groups, stride = words.shape[1], words.shape[1] + 1
         for k, g in np.ndindex(words.shape[:2]):
             self.memory[job.query_base + k * stride + g] = words[k, g]
         members = {
-            "heads": heads, "head_channels": channels, "chunks": -(-tokens // config.chunk_tokens), "groups": groups,
-            "planes": tokens.bit_length(), "threshold": job.threshold, "query_base": job.query_base,
+            "head_channels": channels, "chunks": -(-tokens // config.chunk_tokens), "groups": groups,
+            "threshold": job.threshold, "token_buffer": job.buffer, "query_base": job.query_base,
             "query_stride": stride, "output_base": job.output_base, "output_stride": stride,
         }  # fmt: skip
         for member, value in members.items():
@@ -128,23 +145,27 @@ class AttentionBench:
         cycle, busy = 0, []
         while cycle == 0 or not ctx.get(dut.done):
             address = ctx.get(dut.read_address)
-            # Behind Q it may come to rest, but not read on.
-            assert cycle == 0 or job.query_base <= address <= job.query_base + len(words) * stride
-            if ctx.get(dut.write.valid):
+            assert cycle < 2 or job.query_base <= address <= job.query_base + len(words) * stride
+            held = ctx.get(dut.write.valid) and not ctx.get(dut.write_ready)
+            ready = held or self.rng.random() >= self.stall
+            ctx.set(dut.write_ready, ready)
+            if ctx.get(dut.write.valid) and ready:
                 self.store(ctx)
             await ctx.tick()
             cycle += 1
-            assert cycle < 20_000
+            assert cycle < 50_000
             ctx.set(dut.start, 0)
+            for member in members:  # sampled at start: others from now on
+                ctx.set(getattr(dut, member), self.rng.getrandbits(4))
             ctx.set(dut.read_data, pack(self.memory[address]) if address in self.memory else 0)
             busy.append(ctx.get(dut.busy))
         assert busy == [1] * (cycle - 1) + [0]
+        assert not ctx.get(dut.write.valid)
         self.cycles.append(cycle)
         result = np.array(
             [[self.memory[job.output_base + k * stride + g] for g in range(groups)] for k in range(len(words))]
         )
-        flat = result.transpose(3, 0, 4, 1, 2).reshape(len(job.q), heads, channels, -1)[..., :tokens]
-        return flat.swapaxes(-1, -2)
+        return result.transpose(3, 1, 2, 0, 4).reshape(len(job.q), groups * config.positions, channels)[:, :tokens]
 
     def store(self, ctx):
         config, write = self.config, self.dut.write
@@ -153,76 +174,98 @@ class AttentionBench:
         word = np.array([int(bit) for bit in f"{ctx.get(write.data):0{config.group_bits}b}"[::-1]], bool).reshape(shape)
         old = self.memory.setdefault(ctx.get(write.address), np.zeros(shape, bool))
         enabled = ctx.get(write.banks)
-        assert enabled.bit_count() == 1
+        assert enabled.bit_count() == 1 and ctx.get(write.pieces) == (1 << config.word_pieces) - 1
         old[enabled.bit_length() - 1] = word[enabled.bit_length() - 1]
 
     def run(self, jobs: list[Job]) -> list[np.ndarray]:
+        """Run jobs in turn; the tokens of the next one are written meanwhile if it uses the other buffer."""
         outputs = []
+        written, begun, ended = ([False] * len(jobs) for _ in range(3))
 
-        async def process(ctx):
-            for job in jobs:
-                await self.write_tokens(ctx, job)
+        async def engine(ctx):
+            for index, job in enumerate(jobs):
+                while not written[index]:
+                    await ctx.tick()
+                begun[index] = True
                 outputs.append(await self.run_job(ctx, job))
+                ended[index] = True
 
-        self.simulate(process)
+        async def tokens(ctx):
+            for index, job in enumerate(jobs):
+                before = begun if index and job.buffer != jobs[index - 1].buffer else ended
+                while index and not before[index - 1]:
+                    await ctx.tick()
+                await self.write_tokens(ctx, job, pause=0.3 if index else 0.0)
+                written[index] = True
+
+        self.simulate(engine, tokens)
         return outputs
 
-    def simulate(self, process):
+    def simulate(self, *processes):
         simulator = Simulator(self.dut)
         simulator.add_clock(1e-8)
-        simulator.add_testbench(process)
+        for process in processes:
+            simulator.add_testbench(process)
         simulator.run()
 
 
-def check(config: HardwareConfig, jobs: list[Job]) -> AttentionBench:
+def check(config: HardwareConfig, jobs: list[Job], stall: float = 0.0) -> AttentionBench:
     """Run jobs; compare spikes, number of writes and cycles."""
-    bench = AttentionBench(config)
+    bench = AttentionBench(config, stall)
     outputs = bench.run(jobs)
     expected_writes = 0
     for job, output, cycles in zip(jobs, outputs, bench.cycles, strict=True):
-        _, heads, tokens, channels = job.q.shape
+        _, tokens, channels = job.q.shape
         np.testing.assert_array_equal(output, attention_spikes(job))
         groups, chunks = -(-tokens // config.positions), -(-tokens // config.chunk_tokens)
-        expected_writes += heads * (channels // config.inputs) * groups * config.positions
-        assert cycles == attention_cycles(config, heads, channels, chunks, groups, tokens.bit_length())
+        expected_writes += (channels // config.inputs) * groups * config.positions
+        assert cycles == attention_cycles(config, channels, chunks, groups)
     assert bench.writes == expected_writes
     return bench
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.5])
 @pytest.mark.parametrize(
-    ("config", "heads", "tokens", "channels"),
+    ("config", "tokens", "channels"),
     [
-        (SMALL, 1, 16, 8),
-        (SMALL, 2, 5, 16),         # tokens fill no chunk
-        (SMALL, 1, 49, 8),         # several chunks, the last one partly filled
-        (SMALL, 3, 7, 4),          # heads smaller than a segment
-        (SMALL, 2, 20, 12),        # the last segment is half full
-        (SMALL, 4, 1, 8),          # one token: the next Q is what takes time
-        (PAIRS, 1, 33, 8),         # two positions, the last group half full
-        (PAIRS, 2, 6, 16),
-        (FOUR_STEPS, 1, 18, 8),    # one column, segments as small as a slice
-        (WIDE_SEGMENT, 1, 9, 32),  # a segment is a whole word, one plane per word
-        (WIDE_SEGMENT, 2, 16, 4),  # writes take longer than the steps of a segment
-        (WIDE_SEGMENT, 1, 16, 20),
+        (SMALL, 16, 8),        # channels of one step: the shortest token
+        (SMALL, 5, 16),        # tokens fill no chunk
+        (SMALL, 49, 8),        # several chunks, the last one partly filled
+        (SMALL, 7, 4),         # channels of half a step
+        (SMALL, 20, 12),       # the last step is half full
+        (SMALL, 1, 16),        # one token: sets wait for tables
+        (PAIRS, 33, 8),        # two positions, the last group half full
+        (PAIRS, 6, 16),
+        (FOUR_STEPS, 18, 8),   # one column: rows wait for the table
+        (FOUR_STEPS, 2, 16),
+        (ONE_STEP, 9, 16),
+        (WHOLE_SLICE, 9, 32),  # a set is a slice: nothing waits for other sets
+        (WHOLE_SLICE, 16, 4),
+        (WHOLE_SLICE, 16, 20),
     ],
 )  # fmt: skip
-def test_random_spikes(config, heads, tokens, channels):
-    check(config, [random_job(config.timesteps, heads, tokens, channels, seed=tokens)])
+def test_random_spikes(config, tokens, channels, stall):
+    check(config, [random_job(config.timesteps, tokens, channels, seed=tokens)], stall)
 
 
-def test_tiny_configuration():
-    config = dataclasses.replace(TINY, token_channels=32, token_chunks=2)
-    check(config, [random_job(config.timesteps, 1, 10, 32, seed=3)])
+@pytest.mark.parametrize(
+    ("config", "tokens", "channels"), [(TINY, 10, 32), (TINY, 50, 16), (BASE, 49, 16), (LARGE, 49, 32), (LARGE, 70, 64)]
+)
+def test_named_configurations(config, tokens, channels):
+    """The one after the other from alternating buffers, tokens of the second written while the first one runs."""
+    jobs = [random_job(config.timesteps, tokens, channels, seed=seed, buffer=seed) for seed in range(2)]
+    check(config, jobs, stall=0.3)
 
 
-def test_jobs_follow_one_another_in_any_shape():
-    shapes = [(1, 20, 16), (2, 6, 4), (1, 3, 8), (2, 17, 16)]
-    jobs = [random_job(PAIRS.timesteps, *shape, seed=seed) for seed, shape in enumerate(shapes)]
-    check(PAIRS, jobs)
+@pytest.mark.parametrize("config", [PAIRS, FOUR_STEPS])
+def test_jobs_follow_one_another_in_any_shape(config):
+    shapes = [(20, 16, 0), (6, 4, 1), (3, 8, 0), (17, 16, 0), (1, 12, 1), (32, 16, 0), (32, 16, 1)]
+    jobs = [random_job(config.timesteps, *shape[:2], seed=seed, buffer=shape[2]) for seed, shape in enumerate(shapes)]
+    check(config, jobs, stall=0.3)
 
 
 def test_starts_again_in_the_cycle_of_done_with_the_same_keys_and_values():
-    job = random_job(SMALL.timesteps, 1, 11, 8, seed=4)
+    job = random_job(SMALL.timesteps, 11, 8, seed=4, buffer=1)
     other = dataclasses.replace(job, q=~job.q)
     bench, outputs = AttentionBench(SMALL), []
 
@@ -242,17 +285,28 @@ def test_largest_sums_tie_with_the_threshold(short):
     """All ones, as many tokens as the planes hold: the first step's sum is the threshold, or one less."""
     config = dataclasses.replace(SMALL, attention_planes=6)
     tokens, channels = 63, config.head_channels
-    ones = np.ones((config.timesteps, 1, tokens, channels), bool)
+    ones = np.ones((config.timesteps, tokens, channels), bool)
     job = Job(ones, ones, ones, threshold=2 ** (config.timesteps - 1) * tokens * channels + short)
     spikes = attention_spikes(job)
     assert spikes[0].all() != short and spikes[1].all()
     check(config, [job])
 
 
-@pytest.mark.parametrize("threshold", [4, 8, 16, 24])
+@pytest.mark.parametrize("threshold", ["least", "most"])
+def test_extreme_thresholds(threshold):
+    """Every neuron always fires, or never: the membrane's range."""
+    config = dataclasses.replace(FOUR_STEPS, attention_planes=5)
+    ones = np.ones((config.timesteps, 31, config.head_channels), bool)
+    most = (1 << AttentionGeometry(config).threshold_bits) - 1
+    job = Job(ones, ones, ones, threshold={"least": 0, "most": most}[threshold])
+    assert attention_spikes(job).all() == attention_spikes(job).any() == (threshold == "least")
+    check(config, [job])
+
+
+@pytest.mark.parametrize("threshold", [4, 7, 8, 16, 24])
 def test_small_thresholds_tie_often(threshold):
     """A few spikes only, so that sums are near the threshold."""
-    job = dataclasses.replace(random_job(SMALL.timesteps, 2, 9, 8, seed=threshold), threshold=threshold)
+    job = dataclasses.replace(random_job(SMALL.timesteps, 9, 8, seed=threshold), threshold=threshold)
     first = job.q[0].astype(int) @ (job.k[0].swapaxes(-1, -2).astype(int) @ job.v[0])
-    assert (first * 2 ** (SMALL.timesteps - 1) == threshold).any()
+    assert (first * 2 ** (SMALL.timesteps - 1) == threshold).any() or threshold % 2
     check(SMALL, [job])

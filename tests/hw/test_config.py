@@ -16,13 +16,20 @@ def changed(**changes: int) -> HardwareConfig:
 
 def test_named_configurations():
     operations = {name: config.sops_per_cycle for name, config in CONFIGS.items()}
-    assert operations == {"tiny": 256, "base": 512, "large": 4096}
+    assert operations == {"tiny": 256, "base": 512, "large": 4096, "mini": 64}
     assert all(name == config.name for name, config in CONFIGS.items())
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_survives_json(config):
     assert HardwareConfig(**json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_fingerprint_depends_on_every_size_and_not_on_the_name():
+    assert changed().fingerprint == TINY.fingerprint
+    others = [changed(max_classes=17), changed(memory_bits=128), changed(spike_words=4095), *CONFIGS.values()]
+    assert len({config.fingerprint for config in others}) == len(others)
+    assert all(0 <= config.fingerprint < 1 << 32 for config in others)
 
 
 def test_derived_sizes():
@@ -32,9 +39,10 @@ def test_derived_sizes():
     assert config.group_bits == 16
     assert config.group_beats == 1
     assert config.chunk_tokens == 32
-    assert config.weight_slice_beats == 4
-    assert config.image_passes == 4
-    assert config.current_bits == 16 + 4 + 1
+    assert config.slice_beats == 2
+    assert config.parameter_beats == 8
+    assert (config.piece, config.word_pieces, config.tile_pieces) == (4, 1, 2)
+    assert config.current_bits == 16 + 4 + 4 + 1
     assert config.membrane_bits == config.current_bits + 2
 
 
@@ -43,21 +51,34 @@ def test_derived_sizes():
     [
         ({"inputs": 6}, "inputs must be a multiple of 4, not 6"),
         ({"inputs": 0}, "inputs must be a multiple of 4, not 0"),
-        ({"outputs": 6}, "outputs must be a multiple of inputs, not 6"),
-        ({"outputs": 0}, "outputs must be a multiple of inputs, not 0"),
+        ({"outputs": 6}, "outputs must be a multiple or a divisor of inputs = 4, not 6"),
+        ({"outputs": 0}, "outputs must be a multiple or a divisor of inputs = 4, not 0"),
         ({"positions": 3}, "positions must be 1, 2, 4 or 8, not 3"),
         ({"positions": 16}, "positions must be 1, 2, 4 or 8, not 16"),
         ({"timesteps": 3}, "timesteps must be 1, 2, 4 or 8, not 3"),
         ({"timesteps": 16}, "timesteps must be 1, 2, 4 or 8, not 16"),
-        ({"neurons": 4}, "neurons must be a power of two and, times positions, divide inputs = 4, not 4"),
-        ({"neurons": 0}, "neurons must be a power of two and, times positions, divide inputs = 4, not 0"),
-        ({"weight_bits": 2}, "weight_bits must be 4 or 8, not 2"),
-        ({"accumulator_bits": 7}, "accumulator_bits must be 8 to 26, not 7"),
-        ({"accumulator_bits": 27}, "accumulator_bits must be 8 to 26, not 27"),
         (
-            {"accumulator_bits": 24},
-            "accumulator_bits must be at most 23, so that a threshold at 4 fraction bits and 4 time steps has 32 bits, "
-            "not 24",
+            {"inputs": 24, "outputs": 8, "attention_segment": 24, "head_channels": 24},
+            "outputs must be inputs = 24 over a power of two, not 8",
+        ),
+        (
+            {"neurons": 4},
+            "neurons must be a power of two and, times positions, divide the smaller one of inputs and outputs, 4, "
+            "not 4",
+        ),
+        (
+            {"neurons": 0},
+            "neurons must be a power of two and, times positions, divide the smaller one of inputs and outputs, 4, "
+            "not 0",
+        ),
+        ({"weight_bits": 2}, "weight_bits must be 4 or 8, not 2"),
+        ({"memory_bits": 32}, "memory_bits must be 64 or 128, not 32"),
+        ({"accumulator_bits": 7}, "accumulator_bits must be 8 to 18, not 7"),
+        ({"accumulator_bits": 19}, "accumulator_bits must be 8 to 18, not 19"),
+        (
+            {"accumulator_bits": 18, "weight_bits": 8, "timesteps": 8},
+            "accumulator_bits must be at most 15, so that a threshold at 4 fraction bits and 8 time steps has 32 bits, "
+            "not 18",
         ),
         (
             {"accumulator_bits": 18, "bias_fraction_bits": 6, "timesteps": 8},
@@ -66,9 +87,9 @@ def test_derived_sizes():
         ),
         ({"bias_fraction_bits": 7}, "bias_fraction_bits must be 0 to 6, not 7"),
         ({"bias_fraction_bits": -1}, "bias_fraction_bits must be 0 to 6, not -1"),
-        ({"tile_groups": 24}, "tile_groups must be a power of two from 16 to 128, not 24"),
-        ({"tile_groups": 8}, "tile_groups must be a power of two from 16 to 128, not 8"),
-        ({"tile_groups": 256}, "tile_groups must be a power of two from 16 to 128, not 256"),
+        ({"tile_groups": 24}, "tile_groups must be 16 or 32, not 24"),
+        ({"program_beats": 300}, "program_beats must be a power of two from 256 to 65536, not 300"),
+        ({"program_beats": 128}, "program_beats must be a power of two from 256 to 65536, not 128"),
         ({"attention_columns": 3}, "attention_columns must divide inputs, not 3"),
         ({"attention_columns": 0}, "attention_columns must divide inputs, not 0"),
         (
@@ -80,7 +101,6 @@ def test_derived_sizes():
         ({"head_channels": 20}, "head_channels must be a multiple of attention_segment, not 20"),
         ({"spike_words": 0}, "spike_words must be 1 to 1048576, not 0"),
         ({"residual_words": (1 << 20) + 1}, "residual_words must be 1 to 1048576, not 1048577"),
-        ({"token_channels": 0}, "token_channels must be 1 to 16384, not 0"),
         ({"token_chunks": 256}, "token_chunks must be 1 to 255, not 256"),
         ({"max_layers": 256}, "max_layers must be 1 to 255, not 256"),
         ({"max_classes": 257}, "max_classes must be 1 to 256, not 257"),

@@ -1,70 +1,239 @@
-"""Counters against a count in Python: every event of every layer, none lost at the boundaries."""
+"""Counters against a count in Python: every event of every layer, whichever parts are in it and how often they come."""
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from benches import simulate
 
 from hw.config import TINY
-from hw.counters import Counters
+from hw.counters import JOB_BITS, Counters
 from hw.registers import COUNTER_SLOTS, Counter
 
-EVENTS = {
-    Counter.CYCLES: "busy",
-    Counter.BUSY: "working",
-    Counter.STALL_WEIGHTS: "stall_weights",
-    Counter.STALL_DRAIN: "stall_drain",
-    Counter.SPIKES: "spikes",
+PARTS: dict[str, dict[Counter, str]] = {
+    "layer": {
+        Counter.CYCLES: "busy",
+        Counter.BUSY: "working",
+        Counter.STALL_WEIGHTS: "stall_weights",
+        Counter.STALL_DRAIN: "stall_drain",
+        Counter.STALL_DATA: "stall_data",
+        Counter.STALL_ATTENTION: "stall_attention",
+        Counter.STALL_LOAD: "stall_load",
+    },
+    "neuron_layer": {Counter.SPIKES: "neuron_spikes"},
+    "attention_layer": {Counter.BUSY: "attention_working", Counter.SPIKES: "attention_spikes"},
 }
+"""What counts for which layer, the parts in the order in which they are served."""
+
+FILED_AFTER_FINISH = 6 * COUNTER_SLOTS
+EXACT_STAY = 3 * COUNTER_SLOTS
+
+Counts = dict[tuple[int, Counter], int]
+Cycle = dict[str, int]
 
 
-@pytest.mark.parametrize("max_layers", [3, 64])
-def test_files_every_layer_and_the_total(max_layers):
-    dut, rng = Counters(dataclasses.replace(TINY, max_layers=max_layers)), random.Random(max_layers)
-    layers = [rng.choice([6, 20]) for _ in range(3)]
-    expected: list[list[int]] = []
-    found: list[list[int]] = []
-    totals: list[tuple[int, int]] = []
+class Model:
+    """What the docstring says, a cycle at a time."""
 
-    async def bench(ctx: Any) -> None:
-        for _ in range(2):
-            # A job begins with `clear`; what happened before it is forgotten.
-            ctx.set(dut.spikes, 9)
-            ctx.set(dut.clear, 1)
+    def __init__(self) -> None:
+        self.filed: dict[str, list[tuple[int, Counter, int]]] = {}
+        self.job, self.words = 0, {}
+
+    def clear(self, cycle: Cycle) -> None:
+        self.words: Counts = {}
+        self.counting = {part: cycle[part] for part in PARTS}
+        self.counts = {part: dict.fromkeys(counters, 0) for part, counters in PARTS.items()}
+        self.filed = {part: [] for part in PARTS}
+        self.ending = dict.fromkeys(PARTS, False)
+        self.writing = False
+        self.late = 0
+        """Counts that went to the layer before their own."""
+
+    def step(self, cycle: Cycle, *, finish: bool = False) -> None:
+        leaves = None
+        if not self.writing:
+            leaves = next((part for part in PARTS if self.filed[part]), None)
+        for part, counters in PARTS.items():
+            amounts = {counter: cycle[name] for counter, name in counters.items()}
+            elsewhere = cycle[part] != self.counting[part]
+            if not self.filed[part] and (elsewhere or self.ending[part]):
+                self.filed[part] = [(self.counting[part], counter, self.counts[part][counter]) for counter in counters]
+                self.counts[part], self.counting[part] = dict.fromkeys(counters, 0), cycle[part]
+                self.ending[part] = False
+            elif elsewhere:
+                self.late += 1
+            self.ending[part] = self.ending[part] or finish
+            for counter, amount in amounts.items():
+                self.counts[part][counter] += amount
+        if leaves:
+            layer, counter, count = self.filed[leaves].pop(0)
+            self.words[layer, counter] = self.words.get((layer, counter), 0) + count
+        self.writing = leaves is not None
+
+
+def sums(cycles: list[Cycle]) -> Counts:
+    """What counts for which layer, with no regard to filing."""
+    found: Counts = {}
+    for cycle in cycles:
+        for part, counters in PARTS.items():
+            for counter, name in counters.items():
+                key = cycle[part], counter
+                found[key] = found.get(key, 0) + cycle[name]
+    return found
+
+
+def random_cycles(rng: random.Random, cycles: int, layers: list[int], stay: tuple[int, int]) -> Iterator[Cycle]:
+    """Every part goes through layers at a pace of its own, and comes back to some."""
+    left, now, rate = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0.0)
+    for _ in range(cycles):
+        cycle = {}
+        for part, counters in PARTS.items():
+            if left[part] == 0:
+                left[part] = rng.choice([rng.randint(*stay), stay[0]])
+                now[part], rate[part] = rng.choice(layers), rng.choice([0.1, 1.0])
+            left[part] -= 1
+            cycle[part] = now[part]
+            for name in counters.values():
+                most = 4095 if name.endswith("spikes") else 1
+                cycle[name] = rng.randint(0, most) if rng.random() < rate[part] else 0
+        yield cycle
+
+
+class Bench:
+    def __init__(self, max_layers: int = 64):
+        self.dut, self.max_layers = Counters(dataclasses.replace(TINY, max_layers=max_layers)), max_layers
+        self.model = Model()
+
+    async def job(self, ctx: Any, cycles: list[Cycle]) -> None:
+        """Run one; what happens in the cycle of `clear` is of no job, the last cycle has `finish`."""
+        dut, model = self.dut, self.model
+        await self.clear(ctx, cycles[0])
+        for number, cycle in enumerate(cycles):
+            finish = number == len(cycles) - 1
+            for name, value in cycle.items():
+                ctx.set(getattr(dut, name), value)
+            ctx.set(dut.finish, finish)
             await ctx.tick()
-            ctx.set(dut.clear, 0)
-            busy = 0
-            expected.clear()
-            for layer, cycles in enumerate(layers):
-                counts = [0] * len(Counter)
-                ctx.set(dut.layer, layer)
-                for cycle in range(cycles):
-                    for counter, name in EVENTS.items():
-                        amount = rng.randint(0, 4095) if name == "spikes" else rng.randint(0, 1)
-                        ctx.set(getattr(dut, name), amount)
-                        counts[counter] += amount
-                    ctx.set(dut.layer_end, cycle == cycles - 1)
-                    await ctx.tick()
-                expected.append(counts)
-                busy += counts[Counter.CYCLES]
-            ctx.set(dut.layer_end, 0)
-            for name in EVENTS.values():
-                ctx.set(getattr(dut, name), 0)
-            await ctx.tick().repeat(COUNTER_SLOTS)
-            totals.append((ctx.get(dut.total), busy))
-            found.clear()
-            for layer in range(len(layers)):
-                found.append([])
-                for counter in Counter:
-                    ctx.set(dut.host_address, layer * COUNTER_SLOTS + counter)
-                    await ctx.tick()
-                    found[-1].append(ctx.get(dut.host_data))
-            assert found == expected
+            model.step(cycle, finish=finish)
+        quiet = {name: 0 for counters in PARTS.values() for name in counters.values()}
+        idle = cycles[-1] | quiet
+        for name, value in idle.items():
+            ctx.set(getattr(dut, name), value)
+        ctx.set(dut.finish, 0)
+        for _ in range(FILED_AFTER_FINISH):
+            await ctx.tick()
+            model.step(idle)
+        assert not any(model.filed.values())
+        assert not any(model.ending.values())
+        assert not model.writing
+        assert ctx.get(dut.total) == sum(cycle["busy"] for cycle in cycles)
 
-    simulate(dut, bench)
-    assert len(totals) == 2
-    assert all(counted == busy for counted, busy in totals)
+    async def clear(self, ctx: Any, cycle: Cycle) -> None:
+        for name, value in cycle.items():
+            ctx.set(getattr(self.dut, name), value)
+        ctx.set(self.dut.clear, 1)
+        await ctx.tick()
+        ctx.set(self.dut.clear, 0)
+        self.model.clear(cycle)
+
+    async def read(self, ctx: Any) -> Counts:
+        """All words that are not 0."""
+        found = {}
+        for layer in range(self.max_layers):
+            for counter in Counter:
+                ctx.set(self.dut.host_address, layer * COUNTER_SLOTS + counter)
+                await ctx.tick()
+                if value := ctx.get(self.dut.host_data):
+                    found[layer, counter] = value
+        return found
+
+
+def nonzero(counts: Counts) -> Counts:
+    return {key: count for key, count in counts.items() if count}
+
+
+@pytest.mark.parametrize("max_layers", [3, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_exactly_where_parts_stay(max_layers, seed):
+    rng, bench = random.Random(seed), Bench(max_layers)
+
+    async def process(ctx: Any) -> None:
+        for layers in (range(max_layers), [1, max_layers - 1], [0]):
+            cycles = list(random_cycles(rng, 1500, list(layers), (EXACT_STAY, 90)))
+            await bench.job(ctx, cycles)
+            assert await bench.read(ctx) == nonzero(sums(cycles))
+
+    simulate(bench.dut, process)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_one_count_after_the_other(seed):
+    """Parts that go on at once: their counts are late, none is lost."""
+    rng, bench = random.Random(seed), Bench(8)
+
+    async def process(ctx: Any) -> None:
+        for _ in range(6):
+            cycles = list(random_cycles(rng, rng.randint(50, 300), list(range(8)), (1, 30)))
+            await bench.job(ctx, cycles)
+            assert bench.model.late
+            found = await bench.read(ctx)
+            assert found == nonzero(bench.model.words)
+            for counter in Counter:
+                expected = sum(count for (_, kind), count in sums(cycles).items() if kind is counter)
+                assert sum(count for (_, kind), count in found.items() if kind is counter) == expected
+
+    simulate(bench.dut, process)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 3, 7, 13, 14, 15, 16, 20, EXACT_STAY, 2 * EXACT_STAY])
+def test_finishes_while_counts_are_filed(gap):
+    """All parts change together, `gap` cycles before the end: the most that can be left to file."""
+    bench = Bench(4)
+    names = [name for counters in PARTS.values() for name in counters.values()]
+
+    async def process(ctx: Any) -> None:
+        cycles = [dict.fromkeys(PARTS, layer) | dict.fromkeys(names, 1) for layer in [2] * 40 + [3] * (gap + 1)]
+        await bench.job(ctx, cycles)
+        assert await bench.read(ctx) == sums(cycles)
+
+    simulate(bench.dut, process)
+
+
+def test_words_of_earlier_jobs_are_zero():
+    """Nothing clears them: the number of the job does, for as many jobs as it can tell apart."""
+    rng, bench = random.Random(1), Bench(4)
+
+    async def process(ctx: Any) -> None:
+        cycles = list(random_cycles(rng, 200, [0, 1, 2, 3], (EXACT_STAY, 40)))
+        await bench.job(ctx, cycles)
+        assert len({layer for layer, _ in await bench.read(ctx)}) == 4
+        for _ in range((1 << JOB_BITS) - 2):
+            await bench.clear(ctx, cycles[0])
+        assert await bench.read(ctx) == {}
+        again = list(random_cycles(rng, 200, [2], (EXACT_STAY, 40)))
+        await bench.job(ctx, again)
+        assert await bench.read(ctx) == nonzero(sums(again))
+
+    simulate(bench.dut, process)
+
+
+def test_a_job_may_begin_while_counts_are_filed():
+    """After an error there is no `finish`; nothing of that job is left in the next."""
+    rng, bench = random.Random(2), Bench(8)
+
+    async def process(ctx: Any) -> None:
+        for _ in range(30):
+            await bench.clear(ctx, next(random_cycles(rng, 1, [0], (1, 1))))
+            for cycle in random_cycles(rng, rng.randint(30, 60), list(range(8)), (1, 20)):
+                for name, value in cycle.items():
+                    ctx.set(getattr(bench.dut, name), value)
+                await ctx.tick()
+            cycles = list(random_cycles(rng, 60, [1, 6], (EXACT_STAY, 40)))
+            await bench.job(ctx, cycles)
+            assert await bench.read(ctx) == nonzero(sums(cycles))
+
+    simulate(bench.dut, process)

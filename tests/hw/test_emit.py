@@ -36,30 +36,48 @@ def declared_ports(verilog):
 
 
 def test_ports_have_the_documented_names(tiny):
-    assert declared_ports(tiny.verilog.read_text()) == {
-        "clk": ("input", 1),
-        "rst": ("input", 1),
-        "register_address": ("input", 12),
-        "register_write": ("input", 1),
-        "register_write_data": ("input", 32),
-        "register_read_data": ("output", 32),
-        "memory_request_valid": ("output", 1),
-        "memory_request_ready": ("input", 1),
-        "memory_request_address": ("output", 32),
-        "memory_request_length": ("output", 16),
-        "memory_response_valid": ("input", 1),
-        "memory_response_ready": ("output", 1),
-        "memory_response_data": ("input", 64),
-        "done": ("output", 1),
+    address = {"id": 1, "addr": 40, "len": 8, "size": 3, "burst": 2, "lock": 1, "cache": 4, "prot": 3, "qos": 4}
+    master = {
+        "output": {"arvalid": 1, "rready": 1, "awvalid": 1, "wdata": 64, "wstrb": 8, "wlast": 1, "wvalid": 1}
+        | {"bready": 1}
+        | {channel + name: width for channel in ("ar", "aw") for name, width in address.items()},
+        "input": {"arready": 1, "rid": 1, "rdata": 64, "rresp": 2, "rlast": 1, "rvalid": 1}
+        | {"awready": 1, "wready": 1, "bid": 1, "bresp": 2, "bvalid": 1},
     }
+    slave = {
+        "input": {"awaddr": 14, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1}
+        | {"araddr": 14, "arprot": 3, "arvalid": 1, "rready": 1},
+        "output": {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1}
+        | {"arready": 1, "rdata": 32, "rresp": 2, "rvalid": 1},
+    }
+    expected = {"aclk": ("input", 1), "aresetn": ("input", 1), "interrupt": ("output", 1)}
+    for prefix, port in (("m_axi_mem", master), ("s_axi_ctrl", slave)):
+        for direction, names in port.items():
+            expected |= {f"{prefix}_{name}": (direction, width) for name, width in names.items()}
+    assert declared_ports(tiny.verilog.read_text()) == expected
 
 
-def test_trace_signals_are_in_the_top_module(tiny):
+def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
     verilog = tiny.verilog.read_text()
-    top = verilog[verilog.index(f"module {TOP}(") :].split("endmodule", 1)[0]
+    attributes = (
+        r"\(\* X_INTERFACE_INFO = \"xilinx.com:signal:{kind}:1.0 {name} {pin}\" \*\)\n"
+        r".*{text}.*\n  {direction} {name};"
+    )
+    for kind, name, pin, direction, text in (
+        ("clock", "aclk", "CLK", "input", "ASSOCIATED_BUSIF s_axi_ctrl:m_axi_mem, ASSOCIATED_RESET aresetn"),
+        ("reset", "aresetn", "RST", "input", "POLARITY ACTIVE_LOW"),
+        ("interrupt", "interrupt", "INTERRUPT", "output", "SENSITIVITY LEVEL_HIGH"),
+    ):
+        pattern = attributes.format(kind=kind, name=name, pin=pin, text=text, direction=direction)
+        assert re.search(pattern, verilog), name
+
+
+def test_trace_signals_are_in_the_core(tiny):
+    verilog = tiny.verilog.read_text()
+    top = verilog[verilog.index(f"module \\{TOP}.core ") :].split("endmodule", 1)[0]
     declared = set(re.findall(r"^  wire (?:\[\d+:0\] )?(trace_\w+)", top, re.MULTILINE))
     assert {
-        "trace_layer",
+        "trace_neuron_layer",
         "trace_neuron_data",
         "trace_spike_banks",
         "trace_token_value",
@@ -73,8 +91,9 @@ def test_description_matches_the_verilog(tiny):
     assert described == declared_ports(tiny.verilog.read_text())
     assert description["module"] == TOP
     assert description["config"] == TINY.to_dict()
+    assert description["fingerprint"] == TINY.fingerprint
     assert description["registers"].keys() == REGISTERS.keys()
-    assert description["registers"]["PROFILE"]["address"] == 0x800
+    assert description["registers"]["PROFILE"]["address"] == 0x2000
     fields = description["descriptor"]["fields"]
     assert fields[0] == {"name": "check", "offset": 0, "width": 8}
     assert all(after["offset"] == field["offset"] + field["width"] for field, after in itertools.pairwise(fields))
@@ -84,7 +103,7 @@ def test_bytes_do_not_depend_on_the_hash_seed(tiny, tmp_path):
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     command = [sys.executable, "-m", "hw.emit", TINY.name, str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    for file in (tiny.verilog, tiny.description):
+    for file in (tiny.verilog, tiny.description, tiny.header):
         assert (tmp_path / file.name).read_bytes() == file.read_bytes()
 
 

@@ -7,7 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from benches import layer_batches, simulate, tile_duration, tile_fields
+from batches import layer_batches
+from benches import simulate, tile_fields
 
 from hw.config import TINY, HardwareConfig
 from hw.head import Head, head_latency
@@ -19,16 +20,16 @@ Sums = list[list[list[list[int]]]]
 """``[tiles][groups][channels][lanes]``."""
 
 
-def layer(config: HardwareConfig, classes: int, *, positions: int, tile_groups: int) -> dict[str, Any]:
-    words = -(-classes // config.inputs)
-    per_tile = config.outputs // config.inputs
-    output_tiles = -(-words // per_tile)
+def layer(config: HardwareConfig, classes: int, *, positions: int, tile_groups: int, wide: int = 0) -> dict[str, Any]:
+    pieces = -(-classes // config.piece)
+    output_tiles = -(-pieces // config.tile_pieces)
     return {
         "destination": Destination.LOGITS,
         "output_tiles": output_tiles,
-        "tile_words": per_tile,
-        "last_tile_words": words - (output_tiles - 1) * per_tile,
-        "destination_slice_stride": 0,
+        "timesteps": config.timesteps,
+        "wide": wide,
+        "tile_pieces": config.tile_pieces,
+        "last_tile_pieces": pieces - (output_tiles - 1) * config.tile_pieces,
         **tile_fields(config, positions, tile_groups),
     }
 
@@ -46,7 +47,7 @@ def random_sums(config: HardwareConfig, fields: dict[str, Any], classes: int, rn
 
 
 def run_head(
-    config: HardwareConfig, layers: list[tuple[dict[str, Any], Sums, list[int]]], *, active: bool = True
+    config: HardwareConfig, layers: list[tuple[dict[str, Any], Sums, list[int]]], *, deaf: bool = False
 ) -> tuple[list[list[tuple[int, int]]], list[int], list[list[int]], list[int]]:
     """Heads one after the other: their valid logits, predictions, the logits read by the host, latencies."""
     dut = Head(config)
@@ -56,10 +57,10 @@ def run_head(
     first_logits: list[int] = []
 
     async def bench(ctx: Any) -> None:
-        cycle, previous = 0, 0
+        cycle = 0
 
         async def tick() -> None:
-            nonlocal cycle, previous
+            nonlocal cycle
             _, _, valid, index, logit = await ctx.tick().sample(dut.valid, dut.index, dut.logit)
             if valid:
                 if index % config.neurons == 0:
@@ -69,14 +70,9 @@ def run_head(
 
         for fields, sums, biases in layers:
             seen.append([])
-            ctx.set(dut.active, active)
-            ctx.set(dut.tiles, fields["tiles"])
-            tile_start, place = cycle, (0, 0)
-            for batch in layer_batches(config, fields):
-                if (batch.output_tile, batch.tile) != place:
-                    tile_start += tile_duration(config, fields, *place)
-                    place = batch.output_tile, batch.tile
-                while cycle < tile_start + batch.cycle:
+            start = cycle
+            for at, batch in layer_batches(config, fields):
+                while cycle < start + at:
                     ctx.set(dut.batch, {})
                     await tick()
                 ctx.set(dut.batch, batch.members)
@@ -86,8 +82,8 @@ def run_head(
                     for lane in range(config.lanes):
                         value = sums[batch.tile][batch.group][channel][lane]
                         ctx.set(dut.sums[neuron * config.lanes + lane], value)
-                kept = active and batch.first_channel < config.max_classes
-                if kept and batch.members["last_group"] and batch.tile == fields["tiles"] - 1:
+                kept = not deaf and batch.first_channel < config.max_classes
+                if kept and batch.members["last"] and batch.tile == fields["tiles"] - 1:
                     last_groups.append(cycle)
                 await tick()
             ctx.set(dut.batch, {})
@@ -106,7 +102,7 @@ def run_head(
 def logits_of(config: HardwareConfig, fields: dict[str, Any], sums: Sums, biases: list[int]) -> list[int]:
     """Every channel's logit, padding included."""
     totals = [0] * len(biases)
-    for batch in layer_batches(config, fields):
+    for _, batch in layer_batches(config, fields):
         for neuron in range(config.neurons):
             channel = batch.first_channel + neuron
             totals[channel] += sum(sums[batch.tile][batch.group][channel])
@@ -115,8 +111,8 @@ def logits_of(config: HardwareConfig, fields: dict[str, Any], sums: Sums, biases
 
 def written(config: HardwareConfig, fields: dict[str, Any]) -> int:
     """Channels whose logits are kept."""
-    words = (fields["output_tiles"] - 1) * fields["tile_words"] + fields["last_tile_words"]
-    return min(config.max_classes, words * config.inputs)
+    pieces = (fields["output_tiles"] - 1) * fields["tile_pieces"] + fields["last_tile_pieces"]
+    return min(config.max_classes, pieces * config.piece)
 
 
 def padded(fields: dict[str, Any], config: HardwareConfig, biases: list[int]) -> list[int]:
@@ -128,6 +124,9 @@ CASES = {
     "many_tiles": (TINY, 7, {"positions": 25, "tile_groups": 4}),
     "more_channels_than_classes": (dataclasses.replace(TINY, max_classes=10), 10, {"positions": 6, "tile_groups": 2}),
     "one_group": (dataclasses.replace(TINY, neurons=1), 3, {"positions": 2, "tile_groups": 1}),
+    "wide": (dataclasses.replace(TINY, weight_bits=8), 10, {"positions": 9, "tile_groups": 4, "wide": 1}),
+    "pieces": (dataclasses.replace(TINY, inputs=16, attention_segment=16), 20, {"positions": 7, "tile_groups": 1}),
+    "four_neurons": (dataclasses.replace(TINY, neurons=4, positions=1), 10, {"positions": 2, "tile_groups": 1}),
     "one_lane": (dataclasses.replace(TINY, positions=1, timesteps=1), 9, {"positions": 5, "tile_groups": 2}),
 }
 
@@ -172,17 +171,18 @@ def test_first_largest_logit_wins(biases, prediction):
 
 
 def test_is_deaf_in_other_layers():
-    fields = layer(TINY, 4, positions=4, tile_groups=2)
+    fields = {**layer(TINY, 4, positions=4, tile_groups=2), "destination": Destination.KEYS}
     sums = random_sums(TINY, fields, 4, random.Random(1), 50)
-    seen, predictions, reads, _ = run_head(TINY, [(fields, sums, padded(fields, TINY, [9] * 4))], active=False)
-    assert (seen, predictions) == ([[]], [0])
+    layers = [(fields, sums, padded(fields, TINY, [9] * 4))]
+    seen, predictions, reads, latencies = run_head(TINY, layers, deaf=True)
+    assert (seen, predictions, latencies) == ([[]], [0], [])
     assert reads == [[0] * TINY.max_classes]
 
 
 def test_largest_sums_do_not_wrap():
     """Every lane at the accumulator's limit over as many tokens as 32-bit logits hold."""
-    config = dataclasses.replace(TINY, accumulator_bits=20)
-    fields = layer(config, 2, positions=16, tile_groups=4)
+    config = dataclasses.replace(TINY, accumulator_bits=18, timesteps=8)
+    fields = layer(config, 2, positions=128, tile_groups=16)
     limit = (1 << config.accumulator_bits - 1) - 1
     sums = random_sums(config, fields, 0, random.Random(0), 0)
     for tile in sums:

@@ -6,12 +6,17 @@ import functools
 import operator
 
 import pytest
+from amaranth.lib import enum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode, encode
+from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, encode
 
-ENUMERATIONS = {"opcode": Opcode, "destination": Destination, "residual_mode": ResidualMode}
+ENUMERATIONS = {
+    name: shape
+    for name, shape in DESCRIPTOR.members.items()
+    if isinstance(shape, type) and issubclass(shape, enum.Enum)
+}
 FIELDS = [name for name in DESCRIPTOR.members if name != "check"]
 
 

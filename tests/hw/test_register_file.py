@@ -1,4 +1,4 @@
-"""The register map as the host sees it."""
+"""The register map as the host sees it, through AXI4-Lite."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Array, Module
+from amaranth.lib.wiring import connect
+from axi_models import RegisterMaster
 from benches import simulate
 
+from hw.axi import Response
+from hw.axi_lite import AxiLiteSlave
 from hw.config import TINY
 from hw.register_file import RegisterFile
 from hw.registers import (
@@ -17,147 +21,223 @@ from hw.registers import (
     REGISTER_ADDRESS_BITS,
     REGISTERS,
     VERSION,
+    Control,
     ErrorCause,
+    Interrupt,
+    Status,
 )
 
 LOGITS = [-(1 << 31), -1, 0, 1, (1 << 31) - 1, *range(-50, -50 + TINY.max_classes - 5)]
 PROFILE_SIZE = TINY.max_layers * COUNTER_SLOTS
+SIZES = {"LOGITS": TINY.max_classes, "PROFILE": PROFILE_SIZE}
+KEPT = [name for name, register in REGISTERS.items() if register.access == "rw"]
 
 
-def run_bus(bench: Any) -> None:
-    """Run `bench(ctx, dut)` beside logits and counters as the accelerator wires them."""
-    top = Module()
-    top.submodules.dut = dut = RegisterFile(TINY)
-    top.d.comb += dut.logit.eq(Array(LOGITS)[dut.logit_index])
-    top.d.sync += dut.profile_data.eq(1_000_000 + dut.profile_address)
+class Host:
+    """A bus master beside the register file, with its pulses counted."""
 
-    async def process(ctx: Any) -> None:
-        await bench(ctx, dut)
+    def __init__(self, rate: float = 1.0):
+        self.top = Module()
+        self.top.submodules.slave = slave = AxiLiteSlave()
+        self.top.submodules.dut = self.dut = RegisterFile(TINY)
+        connect(self.top, slave.bus, self.dut.bus)
+        self.top.d.comb += self.dut.logit.eq(Array(LOGITS)[self.dut.logit_index])
+        self.top.d.sync += self.dut.profile_data.eq(1_000_000 + self.dut.profile_address)
+        self.slave, self.master = slave, RegisterMaster(slave.axi, rate=rate, seed=3)
+        self.pulses = {"start": 0, "reset": 0}
 
-    simulate(top, process)
+    async def _count(self, ctx: Any) -> None:
+        while True:
+            _, _, start, reset = await ctx.tick().sample(self.dut.start, self.dut.reset)
+            self.pulses["start"] += start
+            self.pulses["reset"] += reset
+
+    async def read(self, ctx: Any, name: str, index: int = 0) -> int:
+        value, response = await self.master.read(ctx, REGISTERS[name].address + 4 * index)
+        assert response == Response.OKAY
+        return value
+
+    async def write(self, ctx: Any, name: str, value: int, *, strobe: int = 15) -> Response:
+        return await self.master.write(ctx, REGISTERS[name].address, value, strobe=strobe)
+
+    def run(self, bench: Any) -> None:
+        async def process(ctx: Any) -> None:
+            await bench(ctx, self)
+
+        simulate(self.top, process, self._count)
 
 
-async def read(ctx: Any, dut: RegisterFile, address: int) -> int:
-    """One read; the next address is already on the bus when the data is there."""
-    ctx.set(dut.bus.address, address)
-    await ctx.tick()
-    ctx.set(dut.bus.address, 0)
-    return ctx.get(dut.bus.read_data)
-
-
-async def write(ctx: Any, dut: RegisterFile, address: int, value: int) -> int:
-    """One write; whether it started a job."""
-    ctx.set(dut.bus.address, address)
-    ctx.set(dut.bus.write, 1)
-    ctx.set(dut.bus.write_data, value)
-    _, _, start = await ctx.tick().sample(dut.start)
-    ctx.set(dut.bus.write, 0)
-    return start
-
-
-def test_registers_read_what_they_name():
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        state = {"prediction": 7, "cycles": 0xFFFF_FFFF, "layers": 21, "error": ErrorCause.TOO_MANY_LAYERS}
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_registers_read_what_they_name(rate):
+    async def bench(ctx: Any, host: Host) -> None:
+        state = {"prediction": 7, "cycles": 0xFFFF_FFFF, "descriptors": 21, "jobs": 3}
+        state["error"] = ErrorCause.PROGRAM_TOO_LARGE
         for name, value in {**state, "busy": 1, "done": 1}.items():
-            ctx.set(getattr(dut, name), value)
+            ctx.set(getattr(host.dut, name), value)
         expected = {
             "IDENTITY": IDENTITY,
             "VERSION": VERSION,
+            "CONFIG": TINY.fingerprint,
             "CONTROL": 0,
-            "STATUS": 0b111,
-            "ERROR": ErrorCause.TOO_MANY_LAYERS,
-            "PROGRAM_ADDRESS": 0,
-            "IMAGE_ADDRESS": 0,
+            "STATUS": Status.BUSY | Status.DONE | Status.ERROR,
+            "ERROR": ErrorCause.PROGRAM_TOO_LARGE,
+            "INTERRUPT_STATUS": 0,
             "PREDICTION": 7,
             "CYCLES": 0xFFFF_FFFF,
-            "LAYERS": 21,
+            "DESCRIPTORS": 21,
+            "JOBS": 3,
+            **dict.fromkeys(KEPT, 0),
         }
+        assert expected.keys() | SIZES.keys() == REGISTERS.keys()
         for name, value in expected.items():
-            assert await read(ctx, dut, REGISTERS[name].address) == value, name
+            assert await host.read(ctx, name) == value, name
 
-    run_bus(bench)
+    Host(rate).run(bench)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_what_is_written_is_kept_and_reaches_the_core(rate):
+    async def bench(ctx: Any, host: Host) -> None:
+        rng = random.Random(4)
+        widths = {"INTERRUPT_ENABLE": 3, "RESULT_ENABLE": 1}
+        values = {}
+        for name in rng.sample(KEPT, len(KEPT)):
+            written = rng.getrandbits(32)
+            assert await host.write(ctx, name, written) == Response.OKAY
+            values[name] = written & (1 << widths.get(name, 8 if name.endswith("HIGH") else 32)) - 1
+        for name, value in values.items():
+            assert await host.read(ctx, name) == value, name
+        for port, name, unit in (("program", "PROGRAM", 8), ("image", "IMAGE", 8), ("result", "RESULT", 64)):
+            address = values[f"{name}_ADDRESS_HIGH"] << 32 | values[f"{name}_ADDRESS_LOW"]
+            assert ctx.get(getattr(host.dut, port)) == address // unit
+        assert ctx.get(host.dut.program_beats) == values["PROGRAM_BYTES"] // 8
+        assert ctx.get(host.dut.result_enable) == values["RESULT_ENABLE"]
+
+    Host(rate).run(bench)
+
+
+def test_control_starts_and_resets():
+    async def bench(ctx: Any, host: Host) -> None:
+        for name in KEPT:
+            await host.write(ctx, name, 0xFFFF_FFFF)
+        assert host.pulses == {"start": 0, "reset": 0}
+        await host.write(ctx, "CONTROL", Control.START)
+        assert host.pulses == {"start": 1, "reset": 0}
+        await host.write(ctx, "CONTROL", 0xFFFF_FFFC)
+        await host.read(ctx, "CONTROL")
+        assert host.pulses == {"start": 1, "reset": 0}
+        await host.write(ctx, "CONTROL", Control.RESET)
+        assert host.pulses == {"start": 1, "reset": 1}
+
+    Host().run(bench)
+
+
+def test_a_start_while_busy_is_ignored_and_reported():
+    async def bench(ctx: Any, host: Host) -> None:
+        await host.write(ctx, "INTERRUPT_ENABLE", Interrupt.IGNORED)
+        ctx.set(host.dut.busy, 1)
+        assert await host.write(ctx, "CONTROL", Control.START) == Response.OKAY
+        assert host.pulses["start"] == 0
+        assert await host.read(ctx, "STATUS") == Status.BUSY | Status.IGNORED
+        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.IGNORED
+        assert ctx.get(host.dut.interrupt)
+        ctx.set(host.dut.busy, 0)
+        await host.write(ctx, "CONTROL", Control.START)
+        assert host.pulses["start"] == 1
+        assert await host.read(ctx, "STATUS") == 0
+
+    Host().run(bench)
 
 
 @pytest.mark.parametrize(
-    ("busy", "done", "error", "status"),
-    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 2), (0, 1, ErrorCause.BAD_CHECK, 6), (0, 1, ErrorCause.BAD_OPCODE, 6)],
+    ("error", "raised"),
+    [(ErrorCause.NONE, Interrupt.DONE), (ErrorCause.MEMORY_ERROR, Interrupt.DONE | Interrupt.ERROR)],
 )
-def test_status_bits(busy, done, error, status):
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        ctx.set(dut.busy, busy)
-        ctx.set(dut.done, done)
-        ctx.set(dut.error, error)
-        assert await read(ctx, dut, REGISTERS["STATUS"].address) == status
+def test_interrupts_stay_until_they_are_cleared(error, raised):
+    async def bench(ctx: Any, host: Host) -> None:
+        ctx.set(host.dut.error, error)
+        ctx.set(host.dut.ended, 1)
+        await ctx.tick()
+        ctx.set(host.dut.ended, 0)
+        assert await host.read(ctx, "INTERRUPT_STATUS") == raised
+        assert not ctx.get(host.dut.interrupt)
+        await host.write(ctx, "INTERRUPT_ENABLE", raised)
+        assert ctx.get(host.dut.interrupt)
+        await host.write(ctx, "INTERRUPT_STATUS", ~raised & 0xFFFF_FFFF)
+        assert await host.read(ctx, "INTERRUPT_STATUS") == raised
+        await host.write(ctx, "INTERRUPT_STATUS", raised)
+        assert await host.read(ctx, "INTERRUPT_STATUS") == 0
+        assert not ctx.get(host.dut.interrupt)
 
-    run_bus(bench)
-
-
-def test_addresses_are_kept():
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        for name, value in (("PROGRAM_ADDRESS", 0xDEAD_BEEF), ("IMAGE_ADDRESS", 0x1234_5678)):
-            assert not await write(ctx, dut, REGISTERS[name].address, value)
-        assert await read(ctx, dut, REGISTERS["PROGRAM_ADDRESS"].address) == 0xDEAD_BEEF
-        assert await read(ctx, dut, REGISTERS["IMAGE_ADDRESS"].address) == 0x1234_5678
-        assert ctx.get(dut.program) == 0xDEAD_BEEF
-        assert ctx.get(dut.image) == 0x1234_5678
-
-    run_bus(bench)
+    Host().run(bench)
 
 
-def test_only_control_starts_a_job_and_only_when_idle():
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        control = REGISTERS["CONTROL"].address
-        started = [
-            address
-            for address in (*range(0x20), 0x100, 0x102, 0x800, 0x802, 0xFFF)
-            if await write(ctx, dut, address, 1)
-        ]
-        assert started == [control]
-        assert not await write(ctx, dut, control, 0xFFFF_FFFE)
-        ctx.set(dut.bus.address, control)
-        ctx.set(dut.bus.write_data, 1)
-        assert not (await ctx.tick().sample(dut.start))[2], "a read is no write"
-        ctx.set(dut.busy, 1)
-        assert not await write(ctx, dut, control, 1)
-        ctx.set(dut.busy, 0)
-        assert await write(ctx, dut, control, 1)
+def test_an_interrupt_in_the_cycle_of_its_clearing_is_not_lost():
+    async def bench(ctx: Any, host: Host) -> None:
+        ctx.set(host.dut.ended, 1)  # in every cycle, so also in the one of the write
+        await host.write(ctx, "INTERRUPT_STATUS", Interrupt.DONE)
+        ctx.set(host.dut.ended, 0)
+        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.DONE
 
-    run_bus(bench)
+    Host().run(bench)
 
 
 def test_windows():
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
+    async def bench(ctx: Any, host: Host) -> None:
         rng = random.Random(1)
-        logits, profile = REGISTERS["LOGITS"].address, REGISTERS["PROFILE"].address
         for index in rng.sample(range(TINY.max_classes), TINY.max_classes):
-            assert await read(ctx, dut, logits + index) == LOGITS[index] % (1 << 32)
+            assert await host.read(ctx, "LOGITS", index) == LOGITS[index] % (1 << 32)
         for index in [0, 1, PROFILE_SIZE - 1, *rng.sample(range(PROFILE_SIZE), 20)]:
-            assert await read(ctx, dut, profile + index) == 1_000_000 + index
+            assert await host.read(ctx, "PROFILE", index) == 1_000_000 + index
 
-    run_bus(bench)
+    Host().run(bench)
 
 
-def test_unused_addresses_read_zero():
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        used = {one.address + i for one in REGISTERS.values() for i in range(one.words)}
-        unused = sorted(set(range(1 << REGISTER_ADDRESS_BITS)) - used)
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_unmapped_addresses_answer_with_an_error(rate):
+    async def bench(ctx: Any, host: Host) -> None:
+        used = {one.address + 4 * i for name, one in REGISTERS.items() for i in range(SIZES.get(name, one.words))}
+        unused = sorted(set(range(0, 1 << REGISTER_ADDRESS_BITS, 4)) - used)
         for address in [*unused[:10], *random.Random(2).sample(unused, 20), unused[-1]]:
-            assert await read(ctx, dut, address) == 0, address
+            assert (await host.master.read(ctx, address))[1] == Response.SLVERR, address
+            assert await host.master.write(ctx, address, 0xFFFF_FFFF) == Response.SLVERR, address
+        assert host.pulses == {"start": 0, "reset": 0}
+        assert await host.read(ctx, "IDENTITY") == IDENTITY
 
-    run_bus(bench)
+    Host(rate).run(bench)
 
 
-def test_reads_follow_each_other():
-    """An address every cycle, registers and windows mixed: each value belongs to the address before."""
+def test_a_write_that_is_not_allowed_answers_with_an_error_and_changes_nothing():
+    async def bench(ctx: Any, host: Host) -> None:
+        for name in ("IDENTITY", "STATUS", "LOGITS", "PROFILE"):
+            before = await host.read(ctx, name)
+            assert await host.write(ctx, name, 0xFFFF_FFFF) == Response.SLVERR
+            assert await host.read(ctx, name) == before
+        assert await host.write(ctx, "PROGRAM_BYTES", 0x1234_5678) == Response.OKAY
+        for strobe in range(15):
+            assert await host.write(ctx, "PROGRAM_BYTES", 0, strobe=strobe) == Response.SLVERR
+            assert await host.write(ctx, "CONTROL", Control.START, strobe=strobe) == Response.SLVERR
+        assert await host.read(ctx, "PROGRAM_BYTES") == 0x1234_5678
+        assert host.pulses["start"] == 0
 
-    async def bench(ctx: Any, dut: RegisterFile) -> None:
-        addresses = [0x000, 0x800, 0x001, 0x100, 0x801, 0x802, 0x000]
-        expected = [IDENTITY, 1_000_000, VERSION, LOGITS[0] % (1 << 32), 1_000_001, 1_000_002, IDENTITY]
-        values = []
-        for address in [*addresses, 0]:
-            ctx.set(dut.bus.address, address)
-            await ctx.tick()
-            values.append(ctx.get(dut.bus.read_data))
-        assert values[:-1] == expected
+    Host().run(bench)
 
-    run_bus(bench)
+
+def test_reads_and_writes_at_once_are_both_answered():
+    """A host that never pauses on either channel starves neither."""
+    answers = {"r": 0, "b": 0}
+
+    async def bench(ctx: Any, host: Host) -> None:
+        axi = host.slave.axi
+        for name in ("arvalid", "awvalid", "wvalid", "rready", "bready"):
+            ctx.set(getattr(axi, name), 1)
+        ctx.set(axi.awaddr, REGISTERS["PROGRAM_BYTES"].address)
+        ctx.set(axi.wstrb, 15)
+        for _ in range(200):
+            _, _, read, write = await ctx.tick().sample(axi.rvalid, axi.bvalid)
+            answers["r"] += read
+            answers["b"] += write
+
+    Host().run(bench)
+    assert min(answers.values()) > 40
+    assert abs(answers["r"] - answers["b"]) <= 1

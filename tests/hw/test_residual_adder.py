@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
 import pytest
 from benches import simulate
 
-from hw.config import TINY
+from hw.config import TINY, HardwareConfig
 from hw.isa import MAX_RESIDUAL_PLANES, ResidualMode
 from hw.residual_adder import ResidualAdder
 
@@ -30,7 +31,12 @@ PLANES = [
 """Modes with the planes before and after."""
 
 
+SPLIT = dataclasses.replace(TINY, outputs=8, inputs=16, attention_segment=16)
+"""Two pieces to a word."""
+
+
 def run_adder(
+    config: HardwareConfig,
     words: list[tuple[int, int]],
     memory: dict[int, int],
     *,
@@ -39,22 +45,25 @@ def run_adder(
     planes_out: int,
     gap: int,
 ) -> list[tuple[int, int]]:
-    """Join (address, spikes) words, one every `gap` cycles, to `memory`; a word's cycle and its last write's, each."""
-    dut = ResidualAdder(TINY)
+    """Join (address, spikes) words, a piece every `gap` cycles, to `memory`; a piece's cycle and its last write's."""
+    dut = ResidualAdder(config)
     starts: list[int] = []
     writes: list[int] = []
 
     async def ram(ctx: Any) -> None:
         cycle = 0
         while True:
-            _, _, read, valid, address, banks, data = await ctx.tick().sample(
-                dut.read_address, dut.write.valid, dut.write.address, dut.write.banks, dut.write.data
+            write = dut.write
+            _, _, read, valid, address, banks, pieces, data = await ctx.tick().sample(
+                dut.read_address, write.valid, write.address, write.banks, write.pieces, write.data
             )
             # A word read in the cycle of its write would be undefined in the block RAM.
             ctx.set(dut.read_data, 0x5A5A5A5A if valid and read == address else memory.get(read, 0x3C3C3C3C))
             if valid:
-                assert banks == (1 << TINY.positions) - 1
-                memory[address] = data
+                assert banks == (1 << config.positions) - 1
+                ones = piece_bits(config, pieces.bit_length() - 1)
+                assert pieces.bit_count() == 1
+                memory[address] = memory.get(address, 0) & ~ones | data & ones
                 writes.append(cycle)
             cycle += 1
 
@@ -64,34 +73,54 @@ def run_adder(
         ctx.set(dut.planes_in, planes_in)
         ctx.set(dut.planes_out, planes_out)
         ctx.set(dut.plane_stride, STRIDE)
-        for address, spikes in words:
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.address, address)
-            ctx.set(dut.spikes, spikes)
-            starts.append(cycle)
-            for _ in range(gap):
-                await ctx.tick()
-                cycle += 1
-                ctx.set(dut.valid, 0)
-                ctx.set(dut.address, 0)
-                ctx.set(dut.spikes, (1 << TINY.group_bits) - 1)
+        # As the neurons do: pieces of one word are an output tile apart.
+        for piece in range(config.word_pieces):
+            for address, spikes in words:
+                ctx.set(dut.valid, 1)
+                ctx.set(dut.address, address)
+                ctx.set(dut.pieces, 1 << piece)
+                ctx.set(dut.spikes, take_piece(config, spikes, piece))
+                starts.append(cycle)
+                for _ in range(gap):
+                    await ctx.tick()
+                    cycle += 1
+                    ctx.set(dut.valid, 0)
+                    ctx.set(dut.address, 0)
+                    ctx.set(dut.pieces, 0)
+                    ctx.set(dut.spikes, (1 << len(dut.spikes)) - 1)
         for _ in range(dut.latency(planes_out, mode) + 2):
             await ctx.tick()
 
     simulate(dut, bench, ram)
-    assert len(writes) == len(words) * planes_out
+    assert len(writes) == len(starts) * planes_out
     return list(zip(starts, writes[planes_out - 1 :: planes_out], strict=True))
 
 
+def piece_bits(config: HardwareConfig, piece: int) -> int:
+    """Bits of a word that belong to a piece."""
+    ones = (1 << config.piece) - 1 << config.piece * piece
+    return sum(ones << config.inputs * lane for lane in range(config.lanes))
+
+
+def take_piece(config: HardwareConfig, word: int, piece: int) -> int:
+    """A piece of a word."""
+    ones = (1 << config.piece) - 1
+    return sum(
+        (word >> config.inputs * lane + config.piece * piece & ones) << config.piece * lane
+        for lane in range(config.lanes)
+    )
+
+
+@pytest.mark.parametrize("config", [TINY, SPLIT], ids=["tiny", "pieces"])
 @pytest.mark.parametrize("extra_cycles", [0, 3])
 @pytest.mark.parametrize(("mode", "planes_in", "planes_out"), PLANES)
-def test_joins_every_integer(mode, planes_in, planes_out, extra_cycles):
+def test_joins_every_integer(config, mode, planes_in, planes_out, extra_cycles):
     rng = random.Random(planes_in * 10 + planes_out)
     top = (1 << planes_in) - 1
     if mode == ResidualMode.ADD and planes_out == planes_in:
         top -= 1  # nothing may carry out
     integers = {
-        address: [rng.choice([0, top, rng.randint(0, top)]) for _ in range(TINY.group_bits)]
+        address: [rng.choice([0, top, rng.randint(0, top)]) for _ in range(config.group_bits)]
         for address in rng.sample(range(STRIDE), 12)
     }
     memory = {
@@ -99,13 +128,13 @@ def test_joins_every_integer(mode, planes_in, planes_out, extra_cycles):
         for address, values in integers.items()
         for plane in range(planes_in)
     }
-    words = [(address, rng.getrandbits(TINY.group_bits)) for address in integers]
+    words = [(address, rng.getrandbits(config.group_bits)) for address in integers]
     gap = planes_out + extra_cycles
-    spans = run_adder(words, memory, mode=mode, planes_in=planes_in, planes_out=planes_out, gap=gap)
+    spans = run_adder(config, words, memory, mode=mode, planes_in=planes_in, planes_out=planes_out, gap=gap)
     results = {
         address: [
             sum((memory[address + plane * STRIDE] >> i & 1) << plane for plane in range(planes_out))
-            for i in range(TINY.group_bits)
+            for i in range(config.group_bits)
         ]
         for address in integers
     }

@@ -15,9 +15,10 @@ from hw.spike_memory import SpikeMemory, address_bits
 
 @pytest.mark.parametrize("positions", [1, 2, 4])
 @pytest.mark.parametrize("depth", [1, 16, 21])
-def test_reads_what_was_written(positions, depth):
+@pytest.mark.parametrize("outputs", [4, 8, 16])
+def test_reads_what_was_written(positions, depth, outputs):
     """Random writes and reads, an address of its own for every bank; never both of one word in a cycle."""
-    config = dataclasses.replace(TINY, positions=positions, neurons=1)
+    config = dataclasses.replace(TINY, outputs=outputs, inputs=8, positions=positions, neurons=1)
     width = config.group_bits // positions
     dut, rng = SpikeMemory(config, depth), random.Random(depth)
     model = [[0] * depth for _ in range(positions)]
@@ -25,10 +26,14 @@ def test_reads_what_was_written(positions, depth):
     async def bench(ctx: Any) -> None:
         for _ in range(300):
             valid, at, banks = rng.random() < 0.7, rng.randrange(depth), rng.getrandbits(positions)
-            word = rng.getrandbits(config.group_bits)
+            word, pieces = rng.getrandbits(config.group_bits), rng.getrandbits(config.word_pieces)
+            ones = (1 << config.piece) - 1
+            in_lane = sum(ones << config.piece * i for i in range(config.word_pieces) if pieces >> i & 1)
+            mask = sum(in_lane << config.inputs * t for t in range(config.timesteps))
             ctx.set(dut.write.valid, valid)
             ctx.set(dut.write.address, at)
             ctx.set(dut.write.banks, banks)
+            ctx.set(dut.write.pieces, pieces)
             ctx.set(dut.write.data, word)
             reads = [rng.randrange(depth) for _ in range(positions)]
             ctx.set(dut.read_addresses, reads)
@@ -39,7 +44,8 @@ def test_reads_what_was_written(positions, depth):
                     assert data >> bank * width & (1 << width) - 1 == model[bank][address]
             for bank in range(positions):
                 if valid and banks >> bank & 1:
-                    model[bank][at] = word >> bank * width & (1 << width) - 1
+                    written = word >> bank * width & (1 << width) - 1
+                    model[bank][at] = model[bank][at] & ~mask | written & mask
 
     simulate(dut, bench)
 

@@ -1,28 +1,37 @@
-"""The weight array against integers: tables, lanes, Horner's rule, buffers, and the cycles that it states."""
+"""The weight array against integers: tables, lanes, Horner's rule, drain buffers, and the cycles that it states."""
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from benches import random_stream, simulate
+from benches import simulate
 
-from hw.config import MEMORY_BEAT_BITS, TINY, HardwareConfig
-from hw.weight_array import FILL_CYCLES, TABLE_ENTRIES, WeightArray, array_latency
+from hw.config import TINY, WEIGHT_BITS, HardwareConfig
+from hw.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, TABLE_ENTRIES, WeightArray, done_latency
 
 CONFIGS = {
     "one_lane": dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1),
     "one_table": dataclasses.replace(TINY, positions=1, timesteps=2),
-    "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, attention_segment=16),
-    "eight_bits": dataclasses.replace(TINY, outputs=4, weight_bits=8, timesteps=4, positions=1),
-    "odd_outputs": dataclasses.replace(TINY, outputs=12, positions=1, timesteps=1, neurons=4),
+    "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, attention_segment=16, accumulator_bits=13),
+    "four_tables": dataclasses.replace(
+        TINY, outputs=4, inputs=16, positions=1, timesteps=2, attention_segment=16, memory_bits=128, weight_bits=8
+    ),
+    "eight_tables": dataclasses.replace(
+        TINY, outputs=4, inputs=32, positions=1, timesteps=1, attention_segment=32, tile_groups=32, accumulator_bits=18
+    ),
 }
 
+LANES = [name for name in CONFIGS if name != "one_lane"]
+
 Weights = list[list[int]]
+Sums = dict[int, list[list[int]]]
+"""Sums ``[outputs][lanes]`` by group."""
 
 
 @dataclass(frozen=True)
@@ -30,46 +39,50 @@ class Slice:
     """Weights ``[outputs][inputs]`` and the steps that use them, in order."""
 
     weights: Weights
+    unsigned: int
     steps: list[dict[str, int]]
 
 
 def pack(config: HardwareConfig, weights: Weights) -> list[int]:
     """Beats of a slice: output-major, lowest bits first."""
-    mask, bits = (1 << config.weight_bits) - 1, 0
+    mask, bits = (1 << WEIGHT_BITS) - 1, 0
     for index, weight in enumerate(weight for row in weights for weight in row):
-        bits |= (weight & mask) << index * config.weight_bits
-    beat = (1 << MEMORY_BEAT_BITS) - 1
-    return [bits >> MEMORY_BEAT_BITS * i & beat for i in range(config.weight_slice_beats)]
+        bits |= (weight & mask) << index * WEIGHT_BITS
+    beat = (1 << config.memory_bits) - 1
+    return [bits >> config.memory_bits * i & beat for i in range(config.slice_beats)]
 
 
-def random_weights(config: HardwareConfig, rng: random.Random) -> Weights:
+def random_weights(config: HardwareConfig, rng: random.Random, unsigned: int = 0) -> Weights:
     """Mostly any value, sometimes the same extreme in a whole row."""
-    low, high = -(1 << config.weight_bits - 1), (1 << config.weight_bits - 1) - 1
+    low, high = (0, 15) if unsigned else (-8, 7)
     rows = [[rng.randint(low, high) for _ in range(config.inputs)] for _ in range(config.outputs)]
     rows[rng.randrange(config.outputs)] = [low] * config.inputs
     rows[rng.randrange(config.outputs)] = [high] * config.inputs
     return rows
 
 
-def random_slices(config: HardwareConfig, rng: random.Random, *, tiles: int, slices: int, groups: int) -> list[Slice]:
-    """Tiles of sums in alternating buffers; from the second slice on also doubled and with the top lane negative."""
+def random_slices(config: HardwareConfig, rng: random.Random, tiles: list[tuple[int, int]]) -> list[Slice]:
+    """Tiles of (slices, groups) in drain buffers taken in turn, some of them unsigned, some slices doubled."""
     made = []
-    for tile in range(tiles):
+    for tile, (slices, groups) in enumerate(tiles):
+        unsigned = rng.getrandbits(1)
         for number in range(slices):
-            double, negative = rng.random() < 0.5, rng.random() < 0.3
+            double = rng.random() < 0.4
             steps = [
                 {
-                    "address": tile % 2 * config.tile_groups + group,
-                    "first": number == 0,
-                    "double": number > 0 and double,
-                    "negative": negative,
-                    "last_group": group == groups - 1,
-                    "last_of_tile": group == groups - 1 and number == slices - 1,
+                    "group": group,
+                    "buffer": tile % DRAIN_BUFFERS,
+                    "first": int(number == 0),
+                    "double": int(double),
+                    "final": int(number == slices - 1),
+                    "unsigned": unsigned,
+                    "last_group": int(group == groups - 1),
+                    "last_of_tile": int(group == groups - 1 and number == slices - 1),
                     "spikes": rng.choice([rng.getrandbits(config.group_bits), (1 << config.group_bits) - 1]),
                 }
                 for group in range(groups)
             ]
-            made.append(Slice(random_weights(config, rng), steps))
+            made.append(Slice(random_weights(config, rng, unsigned), unsigned, steps))
     return made
 
 
@@ -77,29 +90,28 @@ def wrap(value: int, bits: int) -> int:
     return (value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
-def tiles_of_sums(config: HardwareConfig, slices: list[Slice]) -> list[dict[int, list[list[int]]]]:
-    """Sums ``[outputs][lanes]`` by address for every tile, in order of completion."""
-    finished: list[dict[int, list[list[int]]]] = []
-    sums: dict[int, list[list[int]]] = {}
+def tiles_of_sums(config: HardwareConfig, slices: list[Slice]) -> list[Sums]:
+    """Completed sums of every tile, in order of completion."""
+    tiles: list[Sums] = []
+    partial: Sums = {}
+    final: Sums = {}
     for one in slices:
         for step in one.steps:
-            old = sums.get(step["address"], [])
+            old = partial.get(step["group"], [])
             rows = []
             for output in range(config.outputs):
                 row = []
                 for lane in range(config.lanes):
                     spikes = step["spikes"] >> lane * config.inputs
                     total = sum(weight for i, weight in enumerate(one.weights[output]) if spikes >> i & 1)
-                    if step["negative"] and lane % config.timesteps == config.timesteps - 1:
-                        total = -total
                     before = 0 if step["first"] else old[output][lane] << step["double"]
                     row.append(wrap(before + total, config.accumulator_bits))
                 rows.append(row)
-            sums[step["address"]] = rows
+            (final if step["final"] else partial)[step["group"]] = rows
             if step["last_of_tile"]:
-                finished.append(sums)
-                sums = {}
-    return finished
+                tiles.append(final)
+                final = {}
+    return tiles
 
 
 class Bench:
@@ -108,119 +120,171 @@ class Bench:
     def __init__(self, config: HardwareConfig, slices: list[Slice], *, seed: int, rate: float = 1.0):
         self.config, self.slices, self.rng, self.rate = config, slices, random.Random(seed), rate
         self.dut = WeightArray(config)
-        self.drained: list[dict[int, list[list[int]]]] = []
+        self.drained: list[Sums] = []
         self.last_steps: list[int] = []
         """Cycles of the steps that end a tile."""
         self.dones: list[int] = []
-        self.free = 2
+        self.steps: list[int] = []
+        """Cycles of all steps."""
+        self.free = DRAIN_BUFFERS
 
     def run(self) -> None:
-        beats = [beat for one in self.slices for beat in pack(self.config, one.weights)]
-        feed = random_stream(self.dut.weights, beats, seed=self.rng.getrandbits(32), rate=self.rate)
-        simulate(self.dut, self.drain, feed, self.walk, self.watch)
+        simulate(self.dut, self.drain, self.feed, self.walk, self.watch)
 
     async def watch(self, ctx: Any) -> None:
         cycle = 0
         while True:
             _, _, step, done = await ctx.tick().sample(self.dut.step, self.dut.tile_done)
-            if step.valid and step.last_of_tile:
-                self.last_steps.append(cycle)
+            if step.valid:
+                self.steps.append(cycle)
+                if step.last_of_tile:
+                    self.last_steps.append(cycle)
             if done:
                 self.dones.append(cycle)
             cycle += 1
 
-    async def walk(self, ctx: Any) -> None:
-        dut = self.dut
-        available = 0
+    async def feed(self, ctx: Any) -> None:
+        dut, rng = self.dut, random.Random(self.rng.getrandbits(32))
         for one in self.slices:
-            while not available or (one.steps[0]["first"] and not self.free):
-                available = (await ctx.tick().sample(dut.table_available))[2]
-            self.free -= one.steps[0]["first"]
-            ctx.set(dut.claim, 1)
-            await ctx.tick()
-            ctx.set(dut.claim, 0)
-            for step in one.steps:
-                while self.rng.random() >= self.rate:
+            for beat in pack(self.config, one.weights):
+                while rng.random() >= self.rate:
+                    ctx.set(dut.weights.valid, 0)
+                    ctx.set(dut.unsigned_weights, rng.getrandbits(1))
                     await ctx.tick()
+                ctx.set(dut.weights.valid, 1)
+                ctx.set(dut.weights.payload, beat)
+                ctx.set(dut.unsigned_weights, one.unsigned)
+                while not (await ctx.tick().sample(dut.weights.ready))[2]:
+                    pass
+        ctx.set(dut.weights.valid, 0)
+
+    async def walk(self, ctx: Any) -> None:
+        """One step a cycle; a table is claimed in the cycle of the last step of the one before, if it is there."""
+        dut, rng = self.dut, random.Random(self.rng.getrandbits(32))
+        claimed = 0
+
+        async def cycle(wanted: int) -> None:
+            nonlocal claimed
+            claim = 0
+            if claimed == wanted < len(self.slices) and ctx.get(dut.table_available):
+                takes_buffer = self.slices[wanted].steps[0]["final"]
+                claim = int(self.free >= takes_buffer)
+                self.free -= claim and takes_buffer
+            claimed += claim
+            ctx.set(dut.claim, claim)
+            await ctx.tick()
+
+        for number, one in enumerate(self.slices):
+            while claimed == number:
+                await cycle(number)
+            for step in one.steps:
+                while rng.random() >= self.rate:
+                    await cycle(number)
                 ctx.set(dut.step, {"valid": 1, **{key: step[key] for key in step if key != "spikes"}})
                 ctx.set(dut.spikes, step["spikes"])
-                available = (await ctx.tick().sample(dut.table_available))[2]
-                ctx.set(dut.step, {})
-                ctx.set(dut.spikes, self.rng.getrandbits(self.config.group_bits))
+                await cycle(number + step["last_group"])
+                # In a pause only `valid` is sure to be low.
+                ctx.set(dut.step, {"valid": 0, **{key: rng.getrandbits(1) for key in step if key != "spikes"}})
+                ctx.set(dut.spikes, rng.getrandbits(self.config.group_bits))
+        ctx.set(dut.claim, 0)
 
     async def drain(self, ctx: Any) -> None:
+        """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order."""
         config, dut = self.config, self.dut
-        tiles = sum(step["last_of_tile"] for one in self.slices for step in one.steps)
-        groups = len(self.slices[0].steps)
-        batches, waited = config.outputs // config.neurons, 0
-        for tile in range(tiles):
-            while len(self.dones) <= tile:
-                await ctx.tick()
-                waited += 1
-                assert waited < 20000, "the array hangs"
-            reads = [
-                (tile % 2 * config.tile_groups + group, batch) for group in range(groups) for batch in range(batches)
-            ]
-            self.rng.shuffle(reads)
-            sums = {address: [[0] * config.lanes for _ in range(config.outputs)] for address, _ in reads}
-            for address, batch in reads:
-                ctx.set(dut.drain_address, address)
-                ctx.set(dut.drain_batch, batch)
-                await ctx.tick()
-                row = ctx.get(dut.drain_sums)
+        groups = [len(one.steps) for one in self.slices if one.steps[-1]["last_of_tile"]]
+        batches, idle = config.outputs // config.neurons, 0
+        asked: deque[tuple[int, int, int, bool] | None] = deque([None] * DRAIN_LATENCY)
+        waiting: deque[tuple[int, int, int, bool]] = deque()
+        while len(self.drained) < len(groups) or waiting or any(asked):
+            if len(self.drained) < len(self.dones):
+                tile = len(self.drained)
+                reads = [(group, batch) for group in range(groups[tile]) for batch in range(batches)]
+                self.rng.shuffle(reads)
+                waiting.extend((tile, *read, i == len(reads) - 1) for i, read in enumerate(reads))
+                self.drained.append({group: [[]] * config.outputs for group in range(groups[tile])})
+                idle = 0
+            asked.append(waiting.popleft() if waiting else None)
+            if read := asked[-1]:
+                ctx.set(dut.drain_group, read[1])
+                ctx.set(dut.drain_buffer, read[0] % DRAIN_BUFFERS)
+                ctx.set(dut.drain_batch, read[2])
+                if read[3]:
+                    self.free += 1
+            else:
+                ctx.set(dut.drain_batch, self.rng.randrange(batches))
+            await ctx.tick()
+            idle += 1
+            assert idle < 5000, "the array hangs"
+            asked.popleft()
+            if read := asked[0]:
+                tile, group, batch, _ = read
+                row = list(ctx.get(dut.drain_sums))
                 for neuron in range(config.neurons):
-                    for lane in range(config.lanes):
-                        sums[address][batch * config.neurons + neuron][lane] = row[neuron * config.lanes + lane]
-            self.drained.append(sums)
-            self.free += 1
+                    lanes = row[neuron * config.lanes : (neuron + 1) * config.lanes]
+                    self.drained[tile][group][batch * config.neurons + neuron] = lanes
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("rate", [1.0, 0.5])
 def test_accumulates_every_lane(name, rate):
     config, rng = CONFIGS[name], random.Random(3)
-    slices = random_slices(config, rng, tiles=4, slices=4, groups=3)
-    bench = Bench(config, slices, seed=2, rate=rate)
+    whole = config.tile_groups
+    tiles = [(3, 2), (1, 1), (2, whole), (1, 3), (1, whole), (2, 1), (4, 5), (1, 2), (1, 1), (1, 1), (1, 1), (1, 1)]
+    bench = Bench(config, random_slices(config, rng, tiles), seed=2, rate=rate)
     bench.run()
-    assert bench.drained == tiles_of_sums(config, slices)
+    assert bench.drained == tiles_of_sums(config, bench.slices)
+    assert bench.dones == [cycle + done_latency(config) for cycle in bench.last_steps]
 
 
-@pytest.mark.parametrize("name", ["one_lane", "two_tables"])
-def test_tile_is_done_with_its_last_sum(name):
+@pytest.mark.parametrize("name", ["one_table", "two_tables"])
+def test_long_slices_follow_each_other_without_a_pause(name):
+    """The next table is filled and claimed while the steps of the one before run, and sums drain meanwhile."""
+    config = dataclasses.replace(CONFIGS[name], tile_groups=32)
+    bench = Bench(config, random_slices(config, random.Random(7), [(2, config.tile_groups)] * 4), seed=1)
+    bench.run()
+    assert [later - earlier for earlier, later in pairwise(bench.steps)] == [1] * (8 * config.tile_groups - 1)
+    assert bench.drained == tiles_of_sums(config, bench.slices)
+
+
+@pytest.mark.parametrize("name", LANES)
+def test_successive_steps_hit_one_group(name):
     config = CONFIGS[name]
-    bench = Bench(config, random_slices(config, random.Random(4), tiles=3, slices=2, groups=2), seed=1)
-    bench.run()
-    assert bench.dones == [cycle + array_latency(config) for cycle in bench.last_steps]
-
-
-def test_successive_steps_hit_one_address():
-    config = CONFIGS["two_tables"]
-    slices = random_slices(config, random.Random(5), tiles=1, slices=1, groups=12)
-    steps = [{**step, "address": 0, "first": i == 0, "double": i == 7} for i, step in enumerate(slices[0].steps)]
-    slices = [Slice(slices[0].weights, steps)]
-    bench = Bench(config, slices, seed=1)
-    bench.run()
-    (expected,) = tiles_of_sums(config, slices)
-    (drained,) = bench.drained
-    assert drained[0] == expected[0]
-
-
-@pytest.mark.parametrize("weight_bits", [4, 8])
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_every_subset_of_extreme_weights(weight_bits, sign):
-    config = dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1, weight_bits=weight_bits)
-    extreme = -(1 << weight_bits - 1) if sign < 0 else (1 << weight_bits - 1) - 1
-    weights = [[extreme] * 4, [extreme, -1, -1, -1], [0, 0, 0, extreme], [1, 2, -3, extreme]]
+    (one,) = random_slices(config, random.Random(5), [(1, 12)])
     steps = [
-        {"address": subset, "first": 1, "double": 0, "negative": 0, "spikes": subset} for subset in range(TABLE_ENTRIES)
+        {**step, "group": 3, "first": i == 0, "double": i == 7, "final": i == 11} for i, step in enumerate(one.steps)
     ]
-    for step in steps:
-        step["last_group"] = step["last_of_tile"] = int(step is steps[-1])
-    bench = Bench(config, [Slice(weights, steps)], seed=1)
+    bench = Bench(config, [dataclasses.replace(one, steps=steps)], seed=1)
+    bench.run()
+    assert bench.drained[0].get(3) == tiles_of_sums(config, bench.slices)[0][3]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("extreme", [-8, 7, 15])
+def test_every_subset_of_extreme_weights(name, extreme):
+    config = CONFIGS[name]
+    unsigned = int(extreme > 7)
+    weights = [[extreme] * 4, [extreme, *[1 if unsigned else -1] * 3], [0, 0, 0, extreme], [1, 2, 3, extreme]]
+    weights = [weights[output % 4] * (config.inputs // 4) for output in range(config.outputs)]
+    every_table = sum(1 << 4 * i for i in range(config.group_bits // 4))
+    steps = [
+        {
+            "group": subset,
+            "buffer": 0,
+            "first": 1,
+            "double": 1,
+            "final": 1,
+            "unsigned": unsigned,
+            "last_group": int(subset == TABLE_ENTRIES - 1),
+            "last_of_tile": int(subset == TABLE_ENTRIES - 1),
+            "spikes": subset * every_table,
+        }
+        for subset in range(TABLE_ENTRIES)
+    ]
+    bench = Bench(config, [Slice(weights, unsigned, steps)], seed=1)
     bench.run()
     assert bench.drained == [
         {
-            subset: [[sum(w for i, w in enumerate(row) if subset >> i & 1)] for row in weights]
+            subset: [[sum(w for i, w in enumerate(row) if subset >> i % 4 & 1)] * config.lanes for row in weights]
             for subset in range(TABLE_ENTRIES)
         }
     ]
@@ -244,9 +308,9 @@ def test_two_tables_fill_ahead_of_the_first_claim(name):
             available.append(filled)
 
     simulate(dut, bench)
-    load = taken[config.weight_slice_beats - 1] + 1
+    load = taken[config.slice_beats - 1] + 1
     assert available.index(1) == load + FILL_CYCLES
-    assert len(taken) == 3 * config.weight_slice_beats
+    assert len(taken) == 3 * config.slice_beats
 
 
 def test_a_table_is_ready_every_sixteen_cycles():
@@ -258,7 +322,7 @@ def test_a_table_is_ready_every_sixteen_cycles():
         ctx.set(dut.weights.valid, 1)
         release = 0
         for cycle in range(200):
-            ctx.set(dut.weights.payload, rng.getrandbits(64))
+            ctx.set(dut.weights.payload, rng.getrandbits(config.memory_bits))
             ctx.set(dut.step, {"valid": release, "last_group": release})
             claim = ctx.get(dut.table_available)
             ctx.set(dut.claim, claim)

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from hw.axi_memory import split
+from hw.config import TINY
 from sim.protocol import Job
 from sim.runner import ImageResult, RunResults, build_design, run
 from sim.verilate import Build
 
 DEVICE = Path(__file__).with_name("memory_reader.v")
-PROGRAM_BEATS = 16
+PROGRAM_BEATS = 256
+LONGEST = 256
+
+
+def device_verilog() -> str:
+    """The device, built for `TINY` as far as a host can see."""
+    text = DEVICE.read_text()
+    assert "32'h00000000" in text
+    return text.replace("32'h00000000", f"32'h{TINY.fingerprint:08x}")
 
 
 @dataclass
@@ -25,14 +35,20 @@ class Reader:
     data: list[int] = field(default_factory=lambda: [i * 0x9E3779B97F4A7C15 % (1 << 64) for i in range(3000)])
 
     def run(self, bursts: list[tuple[int, int]], *, slow: bool = False, images: int = 1, **options) -> RunResults:
-        """Read bursts (first beat, beats) of the data."""
-        program = [len(bursts) | slow << 8, *(first | count - 1 << 32 for first, count in bursts)]
+        """Read bursts (first beat, beats) of the data, cut into what AXI allows."""
+        parts = []
+        for first, count in bursts:
+            for part in split(PROGRAM_BEATS + first, count, LONGEST):
+                parts.append((first, part))
+                first += part
+        program = [len(parts) | slow << 8, *(first | part - 1 << 32 for first, part in parts)]
         beats = [*program, *[0] * (PROGRAM_BEATS - len(program)), *self.data]
         memory = self.folder / "memory.bin"
         memory.write_bytes(struct.pack(f"<{len(beats)}Q", *beats))
         on_event = options.pop("on_event", None)
         job = Job(
-            memory=memory, image_addresses=(PROGRAM_BEATS,) * images, classes=3, folder=self.folder / "run", **options
+            config=TINY, memory=memory, program_bytes=8 * PROGRAM_BEATS, image_addresses=(8 * PROGRAM_BEATS,) * images,
+            classes=3, layers=2, folder=self.folder / "run", **options,
         )  # fmt: skip
         return run(self.build, job, on_event=on_event)
 
@@ -54,4 +70,4 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path) -> Reader:
-    return Reader(build_design("memory_reader", DEVICE.read_text(), waves=False), tmp_path)
+    return Reader(build_design("memory_reader", device_verilog(), waves=False), tmp_path)

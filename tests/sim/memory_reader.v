@@ -1,47 +1,62 @@
 // A device with the accelerator's ports, for the tests of the testbench: it reads bursts and keeps a checksum.
-// Its program is 16 beats: beat 0 holds the number of bursts [7:0] and whether the device is a slow reader [8]; each
-// following beat holds one burst as {length - 1 [47:32], address [31:0]}, relative to the image address. The bursts are
-// requested as fast as they are accepted. PREDICTION counts the cycles between the first and the last beat of them.
-module spikeloom (
+// Its program is 256 beats: beat 0 holds the number of bursts [7:0] and whether the device is a slow reader [8]; each
+// following beat holds one burst as {length - 1 [39:32], first beat [31:0]}, relative to the image address. The bursts
+// are requested as fast as they are accepted. PREDICTION counts the cycles between the first and the last beat of them.
+// With RESULT_ENABLE it writes the checksum to the result address, in a burst of two beats.
+module \spikeloom.core (
     input clk,
     input rst,
-    input [11:0] register_address,
-    input register_write,
-    input [31:0] register_write_data,
-    output reg [31:0] register_read_data,
-    output memory_request_valid,
-    input memory_request_ready,
-    output [31:0] memory_request_address,
-    output [15:0] memory_request_length,
-    input memory_response_valid,
-    output memory_response_ready,
-    input [63:0] memory_response_data,
-    output done
+    input start,
+    input record,
+    input [39:0] program_address,
+    input [39:0] image_address,
+    input [39:0] result_address,
+    output busy,
+    output done,
+    output reg [31:0] cycles,
+    output reg [31:0] span,
+    output reg [31:0] beats,
+    output reg [63:0] checksum,
+    output arvalid,
+    input arready,
+    output [39:0] araddr,
+    output [7:0] arlen,
+    input rvalid,
+    output rready,
+    input [63:0] rdata,
+    output reg awvalid,
+    input awready,
+    output reg wvalid,
+    input wready,
+    output reg wlast,
+    input bvalid
 );
-    localparam IDLE = 0, FETCH = 1, LOAD = 2, RUN = 3, DONE = 4;
+    localparam IDLE = 0, FETCH = 1, LOAD = 2, RUN = 3, WRITE = 4, DONE = 5;
     reg [2:0] state;
-    reg [63:0] program_beats [0:15];
-    reg [4:0] loaded;
+    reg [63:0] program_beats [0:255];
+    reg [8:0] loaded;
     reg [7:0] issued, count;
     reg slow, started;
-    reg [31:0] program_address, image_address, cycles, span, beats, expected;
-    reg [63:0] checksum;
+    reg [31:0] expected;
 
-    wire running = state == FETCH || state == LOAD || state == RUN;
-    wire [63:0] burst = program_beats[issued[3:0] + 1];
-    wire issue = state == RUN && issued != count;
-    assign memory_request_valid = state == FETCH || issue;
-    assign memory_request_address = issue ? image_address + burst[31:0] : program_address;
-    assign memory_request_length = issue ? burst[47:32] : 16'd15;
-    assign memory_response_ready = !slow || (cycles[1:0] == 0);
+    assign busy = state != IDLE && state != DONE;
     assign done = state == DONE;
+    wire [7:0] next_burst = issued + 1;
+    wire [63:0] burst = program_beats[next_burst];
+    wire issue = state == RUN && issued != count;
+    assign arvalid = state == FETCH || issue;
+    assign araddr = issue ? image_address + {5'd0, burst[31:0], 3'd0} : program_address;
+    assign arlen = issue ? burst[39:32] : 8'd255;
+    assign rready = !slow || (cycles[1:0] == 0);
 
     // Every beat of a burst is traced as a neuron word; the end of the job as one event of each other kind.
-    wire beat = memory_response_valid && memory_response_ready;
+    wire beat = rvalid && rready;
     wire last = state == RUN && issued == count && beats == expected;
-    wire [7:0] trace_layer = issued;
+    wire [7:0] trace_neuron_layer = issued, trace_spike_layer = issued, trace_residual_layer = issued;
+    wire [7:0] trace_token_layer = issued, trace_logit_layer = issued;
+    wire trace_spike_pieces = 1'b1, trace_residual_pieces = 1'b1;
     wire trace_neuron_valid = beat && state == RUN;
-    wire [63:0] trace_neuron_data = memory_response_data;
+    wire [63:0] trace_neuron_data = rdata;
     wire trace_spike_valid = last;
     wire [19:0] trace_spike_address = beats[19:0];
     wire [1:0] trace_spike_banks = 2'b10;
@@ -60,51 +75,172 @@ module spikeloom (
     wire [31:0] trace_logit_data = ~beats;
 
     always @(posedge clk) begin
-        case (register_address)
-            12'h000: register_read_data <= 32'h53504B4C;
-            12'h001: register_read_data <= 1;
-            12'h003: register_read_data <= {30'd0, done, running};
-            12'h007: register_read_data <= span;
-            12'h008: register_read_data <= cycles;
-            12'h009: register_read_data <= 2;
-            12'h100: register_read_data <= checksum[31:0];
-            12'h101: register_read_data <= checksum[63:32];
-            12'h102: register_read_data <= ~beats;
-            default: register_read_data <= register_address[11] ? {20'd0, register_address} : 0;
-        endcase
-        if (running) cycles <= cycles + 1;
+        if (busy) cycles <= cycles + 1;
         if (started) span <= span + 1;
         case (state)
-            FETCH: if (memory_request_ready) state <= LOAD;
+            FETCH: if (arready) state <= LOAD;
             LOAD: if (beat) begin
-                program_beats[loaded[3:0]] <= memory_response_data;
+                program_beats[loaded[7:0]] <= rdata;
                 loaded <= loaded + 1;
-                if (loaded == 0) {slow, count} <= memory_response_data[8:0];
-                if (loaded == 15) state <= RUN;
+                if (loaded == 0) {slow, count} <= rdata[8:0];
+                if (loaded == 255) state <= RUN;
             end
             RUN: begin
-                if (issue && memory_request_ready) begin
+                if (issue && arready) begin
                     issued <= issued + 1;
-                    expected <= expected + {16'd0, burst[47:32]} + 1;
+                    expected <= expected + {24'd0, burst[39:32]} + 1;
                 end
                 if (beat) begin
                     started <= !(issued == count && beats + 1 == expected);
                     beats <= beats + 1;
-                    checksum <= {checksum[62:0], checksum[63]} ^ memory_response_data;
+                    checksum <= {checksum[62:0], checksum[63]} ^ rdata;
                 end
-                if (last) state <= DONE;
+                if (last) begin
+                    state <= record ? WRITE : DONE;
+                    {awvalid, wvalid, wlast} <= {record, record, 1'b0};
+                end
+            end
+            WRITE: begin
+                if (awready) awvalid <= 0;
+                if (wready && wvalid) {wvalid, wlast} <= {!wlast, 1'b1};
+                if (bvalid) state <= DONE;
             end
             default: ;
         endcase
-        if (register_write) case (register_address)
-            12'h005: program_address <= register_write_data;
-            12'h006: image_address <= register_write_data;
-            12'h002: if (register_write_data[0] && !running) begin
-                state <= FETCH;
-                {loaded, issued, cycles, span, beats, expected, checksum, started, slow} <= 0;
-            end
-            default: ;
-        endcase
-        if (rst) state <= IDLE;
+        if (start) begin
+            state <= FETCH;
+            {loaded, issued, cycles, span, beats, expected, checksum, started, slow} <= 0;
+        end
+        if (rst) {state, awvalid, wvalid} <= 0;
+    end
+endmodule
+
+module spikeloom (
+    input aclk,
+    input aresetn,
+    input [13:0] s_axi_ctrl_awaddr,
+    input [2:0] s_axi_ctrl_awprot,
+    input s_axi_ctrl_awvalid,
+    output s_axi_ctrl_awready,
+    input [31:0] s_axi_ctrl_wdata,
+    input [3:0] s_axi_ctrl_wstrb,
+    input s_axi_ctrl_wvalid,
+    output s_axi_ctrl_wready,
+    output [1:0] s_axi_ctrl_bresp,
+    output reg s_axi_ctrl_bvalid,
+    input s_axi_ctrl_bready,
+    input [13:0] s_axi_ctrl_araddr,
+    input [2:0] s_axi_ctrl_arprot,
+    input s_axi_ctrl_arvalid,
+    output s_axi_ctrl_arready,
+    output reg [31:0] s_axi_ctrl_rdata,
+    output [1:0] s_axi_ctrl_rresp,
+    output reg s_axi_ctrl_rvalid,
+    input s_axi_ctrl_rready,
+    output m_axi_mem_arid,
+    output [39:0] m_axi_mem_araddr,
+    output [7:0] m_axi_mem_arlen,
+    output [2:0] m_axi_mem_arsize,
+    output [1:0] m_axi_mem_arburst,
+    output m_axi_mem_arlock,
+    output [3:0] m_axi_mem_arcache,
+    output [2:0] m_axi_mem_arprot,
+    output [3:0] m_axi_mem_arqos,
+    output m_axi_mem_arvalid,
+    input m_axi_mem_arready,
+    input m_axi_mem_rid,
+    input [63:0] m_axi_mem_rdata,
+    input [1:0] m_axi_mem_rresp,
+    input m_axi_mem_rlast,
+    input m_axi_mem_rvalid,
+    output m_axi_mem_rready,
+    output m_axi_mem_awid,
+    output [39:0] m_axi_mem_awaddr,
+    output [7:0] m_axi_mem_awlen,
+    output [2:0] m_axi_mem_awsize,
+    output [1:0] m_axi_mem_awburst,
+    output m_axi_mem_awlock,
+    output [3:0] m_axi_mem_awcache,
+    output [2:0] m_axi_mem_awprot,
+    output [3:0] m_axi_mem_awqos,
+    output m_axi_mem_awvalid,
+    input m_axi_mem_awready,
+    output [63:0] m_axi_mem_wdata,
+    output [7:0] m_axi_mem_wstrb,
+    output m_axi_mem_wlast,
+    output m_axi_mem_wvalid,
+    input m_axi_mem_wready,
+    input m_axi_mem_bid,
+    input [1:0] m_axi_mem_bresp,
+    input m_axi_mem_bvalid,
+    output m_axi_mem_bready,
+    output interrupt
+);
+    localparam [31:0] CONFIG = 32'h00000000;  // filled in by conftest.py
+
+    reg [31:0] program_low, program_high, image_low, image_high, result_low, result_high;
+    reg record, pending;
+    wire busy, done;
+    wire [31:0] cycles, span, beats;
+    wire [63:0] checksum;
+    wire write = s_axi_ctrl_awvalid && s_axi_ctrl_wvalid && !s_axi_ctrl_bvalid;
+    wire start = write && s_axi_ctrl_awaddr == 14'h00C && s_axi_ctrl_wdata[0] && !busy;
+    assign {s_axi_ctrl_awready, s_axi_ctrl_wready} = {write, write};
+    assign s_axi_ctrl_arready = !s_axi_ctrl_rvalid;
+    assign {s_axi_ctrl_bresp, s_axi_ctrl_rresp} = 0;
+    assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arcache, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
+    assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awcache, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
+    assign {m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_arburst, m_axi_mem_awburst} = {3'd3, 3'd3, 2'd1, 2'd1};
+    assign {m_axi_mem_awlen, m_axi_mem_wstrb, m_axi_mem_bready} = {8'd1, 8'hff, 1'b1};
+    assign m_axi_mem_awaddr = {result_high[7:0], result_low};
+    assign m_axi_mem_wdata = m_axi_mem_wlast ? ~checksum : checksum;
+    assign interrupt = done && pending;
+
+    \spikeloom.core core (
+        .clk(aclk), .rst(!aresetn), .start(start), .record(record), .busy(busy), .done(done), .cycles(cycles),
+        .program_address({program_high[7:0], program_low}), .image_address({image_high[7:0], image_low}),
+        .result_address({result_high[7:0], result_low}), .span(span), .beats(beats), .checksum(checksum),
+        .arvalid(m_axi_mem_arvalid), .arready(m_axi_mem_arready), .araddr(m_axi_mem_araddr),
+        .arlen(m_axi_mem_arlen), .rvalid(m_axi_mem_rvalid), .rready(m_axi_mem_rready), .rdata(m_axi_mem_rdata),
+        .awvalid(m_axi_mem_awvalid), .awready(m_axi_mem_awready), .wvalid(m_axi_mem_wvalid),
+        .wready(m_axi_mem_wready), .wlast(m_axi_mem_wlast), .bvalid(m_axi_mem_bvalid)
+    );
+
+    always @(posedge aclk) begin
+        if (s_axi_ctrl_rready) s_axi_ctrl_rvalid <= 0;
+        if (s_axi_ctrl_arvalid && s_axi_ctrl_arready) begin
+            s_axi_ctrl_rvalid <= 1;
+            case (s_axi_ctrl_araddr)
+                14'h000: s_axi_ctrl_rdata <= 32'h53504B4C;
+                14'h004: s_axi_ctrl_rdata <= 2;
+                14'h008: s_axi_ctrl_rdata <= CONFIG;
+                14'h010: s_axi_ctrl_rdata <= {30'd0, done, busy};
+                14'h01C: s_axi_ctrl_rdata <= {31'd0, done && pending};
+                14'h044: s_axi_ctrl_rdata <= span;
+                14'h048: s_axi_ctrl_rdata <= cycles;
+                14'h04C: s_axi_ctrl_rdata <= 2;
+                14'h1000: s_axi_ctrl_rdata <= checksum[31:0];
+                14'h1004: s_axi_ctrl_rdata <= checksum[63:32];
+                14'h1008: s_axi_ctrl_rdata <= ~beats;
+                default: s_axi_ctrl_rdata <= s_axi_ctrl_araddr[13] ? {18'd0, s_axi_ctrl_araddr} : 0;
+            endcase
+        end
+        if (s_axi_ctrl_bready) s_axi_ctrl_bvalid <= 0;
+        if (write) begin
+            s_axi_ctrl_bvalid <= 1;
+            case (s_axi_ctrl_awaddr)
+                14'h01C: pending <= pending & ~s_axi_ctrl_wdata[0];
+                14'h020: program_low <= s_axi_ctrl_wdata;
+                14'h024: program_high <= s_axi_ctrl_wdata;
+                14'h030: image_low <= s_axi_ctrl_wdata;
+                14'h034: image_high <= s_axi_ctrl_wdata;
+                14'h038: result_low <= s_axi_ctrl_wdata;
+                14'h03C: result_high <= s_axi_ctrl_wdata;
+                14'h040: record <= s_axi_ctrl_wdata[0];
+                default: ;
+            endcase
+        end
+        if (start) pending <= 1;
+        if (!aresetn) {s_axi_ctrl_rvalid, s_axi_ctrl_bvalid, pending} <= 0;
     end
 endmodule

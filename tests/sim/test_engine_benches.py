@@ -10,10 +10,10 @@ from hw.weight_array import WeightArray
 from sim.bench import build_bench, run_bench
 
 SHAPES = [
-    {"heads": 2, "tokens": 49, "head_channels": 16},  # the last chunk and the last group are partly filled
-    {"heads": 3, "tokens": 21, "head_channels": TINY.attention_segment // 2},
-    {"heads": 1, "tokens": 33, "head_channels": 20},  # the last segment is half full
-    {"heads": 4, "tokens": 1, "head_channels": 8},  # the next Q is what takes time
+    {"tokens": 49, "head_channels": 16},  # the last chunk and the last group are partly filled
+    {"tokens": 21, "head_channels": 4},  # half a step of channels
+    {"tokens": 33, "head_channels": 20},  # the last step is half full
+    {"tokens": 1, "head_channels": 32},  # K^T V is what takes time
 ]
 
 

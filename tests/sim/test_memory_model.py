@@ -8,6 +8,7 @@ import pytest
 
 from sim.runner import build_design
 
+PROGRAM_BEATS = 256
 BURSTS = [(0, 100), (7, 1), (8, 2), (2000, 64), (100, 1), (3, 300)]
 
 
@@ -30,13 +31,20 @@ def test_latency_counts_from_the_request_to_its_first_beat(reader, latency):
     # The job waits twice: for its program, and for the first burst. Cycles of the job besides: start, states, beats.
     beats = 5
     image = reader.run([(0, beats)], latency=latency).images[0]
-    assert image.job.cycles == 2 * latency + 16 + beats + 1
+    assert image.job.cycles == 2 * latency + PROGRAM_BEATS + beats + 1
 
 
-def test_four_requests_may_be_outstanding(reader):
-    latency, bursts = 20, [(i, 1) for i in range(12)]
+def test_sixteen_bursts_may_be_outstanding(reader):
+    latency, bursts = 20, [(i, 1) for i in range(48)]
     image = reader.run(bursts, latency=latency).images[0]
-    assert reader.span(image) == 3 + 2 * (latency + 1)
+    assert reader.span(image) == 15 + 2 * (latency + 1)
+
+
+@pytest.mark.parametrize("stall", [0, 40])
+def test_beats_delivered_are_counted(reader, stall):
+    results = reader.run(BURSTS, images=2, stall_percent=stall)
+    beats = sum(beats for _, beats in BURSTS)
+    assert [image.beats_read for image in results.images] == [PROGRAM_BEATS + beats] * 2
 
 
 def test_stalls_slow_down_and_repeat_with_their_seed(reader):
@@ -44,7 +52,7 @@ def test_stalls_slow_down_and_repeat_with_their_seed(reader):
         return reader.run(BURSTS, **options).images[0].job.cycles
 
     ideal, first, other = cycles(), cycles(stall_percent=50), cycles(stall_percent=50, stall_seed=2)
-    beats = sum(beats for _, beats in BURSTS)
+    beats = PROGRAM_BEATS + sum(beats for _, beats in BURSTS)
     assert 1.7 * beats < first < 2.6 * beats
     assert ideal < first != other
     assert cycles(stall_percent=50) == first
@@ -66,13 +74,32 @@ def test_limit_that_suffices_is_no_timeout(reader):
 
 def test_read_beyond_the_memory_image_is_reported(reader):
     image = reader.run([(len(reader.data) - 2, 4)]).images[0]
-    assert image.failure == f"image 0: read beyond the end of the memory image (beat {16 + len(reader.data)})"
+    address = 8 * (PROGRAM_BEATS + len(reader.data))
+    assert image.failure == f"image 0: access beyond the end of the memory image (byte address 0x{address:X})"
 
 
 def test_request_that_changes_before_it_is_accepted_is_reported(reader):
     device = (reader.build.folder / "memory_reader.v").read_text()
-    restless = device.replace("image_address + burst[31:0]", "image_address + burst[31:0] + cycles[0]")
+    restless = device.replace("{5'd0, burst[31:0], 3'd0}", "{5'd0, burst[31:1], burst[0] ^ cycles[0], 3'd0}")
     assert restless != device
     reader.build = build_design("restless_reader", restless, waves=False)
     image = reader.run([(i, 1) for i in range(15)], stall_percent=50).images[0]
     assert "memory request changed before it was accepted" in image.failure
+
+
+@pytest.mark.parametrize(
+    ("original", "changed", "objection"),
+    [
+        ("issue ? burst[39:32]", "issue ? 8'd255", "burst crosses a 4 KB boundary"),
+        ("{5'd0, burst[31:0], 3'd0}", "{5'd0, burst[31:0], 3'd4}", "burst is not of whole aligned beats"),
+        ("{3'd3, 3'd3, 2'd1, 2'd1}", "{3'd3, 3'd3, 2'd0, 2'd1}", "burst is not of whole aligned beats"),
+        ("{wvalid, wlast} <= {!wlast, 1'b1}", "{wvalid, wlast} <= {1'b1, wlast}", "WLAST is not on the last beat"),
+        ("m_axi_mem_wlast ? ~checksum", "cycles[0] ? ~checksum", "memory request changed before it was accepted"),
+    ],
+)
+def test_what_axi_forbids_is_reported(reader, original, changed, objection):
+    device = (reader.build.folder / "memory_reader.v").read_text()
+    assert original in device
+    reader.build = build_design("unruly_reader", device.replace(original, changed), waves=False)
+    image = reader.run([(200, 1)] * 5, stall_percent=60, record_address=64).images[0]
+    assert objection in image.failure

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hw.config import TINY
 from sim.protocol import Job
 from sim.runner import build_design, run
 from sim.trace import read_trace
@@ -27,7 +28,7 @@ def test_every_image_gives_a_result(reader):
     assert results.cycles == sum(image.elapsed for image in results.images) > 0
     assert results.cycles_per_second > 0
     # The device shows the address of a counter as its value.
-    assert [layer.spikes for layer in results.images[0].job.layers] == [0x804, 0x80C]
+    assert [layer.spikes for layer in results.images[0].job.layers] == [0x201C, 0x203C]
     assert json.loads((results.folder / "results.json").read_text())["images"][2]["image"] == 2
 
 
@@ -41,7 +42,7 @@ def test_chosen_images_are_traced(reader):
     low, high, logit = reader.logits(BURSTS)
     checksum = struct.pack("<2i", low, high)
     assert trace["spike"].data.tobytes() == checksum
-    assert trace["spike"].fields == {"address": np.array([43]), "banks": np.array([2])}
+    assert trace["spike"].fields == {"address": np.array([43]), "banks": np.array([2]), "pieces": np.array([1])}
     assert trace["residual"].fields["address"] == (1 << 20) - 1 - 43
     assert trace["token"].fields == {"value": np.array([1]), "channel": np.array([43]), "chunk": np.array([0x5A])}
     assert trace["token"].data.tobytes()[8:] == checksum
@@ -86,7 +87,15 @@ def test_simulations_of_other_threads_can_be_killed(reader):
 
 
 def test_missing_memory_image_is_refused(reader, tmp_path):
-    job = Job(memory=tmp_path / "none.bin", image_addresses=(0,), classes=1, folder=tmp_path)
+    job = Job(
+        config=TINY,
+        memory=tmp_path / "none.bin",
+        program_bytes=64,
+        image_addresses=(0,),
+        classes=1,
+        layers=1,
+        folder=tmp_path,
+    )
     with pytest.raises(UserError, match=r"none\.bin does not exist: compile the artifact first"):
         run(reader.build, job)
 
@@ -98,6 +107,21 @@ def test_device_that_is_not_the_accelerator_is_refused(reader):
         reader.run(BURSTS)
 
 
+@pytest.mark.parametrize(
+    ("original", "changed", "message"),
+    [
+        ("14'h004: s_axi_ctrl_rdata <= 2;", "14'h004: s_axi_ctrl_rdata <= 9;", "the device has register map version 9"),
+        ("rdata <= CONFIG", "rdata <= ~CONFIG", "the device was built from another configuration: CONFIG reads"),
+    ],
+)
+def test_device_of_another_version_or_configuration_is_refused(reader, original, changed, message):
+    device = (reader.build.folder / "memory_reader.v").read_text()
+    assert original in device
+    reader.build = build_design("stranger", device.replace(original, changed), waves=False)
+    with pytest.raises(RuntimeError, match=message):
+        reader.run(BURSTS)
+
+
 def test_waveforms_come_with_a_save_file(reader):
     reader.build = build_design("memory_reader", (reader.build.folder / "memory_reader.v").read_text(), waves=True)
     folder = reader.run(BURSTS).folder
@@ -105,8 +129,8 @@ def test_waveforms_come_with_a_save_file(reader):
     assert (folder / "dump.fst").read_bytes()[:9] == struct.pack(">BQ", 0, 329)
     save = (folder / "dump.gtkw").read_text()
     assert '[dumpfile] "dump.fst"' in save
-    assert "@22\ntestbench.dut.trace_neuron_data[63:0]\n" in save
-    assert "@28\ntestbench.dut.register_write\n" in save
+    assert "@22\ntestbench.dut.core.trace_neuron_data[63:0]\n" in save
+    assert "@28\ntestbench.dut.s_axi_ctrl_awvalid\n" in save
 
 
 @pytest.mark.parametrize(
@@ -120,6 +144,9 @@ def test_waveforms_come_with_a_save_file(reader):
     ],
 )
 def test_job_wrong(options, message):
-    fields = {"memory": Path("m"), "image_addresses": (0,), "classes": 1, "folder": Path("f"), **options}
+    fields = {
+        "config": TINY, "memory": Path("m"), "program_bytes": 64, "image_addresses": (0,), "classes": 1, "layers": 1,
+        "folder": Path("f"), **options,
+    }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         Job(**fields)

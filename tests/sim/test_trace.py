@@ -10,9 +10,9 @@ from sim.trace import read_trace
 TRACE = """\
 n 01 00f1
 n 02 8000
-s 02 0001f 2 00f1
+s 02 0001f 2 1 00f1
 n 02 0180
-r 03 fffff 3 ffff
+r 03 fffff 3 1 ffff
 t 04 1 00a 02 000000000000000000000000000000ff
 l 05 00 fffffff6
 l 05 01 00000007
@@ -32,7 +32,7 @@ def test_events_are_sorted_by_kind_in_order(trace):
     }  # fmt: skip
     assert trace["neuron"].layer.tolist() == [1, 2, 2]
     assert trace["neuron"].data.tolist() == [[0xF1, 0], [0, 0x80], [0x80, 1]]
-    assert trace["spike"].fields == {"address": np.array([0x1F]), "banks": np.array([2])}
+    assert trace["spike"].fields == {"address": np.array([0x1F]), "banks": np.array([2]), "pieces": np.array([1])}
     assert trace["token"].fields == {"value": np.array([1]), "channel": np.array([10]), "chunk": np.array([2])}
 
 
@@ -63,7 +63,7 @@ def test_empty_trace_has_every_kind(tmp_path):
         ("n 01 00f1\nn 01 0", "the last line is cut off"),
         ("n 01 00f1\nn 01 0\n", "neuron events of different lengths"),
         ("n 01 00xg\n", "a neuron event is not hexadecimal numbers for layer, data"),
-        ("s 01 00001 00\n", "a spike event is not hexadecimal numbers for layer, address, banks, data"),
+        ("s 01 00001 00\n", "a spike event is not hexadecimal numbers for layer, address, banks, pieces, data"),
     ],
 )
 def test_trace_wrong(tmp_path, text, message):

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from hw.config import BASE, LARGE, TINY, HardwareConfig
-from hw.isa import DESCRIPTOR, DESCRIPTOR_BEATS, Destination, Opcode
+from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
+from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, Wait
 from sw.artifact import Artifact, LayerParameters
-from sw.compiler import Program, compile_artifact
+from sw.compiler import compile_artifact
 from sw.errors import UserError
 from sw.image_pack import pack_image
 from sw.network import Layer, NetworkConfig
+from sw.program import DESCRIPTOR_WORDS, Program, Step
 from sw.weight_pack import pack_weights
 
 REMEDY = "use a larger configuration or a smaller network"
@@ -63,174 +68,525 @@ def config_of(base: HardwareConfig = TINY, **changes: Any) -> HardwareConfig:
 WIDE = config_of(spike_words=1 << 20, residual_words=1 << 20, attention_planes=12, token_chunks=255)
 """A tiny array with memories that hold anything."""
 
+CIFAR = {"image_size": 32, "image_channels": 3, "classes": 10}
+IMAGENET = {"image_size": 224, "image_channels": 3, "classes": 256, "pools": 4}
+DEEP_LARGE = config_of(LARGE, max_classes=256)
+
 COMPILED = {
     "tiny": (network_of(), TINY),
     "three_channels_two_blocks": (network_of(image_channels=3, depth=2, image_size=16), TINY),
     "fewer_time_steps": (network_of(timesteps=3), TINY),
     "several_tiles": (network_of(image_size=32, embed_dim=24, heads=3), TINY),
+    "many_heads": (network_of(image_size=16, embed_dim=32, heads=8, depth=2), TINY),
     "base": (network_of(image_size=28, embed_dim=64, depth=2, classes=10), BASE),
-    "large": (network_of(image_size=32, image_channels=3, embed_dim=128, heads=4, classes=10), config_of(LARGE)),
     "four_positions": (
         network_of(image_size=16, embed_dim=40, heads=1),
-        config_of(outputs=16, inputs=8, positions=4, head_channels=40),
+        config_of(outputs=16, inputs=8, positions=4, neurons=2, head_channels=64),
     ),
+    "eight_positions_do_not_divide_the_image": (
+        network_of(image_size=12, embed_dim=32, heads=2, pools=1),
+        config_of(WIDE, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_segment=16),
+    ),
+    "fewer_outputs_than_inputs": (
+        network_of(image_size=16, embed_dim=64, heads=2),
+        config_of(outputs=8, inputs=16, attention_segment=16),
+    ),
+    "twice_the_outputs": (network_of(image_size=16), config_of(outputs=8, inputs=4)),
+    "three_times_the_outputs": (network_of(image_size=16, embed_dim=24), config_of(outputs=12, inputs=4)),
+    "wide_port": (network_of(image_size=16), config_of(memory_bits=128)),
+    "eight_bits": (network_of(image_size=16), config_of(weight_bits=8)),
+    "heads_do_not_fill_words": (network_of(image_size=16, embed_dim=24, heads=4, depth=2), TINY),
+    "heads_of_half_a_word": (network_of(image_size=32, image_channels=3, embed_dim=64, heads=4, depth=2), LARGE),
     "clamp": (network_of(depth=2, residual_mode="clamp"), TINY),
     "iand": (network_of(depth=2, residual_mode="iand"), TINY),
     "one_time_step": (network_of(timesteps=1), config_of(timesteps=1)),
-}
+    "one_pool": (network_of(image_size=8, pools=1), TINY),
+    "strips": (network_of(image_size=16), config_of(spike_words=512)),
+    "many_strips": (network_of(image_size=32, image_channels=3), config_of(WIDE, spike_words=2048)),
+    "strips_before_a_pool": (network_of(image_size=32, pools=4), config_of(spike_words=1024)),
+    "strips_of_eight_bits": (
+        network_of(image_size=32, pools=4), config_of(spike_words=1024, weight_bits=8, memory_bits=128),
+    ),
+    "cifar_2_512": (network_of(**CIFAR, embed_dim=512, depth=2, heads=8), LARGE),
+    "cifar_4_256": (network_of(**CIFAR, embed_dim=256, depth=4, heads=8), LARGE),
+    "cifar_4_384": (network_of(**CIFAR, embed_dim=384, depth=4, heads=12), LARGE),
+    "imagenet_8_512": (network_of(**IMAGENET, embed_dim=512, depth=8, heads=8), DEEP_LARGE),
+}  # fmt: skip
 
 
 @cache
 def compiled(name: str) -> tuple[Artifact, Program]:
     network, config = COMPILED[name]
-    artifact = artifact_of(network, weight=1)
+    artifact = artifact_of(network, weight=1, weight_bits=config.weight_bits if "eight_bits" in name else 4)
     return artifact, compile_artifact(artifact, config)
 
 
-def decode(program: Program, index: int) -> dict[str, int]:
+def descriptor_at(program: Program, word: int) -> dict[str, int]:
     """Fields of a descriptor as the gateware reads them from memory."""
-    beats = program.memory[index * DESCRIPTOR_BEATS : (index + 1) * DESCRIPTOR_BEATS]
-    bits = sum(int(beat) << 64 * i for i, beat in enumerate(beats))
+    words = program.memory[word : word + DESCRIPTOR_WORDS]
+    bits = sum(int(value) << 64 * i for i, value in enumerate(words))
+    check = 0
+    for byte in bits.to_bytes(DESCRIPTOR_BITS // 8, "little"):
+        check ^= byte
+    assert check == DESCRIPTOR_CHECK
     view = DESCRIPTOR.from_bits(bits & (1 << DESCRIPTOR.size) - 1)
     fields = {name: getattr(view, name) for name in DESCRIPTOR.members if name != "check"}
     return {name: getattr(value, "value", value) for name, value in fields.items()}
 
 
 @pytest.mark.parametrize("name", COMPILED)
-def test_descriptors_decode_back(name):
+def test_program_is_one_stream(name):
+    """Descriptor after descriptor, each followed by its parameters and weights, as a reader without `Step` sees it."""
     artifact, program = compiled(name)
-    layers = artifact.network.layers()
-    assert [step.name for step in program.steps] == ["load", *(layer.name for layer in layers), "end"]
-    for index, step in enumerate(program.steps):
-        fields = decode(program, index)
-        assert fields == {**dict.fromkeys(fields, 0), **step.fields}
-    opcodes = [decode(program, index)["opcode"] for index in range(len(program.steps))]
-    expected = [Opcode.ATTENTION if layer.kind == "attention" else Opcode.WEIGHTS for layer in layers]
-    assert opcodes == [opcode.value for opcode in (Opcode.LOAD, *expected, Opcode.END)]
-
-
-@pytest.mark.parametrize("name", COMPILED)
-def test_weights_follow_the_descriptors_without_a_gap(name):
-    artifact, program = compiled(name)
-    end = len(program.steps) * DESCRIPTOR_BEATS
+    config, word = program.config, 0
     for step in program.steps:
-        if step.layer is None or step.layer.kind == "attention":
+        assert step.address == word
+        fields = descriptor_at(program, word)
+        assert fields == {**dict.fromkeys(fields, 0), **step.fields}
+        word += DESCRIPTOR_WORDS
+        assert word * 64 % config.memory_bits == 0
+        if fields["opcode"] != Opcode.WEIGHTS.value:
             continue
-        assert step.fields["memory_address"] == end
-        packed = pack_weights(artifact, program.config, step.layer)
-        assert len(packed) == step.fields["output_tiles"] * (program.config.outputs + step.fields["weight_beats"])
-        assert np.array_equal(program.memory[end : end + len(packed)], packed)
-        end += len(packed)
-    assert end == len(program.memory)
+        segments = (1 + fields["wide"]) * (1 + fields["image"])
+        beats = fields["output_tiles"] * (config.parameter_beats + segments * fields["weight_beats"])
+        length = beats * config.memory_bits // 64
+        packed = pack_weights(artifact, config, step.layer, step.channels)
+        assert np.array_equal(program.memory[word : word + length], packed)
+        word += length
+    assert word == len(program.memory)
+    assert program.weight_words == word - len(program.steps) * DESCRIPTOR_WORDS
+
+
+def expected_order(network: NetworkConfig, strips: int) -> list[str]:
+    names = [layer.name for layer in network.layers()]
+    loads = ["load", *["load", "conv0"] * (strips - 1), "conv0"]
+    order = loads + names[1 : names.index("rpe") + 1]
+    for block in range(network.depth):
+        order += [f"block{block}.{part}" for part in ("q", "k", "v", "attention")] * network.heads
+        order += [f"block{block}.{part}" for part in ("proj", "fc1", "fc2")]
+    return [*order, "head", "end"]
 
 
 @pytest.mark.parametrize("name", COMPILED)
-def test_image_beats_are_those_of_the_packed_image(name):
+def test_order_of_the_steps(name):
     artifact, program = compiled(name)
     network = artifact.network
+    assert [step.name for step in program.steps] == expected_order(network, len(program.image_strips))
+    opcodes = {"load": Opcode.LOAD, "end": Opcode.END}
+    for step in program.steps:
+        is_attention = step.name.endswith(".attention")
+        opcode = opcodes.get(step.name, Opcode.ATTENTION if is_attention else Opcode.WEIGHTS)
+        assert step.fields["opcode"] == opcode.value
+        number = step.fields.get("layer", 0)
+        assert program.names[number] == ("head" if step.name == "end" else step.name)
+        if step.layer is not None:
+            assert step.layer.name == step.name
+    for layer in network.layers():
+        steps = program.steps_of(layer.name)
+        if layer.source != "image":
+            channels = [channel for step in steps for channel in step.channels]
+            assert channels == list(range(layer.out_channels))
+            places = [place for step in steps for place in step.places]
+            assert places == list(range(len(places)))
+        else:
+            assert [step.rows for step in steps] == list(program.image_strips)
+            assert {step.channels for step in steps} == {range(layer.out_channels)}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_image_words_are_those_of_the_packed_image(name):
+    artifact, program = compiled(name)
+    network, config = artifact.network, program.config
     image = np.zeros((network.image_channels, network.image_size, network.image_size), np.uint8)
-    assert len(pack_image(artifact, program.config, image)) == program.image_beats
+    assert len(pack_image(artifact, config, image, program.image_strips)) == program.image_words
+    beat = 0
+    for step in program.steps_of("load"):
+        assert step.fields.get("memory_address", 0) == beat
+        beat += step.fields["weight_beats"]
+    assert beat * config.memory_bits == program.image_words * 64
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_tiles_cover_all_positions(name):
-    _, program = compiled(name)
-    for step in program.steps[1:-1]:
+    artifact, program = compiled(name)
+    config = program.config
+    for step in program.steps:
+        if step.layer is None:
+            continue
         fields = step.fields
-        assert fields["positions"] == step.layer.positions
-        assert fields["groups"] == -(-step.layer.positions // program.config.positions)
-        assert 1 <= fields["last_tile_groups"] <= fields["tile_groups"] <= program.config.tile_groups
-        assert (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"] == fields["groups"]
+        positions = len(step.rows) * step.layer.width
+        groups = -(-positions // (config.lanes if fields.get("image") else config.positions))
+        assert fields.get("positions", positions) == positions
+        assert fields.get("groups", groups) == groups
+        assert 1 <= fields["last_tile_groups"] <= fields["tile_groups"] <= config.tile_groups
+        assert (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"] == groups
+        assert fields["tiles"] == -(-groups // config.tile_groups)
+        assert fields["timesteps"] == artifact.network.timesteps
+
+
+@dataclass(frozen=True)
+class Span:
+    """Words ``[slices][groups]`` of a memory, from `base` up, slices `stride` apart."""
+
+    base: int
+    stride: int
+    slices: int
+    groups: int
+
+    @property
+    def addresses(self) -> NDArray[np.int64]:
+        return (self.base + np.arange(self.slices)[:, None] * self.stride + np.arange(self.groups)).reshape(-1)
+
+
+class Order:
+    """What surely happens before what, by the rules of the dispatcher; everything else may happen in any order.
+
+    Events of a step: ``taken``; ``start`` and ``read`` (its engine, or the walker, begins and has read its last word);
+    ``fire`` (the neurons begin: nothing is written before), ``end`` (everything is written).
+    """
+
+    EVENTS = ("taken", "start", "read", "fire", "end")
+    WITHIN = (("taken", "start"), ("start", "read"), ("start", "fire"), ("read", "end"), ("fire", "end"))
+
+    def __init__(self, steps: tuple[Step, ...]):
+        self.index = {(i, event): 5 * i + k for i in range(len(steps)) for k, event in enumerate(self.EVENTS)}
+        self.edges: dict[int, set[int]] = defaultdict(set)
+        engines: dict[str, list[int]] = {"load": [], "weights": [], "attention": []}
+        kinds = {Opcode.LOAD.value: "load", Opcode.WEIGHTS.value: "weights", Opcode.ATTENTION.value: "attention"}
+        for i, step in enumerate(steps):
+            fields = step.fields
+            if i:
+                self._add((i - 1, "taken"), (i, "taken"))
+            for before, after in self.WITHIN:
+                self._add((i, before), (i, after))
+            if fields["opcode"] == Opcode.END.value:
+                for jobs in engines.values():
+                    for job in jobs:
+                        self._add((job, "end"), (i, "taken"))
+                continue
+            for engine, jobs in engines.items():
+                wait = fields.get(f"wait_{engine}", 0)
+                awaited = {Wait.NONE.value: [], Wait.ALL.value: jobs, Wait.ALL_BUT_NEWEST.value: jobs[:-1]}[wait]
+                for job in awaited:
+                    self._add((job, "end"), (i, "taken" if kinds[fields["opcode"]] == "load" else "start"))
+            jobs = engines[kinds[fields["opcode"]]]
+            if jobs:
+                self._engine(kinds[fields["opcode"]], fields, jobs[-1], i)
+            jobs.append(i)
+        self._close(len(steps))
+
+    def _engine(self, kind: str, fields: dict[str, int], before: int, i: int) -> None:
+        if kind == "load":
+            self._add((before, "end"), (i, "taken"))
+            return
+        self._add((before, "start"), (i, "taken"))  # one place in front of the engine
+        if kind == "attention":
+            self._add((before, "end"), (i, "start"))
+            return
+        self._add((before, "read"), (i, "start"))
+        self._add((before, "fire"), (i, "start"))  # handed over to the neurons
+        self._add((before, "end"), (i, "end"))  # written in order
+        if not fields.get("overlaps", 0):
+            self._add((before, "end"), (i, "fire"))
+        if fields.get("follows", 0):
+            self._add((before, "end"), (i, "read"))
+
+    def _add(self, before: tuple[int, str], after: tuple[int, str]) -> None:
+        self.edges[self.index[before]].add(self.index[after])
+
+    def _close(self, steps: int) -> None:
+        """Sets of everything before each event, as bits of an integer."""
+        self.past = [0] * (5 * steps)
+        incoming: dict[int, set[int]] = defaultdict(set)
+        for before, afters in self.edges.items():
+            for after in afters:
+                incoming[after].add(before)
+        done: set[int] = set()
+
+        def visit(event: int) -> None:
+            stack = [event]
+            while stack:
+                top = stack[-1]
+                missing = [before for before in incoming[top] if before not in done]
+                if missing:
+                    assert len(stack) <= len(self.past), "the waits go round in a circle"
+                    stack += missing[:1]
+                    continue
+                for before in incoming[top]:
+                    self.past[top] |= self.past[before] | 1 << before
+                done.add(stack.pop())
+
+        for event in range(5 * steps):
+            visit(event)
+
+    def before(self, first: tuple[int, str], second: tuple[int, str]) -> bool:
+        return bool(self.past[self.index[second]] >> self.index[first] & 1)
 
 
 class OnChip:
-    """Which word of which tensor every address of a memory holds."""
+    """What every address of a memory holds, and whether any order that the waits allow would have come to the same."""
 
-    def __init__(self, words: int):
-        self.words: dict[int, tuple[str, int, int, int]] = {}
-        self.size = words
+    def __init__(self, size: int, order: Order):
+        self.content = np.full((size, 4), -1, np.int64)
+        self.writer = np.full(size, -1, np.int64)
+        self.readers: list[tuple[int, str, NDArray[np.int64]]] = []
+        self.names: dict[str, int] = {}
+        self.order = order
 
-    def write(self, base: int, stride: int, tensor: str, plane: int, slices: int, groups: int) -> None:
-        for k in range(slices):
-            for group in range(groups):
-                address = base + k * stride + group
-                assert 0 <= address < self.size
-                self.words[address] = tensor, plane, k, group
+    def _cells(self, tensor: str, plane: int, span: Span, first_slice: int, first_group: int) -> NDArray[np.int64]:
+        number = self.names.setdefault(tensor, len(self.names))
+        k, group = np.divmod(np.arange(span.slices * span.groups), span.groups)
+        columns = np.full_like(k, number), np.full_like(k, plane), first_slice + k, first_group + group
+        return np.stack(columns, axis=1)
 
-    def check(self, base: int, stride: int, tensor: str, plane: int, slices: int, groups: int) -> set[int]:
-        """The tensor must lie there whole; returns its addresses."""
-        addresses = set()
-        for k in range(slices):
-            for group in range(groups):
-                assert self.words[base + k * stride + group] == (tensor, plane, k, group)
-                addresses.add(base + k * stride + group)
-        return addresses
+    def write(
+        self, step: int, event: str, tensor: str, plane: int, span: Span, *, first_slice: int = 0, first_group: int = 0
+    ) -> None:
+        """A step writes from `event` on: whoever used the words before must be through."""
+        at = span.addresses
+        assert at.min() >= 0
+        assert at.max() < len(self.writer)
+        touched = np.zeros(len(self.writer), bool)
+        touched[at] = True
+        for reader, end, addresses in self.readers:
+            if reader != step and not self.order.before((reader, end), (step, event)):
+                assert not touched[addresses].any(), f"{tensor} overwrites what step {reader} reads"
+        for writer in np.unique(self.writer[at]):
+            safe = writer in (-1, step) or self.order.before((int(writer), "end"), (step, event))
+            assert safe, f"{tensor} and step {writer} write the same words in any order"
+        self.content[at] = self._cells(tensor, plane, span, first_slice, first_group)
+        self.writer[at] = step
+
+    def read(
+        self, step: int, tensor: str, plane: int, span: Span, *, follows: int | None = None, end: str = "read",
+        first_slice: int = 0, first_group: int = 0,
+    ) -> None:  # fmt: skip
+        """A step reads a whole tensor; what the step `follows` writes it reads slice by slice."""
+        at = span.addresses
+        assert np.array_equal(self.content[at], self._cells(tensor, plane, span, first_slice, first_group)), tensor
+        for writer in np.unique(self.writer[at]):
+            safe = writer == follows or self.order.before((int(writer), "end"), (step, "start"))
+            assert safe, f"{tensor} is read before step {writer} has written it"
+        self.readers.append((step, end, at))
+
+
+class Executor:
+    """Runs a program on names of words."""
+
+    def __init__(self, artifact: Artifact, program: Program):
+        self.artifact, self.program, self.config = artifact, program, program.config
+        self.order = order = Order(program.steps)
+        self.spikes, self.residual = OnChip(program.spike_words, order), OnChip(program.residual_words, order)
+        self.tokens = OnChip(4, order)  # [buffer][K, V]
+        self.planes, self.largest = 0, 0
+        self.newest: int | None = None  # the layer with weights before
+        self.strips: list[int] = []
+
+    def run(self) -> None:
+        for i, step in enumerate(self.program.steps):
+            opcode = Opcode(step.fields["opcode"])
+            if opcode is Opcode.LOAD:
+                self.load(i, step.fields)
+            elif opcode is Opcode.WEIGHTS:
+                self.source(i, step)
+                self.destination(i, step)
+                self.newest = i
+            elif opcode is Opcode.ATTENTION:
+                self.attention(i, step)
+
+    def words(self, channels: int) -> int:
+        return -(-channels // self.config.inputs)
+
+    def load(self, i: int, fields: dict[str, int]) -> None:
+        words = fields["weight_beats"] // self.config.group_beats
+        number = len(self.strips)
+        self.spikes.write(i, "start", f"image{number}", 0, Span(fields["destination_base"], words, 1, words))
+        self.strips.append(i)
+
+    def source(self, i: int, step: Step) -> None:
+        layer, fields = step.layer, step.fields
+        assert bool(fields["source_residual"]) == (layer.source == "residual")
+        assert bool(fields["image"]) == (layer.source == "image")
+        assert fields["kernel3"] == (layer.kind == "conv" and layer.source != "image")
+        stride, planes = fields["source_slice_stride"], fields["passes"]
+        groups = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
+        bases = [
+            fields["source_base"] - (planes - 1 - plane) * fields["source_plane_stride"] for plane in range(planes)
+        ]
+        if layer.source == "image":
+            slices, number = self.words(9 * layer.in_channels), self.program.image_strips.index(step.rows)
+            assert (fields["slices"], planes) == (slices, IMAGE_PLANES)
+            for plane, base in enumerate(bases):
+                span = Span(base, stride, slices, groups)
+                first = plane * slices * groups
+                at = span.addresses
+                cells = self.spikes.content[at]
+                assert set(cells[:, 0]) == {self.spikes.names[f"image{number}"]}
+                assert np.array_equal(cells[:, 3], first + np.arange(len(at)))
+                safe = self.order.before((self.strips[number], "end"), (i, "start"))
+                assert safe, f"image{number} is read before step {self.strips[number]} has written it"
+                self.spikes.readers.append((i, "read", at))
+            return
+        follows = self.newest if fields["follows"] else None
+        if layer.source == "residual":
+            assert planes == self.planes == self.largest.bit_length()
+            memory, slices = self.residual, self.words(layer.in_channels)
+        else:
+            assert planes == 1
+            memory = self.spikes
+            source = self.program.steps_of(layer.source)
+            slices = self.words(max(other.places.stop for other in source))
+        assert fields["slices"] == slices
+        assert groups == -(-layer.positions // self.config.positions)
+        for plane, base in enumerate(bases):
+            memory.read(i, layer.source, plane, Span(base, stride, slices, groups), follows=follows)
+
+    def destination(self, i: int, step: Step) -> None:
+        layer, fields, config = step.layer, step.fields, self.config
+        pieces = (fields["output_tiles"] - 1) * fields["tile_pieces"] + fields["last_tile_pieces"]
+        assert 1 <= fields["last_tile_pieces"] <= fields["tile_pieces"] <= config.tile_pieces
+        assert len(step.places) <= pieces * config.piece
+        assert not fields["pool"] or fields["last_tile_pieces"] == fields["tile_pieces"]
+        slices = -(-pieces // config.word_pieces)  # with silent channels
+        height, width = len(step.rows), layer.width
+        assert (fields["height"], fields["width"]) == (height, width)
+        if fields["pool"]:
+            height, width = height // 2, width // 2
+        groups = -(-height * width // config.positions)
+        if fields["image"] and not fields["pool"]:
+            groups = -(-height * width // config.lanes) * config.timesteps
+        stride, base = fields["destination_slice_stride"], fields["destination_base"]
+        destination = Destination(fields["destination"])
+        part = layer.name.rpartition(".")[2]
+        special = {"k": Destination.KEYS, "v": Destination.VALUES, "head": Destination.LOGITS}
+        assert (destination == special[part]) if part in special else (destination not in special.values())
+        if destination in (Destination.SPIKES, Destination.SPIKES_AND_RESIDUAL):
+            first_row = step.rows.start // 2 if fields["pool"] else step.rows.start
+            assert first_row * width % config.positions == 0
+            group, first = first_row * width // config.positions, step.places.start // config.inputs
+            span = Span(base, stride, slices, groups)
+            self.spikes.write(i, "fire", layer.name, 0, span, first_slice=first, first_group=group)
+            assert groups <= stride
+            if fields["pool"] and step.rows.start:
+                # The first window lacks the row above it: another strip must write its row again.
+                self.spikes.content[Span(base, stride, slices, width // config.positions).addresses, 1] = -2
+        if destination == Destination.SPIKES_AND_RESIDUAL:
+            self.residual.write(i, "fire", "residual", 0, Span(fields.get("residual_base", 0), stride, slices, groups))
+            self.planes = self.largest = 1
+        if destination == Destination.RESIDUAL:
+            self.join(i, layer, fields, slices, groups)
+        if destination in (Destination.KEYS, Destination.VALUES):
+            assert pieces * config.piece == len(step.places)
+            place = fields["token_buffer"] * 2 + (destination == Destination.VALUES)
+            self.tokens.write(i, "fire", f"{layer.name}.{step.channels.start}", 0, Span(place, 1, 1, 1))
+
+    def join(self, i: int, layer: Layer, fields: dict[str, int], slices: int, groups: int) -> None:
+        assert layer.residual
+        assert fields["residual_planes_in"] == self.planes
+        mode = self.artifact.network.residual_mode
+        assert fields["residual_mode"] == {"add": 0, "clamp": 1, "iand": 2}[mode]
+        base, stride = fields.get("residual_base", 0), fields["residual_plane_stride"]
+        for plane in range(self.planes):  # the adder reads while it writes
+            span = Span(base + plane * stride, fields["destination_slice_stride"], slices, groups)
+            cells = self.residual.content[span.addresses]
+            assert np.array_equal(cells, self.residual._cells("residual", plane, span, 0, 0))
+            for writer in np.unique(self.residual.writer[span.addresses]):
+                assert self.order.before((int(writer), "end"), (i, "fire"))
+        self.largest = {"add": self.largest + 1, "clamp": min(self.largest + 1, 3), "iand": 1}[mode]
+        self.planes = self.largest.bit_length()
+        assert fields["residual_planes_out"] == self.planes
+        for plane in range(self.planes):
+            span = Span(base + plane * stride, fields["destination_slice_stride"], slices, groups)
+            self.residual.write(i, "fire", "residual", plane, span)
+
+    def attention(self, i: int, step: Step) -> None:
+        fields, layer, network = step.fields, step.layer, self.artifact.network
+        slices, groups = self.words(fields["head_channels"]), fields["groups"]
+        assert fields["head_channels"] == len(step.places) == slices * self.config.inputs
+        assert len(step.channels) == network.head_dim
+        first = step.places.start // self.config.inputs
+        query = Span(fields["source_base"], fields["source_slice_stride"], slices, groups)
+        self.spikes.read(i, layer.source, 0, query, end="end", first_slice=first)
+        block = layer.name.rpartition(".")[0]
+        for is_value, part in enumerate("kv"):
+            place = Span(fields["token_buffer"] * 2 + is_value, 1, 1, 1)
+            self.tokens.read(i, f"{block}.{part}.{step.channels.start}", 0, place, end="end")
+        output = Span(fields["destination_base"], fields["destination_slice_stride"], slices, groups)
+        self.spikes.write(i, "start", layer.name, 0, output, first_slice=first)
+        assert (1 << fields["attention_planes"]) > network.tokens
+        lanes = self.config.timesteps - network.timesteps
+        assert fields["attention_threshold"] == network.attention_threshold << lanes
+        key = self.program.steps_of(f"{block}.k")[0].fields
+        for field in ("tiles", "tile_groups", "last_tile_groups"):
+            assert fields[field] == key[field]
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_every_layer_reads_what_its_source_wrote(name):
-    """Runs the program on names: no tensor is overwritten before its last reader, none while it is read."""
+    """Whatever order the waits leave open: no word is overwritten before its last reader, none read too early."""
     artifact, program = compiled(name)
-    config = program.config
-    spikes, residual = OnChip(program.spike_words), OnChip(program.residual_words)
-    residual_planes, residual_max = 0, 0
-    load = program.steps[0].fields
-    slices = -(-9 * artifact.network.image_channels // config.inputs)
-    groups = -(-(artifact.network.image_size**2) // config.positions)
-    for plane in range(config.image_passes):
-        base = load["destination_base"] + plane * slices * groups
-        spikes.write(base, groups, "image", plane, slices, groups)
-    for step in program.steps[1:-1]:
-        layer, fields, read = step.layer, step.fields, set()
-        source = layer.source
-        memory = residual if source == "residual" else spikes
-        assert bool(fields.get("source_residual")) == (source == "residual")
-        if layer.kind == "attention":
-            words = layer.in_channels // config.inputs
-            read = spikes.check(
-                fields["source_base"], fields["source_slice_stride"], source, 0, words, fields["groups"]
-            )
-        else:
-            expected = {"image": slices}.get(source, -(-layer.in_channels // config.inputs))
-            assert fields["slices"] == expected
-            top = fields["passes"] - 1
-            if source == "residual":
-                assert fields["passes"] == residual_planes == residual_max.bit_length()
-            for plane in range(fields["passes"]):
-                base = fields["source_base"] - (top - plane) * fields["source_plane_stride"]
-                stride = fields["source_slice_stride"]
-                read |= memory.check(base, stride, source, plane, fields["slices"], fields["groups"])
-        height, width = layer.output_grid
-        written = -(-height * width // config.positions)
-        destination = Destination(fields.get("destination", 0))
-        words = -(-layer.out_channels // config.inputs)
-        if layer.kind != "attention":
-            padded = (fields["output_tiles"] - 1) * fields["tile_words"] + fields["last_tile_words"]
-            assert padded >= words
-            words = padded
-        before = dict(spikes.words)
-        if destination in (Destination.SPIKES, Destination.SPIKES_AND_RESIDUAL):
-            assert fields["destination_slice_stride"] == written
-            spikes.write(fields["destination_base"], written, step.name, 0, words, written)
-        if source != "residual":
-            assert all(spikes.words[address] == before[address] for address in read)
-        if destination == Destination.SPIKES_AND_RESIDUAL:
-            residual.write(fields.get("residual_base", 0), written, "residual", 0, words, written)
-            residual_planes = residual_max = 1
-        if destination == Destination.RESIDUAL:
-            assert layer.residual
-            assert fields["residual_planes_in"] == residual_planes
-            mode = artifact.network.residual_mode
-            assert fields["residual_mode"] == {"add": 0, "clamp": 1, "iand": 2}[mode]
-            residual_max = {"add": residual_max + 1, "clamp": min(residual_max + 1, 3), "iand": 1}[mode]
-            residual_planes = residual_max.bit_length()
-            assert fields["residual_planes_out"] == residual_planes
-            for plane in range(residual_planes):
-                base = fields.get("residual_base", 0) + plane * fields["residual_plane_stride"]
-                residual.write(base, written, "residual", plane, words, written)
-        part = layer.name.rpartition(".")[2]
-        special = {"k": Destination.KEYS, "v": Destination.VALUES, "head": Destination.LOGITS}
-        assert (destination == special[part]) if part in special else (destination not in special.values())
+    Executor(artifact, program).run()
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "which", "changes", "message"),
+    [
+        ("many_heads", "block0.k", 2, {"wait_attention": 0}, "overwrites what step"),
+        ("many_heads", "block0.k", -1, {"wait_attention": 0}, "overwrites what step"),
+        ("many_heads", "block0.k", -1, {"token_buffer": 0}, "overwrites what step"),
+        ("many_heads", "block1.attention", -1, {"wait_weights": 0}, "is read before step"),
+        ("many_heads", "block1.attention", -1, {"wait_weights": 2}, "is read before step"),
+        ("many_heads", "block0.proj", 0, {"wait_attention": 0}, "is read before step"),
+        ("many_heads", "block0.proj", 0, {"wait_attention": 2}, "is read before step"),
+        ("tiny", "conv1", 0, {"follows": 0}, "is read before step"),
+        ("tiny", "head", 0, {"follows": 0}, "is read before step"),
+        ("many_heads", "block1.q", 0, {"follows": 0}, "is read before step"),
+        ("tiny", "conv0", 0, {"wait_load": 0}, "image0 is read before step"),
+        ("many_strips", "conv0", -1, {"wait_load": 0}, r"image\d+ is read before step"),
+        ("many_strips", "load", -1, {"wait_weights": 0}, "overwrites what step"),
+        ("many_strips", "load", -1, {"wait_weights": 2}, "overwrites what step"),
+        ("strips_before_a_pool", "conv0", -1, {"overlaps": 1}, "write the same words in any order"),
+    ],
+)
+def test_executor_misses_every_wait(name, step, which, changes, message):
+    """The test above fails if a wait is missing: one descriptor of a layer goes without it."""
+    artifact, program = compiled(name)
+    at = [i for i, other in enumerate(program.steps) if other.name == step][which]
+    steps = list(program.steps)
+    steps[at] = dataclasses.replace(steps[at], fields={**steps[at].fields, **changes})
+    with pytest.raises(AssertionError, match=message):
+        Executor(artifact, dataclasses.replace(program, steps=tuple(steps))).run()
+
+
+def test_heads_hide_behind_each_other():
+    """What may run side by side: q, k, v of a head and the attention of the head before; a strip and the next load."""
+    _, program = compiled("many_heads")
+    order, names = Order(program.steps), [step.name for step in program.steps]
+    attention = [i for i, name in enumerate(names) if name == "block0.attention"]
+    for here, after in itertools.pairwise(attention):
+        for later in range(here + 1, after):
+            assert not order.before((here, "end"), (later, "start"))
+            assert program.steps[later].fields["overlaps"]
+    _, program = compiled("many_strips")
+    order, names = Order(program.steps), [step.name for step in program.steps]
+    loads = [i for i, name in enumerate(names) if name == "load"]
+    assert len(loads) > 3
+    for number, load in enumerate(loads[1:-1], start=1):
+        strip = program.steps_of("conv0")[number - 1]
+        i = program.steps.index(strip)
+        assert not order.before((load, "end"), (i, "start"))
+        assert not order.before((i, "start"), (load, "start"))
+
+
+def test_weights_are_fetched_once():
+    """Nothing but descriptors, parameters and the weights themselves: in an even geometry no padding at all."""
+    network = network_of(image_size=32, image_channels=4, embed_dim=256, depth=2, heads=8, classes=16)
+    artifact = artifact_of(network)
+    program = compile_artifact(artifact, LARGE)
+    weights = sum(tensors.weight.size for name, tensors in artifact.tensors.items() if name != "conv0")
+    parameters = sum(len(tensors.bias) for tensors in artifact.tensors.values())
+    image_weights = 2 * 32 * 64  # of 32 channels, whose 36 inputs fill two slices, and negated for the sign plane
+    assert program.weight_words == parameters + (weights + image_weights) * 4 // 64
 
 
 def refusal(artifact: Artifact, config: HardwareConfig) -> str:
@@ -248,7 +604,10 @@ def refusal(artifact: Artifact, config: HardwareConfig) -> str:
         ({"depth": 15}, {"max_layers": 200}, "head needs 6 residual bit-planes, the configuration has 5"),
         ({"image_size": 260}, {}, "conv2 needs 260 columns to pool, the configuration has 256"),
         ({"embed_dim": 64, "heads": 1}, {}, "attention needs 64 channels per head, the configuration has 32"),
-        ({"embed_dim": 136, "heads": 17}, {}, "attention needs 136 channels of K and V, the configuration has 128"),
+        (
+            {"embed_dim": 24, "heads": 1}, {"head_channels": 16, "inputs": 8, "outputs": 8},
+            "attention needs 24 channels per head, the configuration has 16",
+        ),
         (
             {"image_size": 48}, {"attention_planes": 7},
             "attention needs 8 bits per entry of K^T V, the configuration has 7",
@@ -257,20 +616,10 @@ def refusal(artifact: Artifact, config: HardwareConfig) -> str:
             {"image_size": 32}, {"token_chunks": 1},
             "attention needs 2 position tiles of K and V, the configuration has 1",
         ),
-        ({}, {"spike_words": 100}, "the network needs 224 words of spike memory, the configuration has 100"),
         ({}, {"residual_words": 20}, "the network needs 24 words of residual memory, the configuration has 20"),
         (
-            {"embed_dim": 456, "heads": 57}, {"outputs": 128, "weight_bits": 8, "token_channels": 456},
-            "rpe needs 65792 beats of weights in a burst, the configuration has 65536",
-        ),
-        (
-            {"image_size": 144, "image_channels": 3, "embed_dim": 32},
-            {"inputs": 8, "positions": 8, "neurons": 1, "attention_segment": 8},
-            "the image needs 82944 beats in a burst, the configuration has 65536",
-        ),
-        (
-            {"embed_dim": 256, "heads": 64}, {"token_channels": 256},
-            "block0.attention does not fit the descriptor: descriptor field heads holds 0 to 63, not 64; "
+            {"embed_dim": 256, "heads": 8}, {},
+            "rpe needs 1152 beats of the program's buffer for an output tile's weights, the configuration has 960",
         ),
     ],
 )  # fmt: skip
@@ -283,6 +632,30 @@ def test_weights_too_wide():
     artifact = artifact_of(network_of(), weight_bits=8)
     assert refusal(artifact, TINY) == f"the network needs 8 bits per weight, the configuration has 4: {REMEDY}"
     assert compile_artifact(artifact, config_of(weight_bits=8)).memory.size
+
+
+def test_halves_need_their_own_accumulator_bits():
+    """Of 15 the high half is 0 and the low one 15: 9 * 32 spikes make 4320, 13 bits without a sign."""
+    artifact = artifact_of(network_of(embed_dim=32), weight=15, weight_bits=8)
+    assert artifact.ranges()["rpe"].accumulator_bits == 14
+    assert compile_artifact(artifact, config_of(weight_bits=8, accumulator_bits=13)).memory.size
+    assert refusal(artifact, config_of(weight_bits=8, accumulator_bits=12)) == (
+        f"rpe needs 13 accumulator bits, the configuration has 12: {REMEDY}"
+    )
+    # Of -16 the high half is -1: 9 * 32 * 1 need 10 bits, fewer than 14 of the sums.
+    artifact = artifact_of(network_of(embed_dim=32), weight=-16, weight_bits=8)
+    assert artifact.ranges()["rpe"].accumulator_bits == 14
+    assert compile_artifact(artifact, config_of(weight_bits=8, accumulator_bits=12)).memory.size
+
+
+def test_both_halves_must_fit_the_buffer():
+    network = network_of(embed_dim=128, heads=16)
+    config = config_of(LARGE, program_beats=1024)
+    assert compile_artifact(artifact_of(network), config).memory.size
+    assert refusal(artifact_of(network, weight_bits=8), config) == (
+        "rpe needs 1152 beats of the program's buffer for an output tile's weights, "
+        f"the configuration has 960: {REMEDY}"
+    )
 
 
 def test_narrow_weights_fit_a_wide_array():
@@ -331,13 +704,6 @@ def test_logit_too_wide():
     )
 
 
-def test_heads_do_not_fill_words():
-    assert refusal(artifact_of(network_of(heads=8)), TINY) == (
-        "attention heads have 2 channels, not a multiple of the configuration's 4 inputs: "
-        "use fewer heads or a configuration with fewer inputs"
-    )
-
-
 @pytest.mark.parametrize(
     ("image_size", "positions", "name", "width"), [(4, 2, "rpe", 1), (12, 4, "conv3", 6), (4, 4, "conv3", 2)]
 )
@@ -354,8 +720,8 @@ def test_exact_fit():
     artifact = artifact_of(network_of(image_size=16))
     program = compile_artifact(artifact, WIDE)
     exact = config_of(
-        spike_words=program.spike_words, residual_words=program.residual_words, max_layers=len(program.steps) - 1,
-        max_classes=3, token_channels=16, token_chunks=1, head_channels=8, attention_planes=5,
+        spike_words=program.spike_words, residual_words=program.residual_words, max_layers=len(program.names),
+        max_classes=3, token_chunks=1, head_channels=8, attention_planes=5,
     )  # fmt: skip
     assert np.array_equal(compile_artifact(artifact, exact).memory, program.memory)
 

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from hw.registers import IDENTITY, REGISTERS, VERSION
-from sw.driver import Driver, JobResult, LayerCounters, Status, error_name
+from hw.config import BASE, TINY
+from hw.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Record
+from sw.driver import Driver, JobResult, LayerCounters, ResultRecord, Status, error_name
 from sw.errors import UserError
 
 
@@ -29,48 +30,130 @@ def address(name):
     return REGISTERS[name].address
 
 
+def device(**values):
+    return Registers(**{"IDENTITY": IDENTITY, "VERSION": VERSION, "CONFIG": TINY.fingerprint, **values})
+
+
 def test_check_accepts_this_device():
-    asyncio.run(Driver(Registers(IDENTITY=IDENTITY, VERSION=VERSION)).check())
+    asyncio.run(Driver(device(), TINY).check())
 
 
 def test_check_refuses_another_device_or_version():
     with pytest.raises(UserError, match="no Spikeloom at this address: IDENTITY reads 0x00000000, not 0x53504B4C"):
-        asyncio.run(Driver(Registers()).check())
-    other = Registers(IDENTITY=IDENTITY, VERSION=VERSION + 1)
+        asyncio.run(Driver(Registers(), TINY).check())
     with pytest.raises(UserError, match=f"register map version {VERSION + 1}, this software version {VERSION}"):
-        asyncio.run(Driver(other).check())
+        asyncio.run(Driver(device(VERSION=VERSION + 1), TINY).check())
+
+
+def test_check_refuses_another_configuration():
+    message = (
+        f"built from another configuration: CONFIG reads 0x{TINY.fingerprint:08X}, "
+        f"that of 'base' is 0x{BASE.fingerprint:08X}"
+    )
+    with pytest.raises(UserError, match=message):
+        asyncio.run(Driver(device(), BASE).check())
 
 
 def test_start_writes_the_addresses_before_the_start_bit():
     bus = Registers()
-    asyncio.run(Driver(bus).start(program=7, image=0xFFFF_FFFF))
-    assert bus.written == [
-        (address("PROGRAM_ADDRESS"), 7),
-        (address("IMAGE_ADDRESS"), 0xFFFF_FFFF),
-        (address("CONTROL"), 1),
-    ]
+    asyncio.run(Driver(bus, TINY).start(program=0x12_3456_7000, program_bytes=999, image=0xFF_FFFF_FFF8, record=0x40))
+    assert dict(bus.written) == {
+        address("PROGRAM_ADDRESS_LOW"): 0x3456_7000,
+        address("PROGRAM_ADDRESS_HIGH"): 0x12,
+        address("PROGRAM_BYTES"): 999,
+        address("IMAGE_ADDRESS_LOW"): 0xFFFF_FFF8,
+        address("IMAGE_ADDRESS_HIGH"): 0xFF,
+        address("RESULT_ADDRESS_LOW"): 0x40,
+        address("RESULT_ADDRESS_HIGH"): 0,
+        address("RESULT_ENABLE"): 1,
+        address("CONTROL"): Control.START,
+    }
+    assert bus.written[-1] == (address("CONTROL"), Control.START)
+
+
+def test_start_without_a_record_switches_it_off():
+    bus = Registers()
+    asyncio.run(Driver(bus, TINY).start(0, 64, 0))
+    assert (address("RESULT_ENABLE"), 0) in bus.written
+
+
+@pytest.mark.parametrize(
+    ("addresses", "message"),
+    [
+        ({"program": 4, "image": 0}, r"PROGRAM_ADDRESS must be a multiple of 8 below 2\^40, not 0x4"),
+        ({"program": 0, "image": 1 << 40}, r"IMAGE_ADDRESS must be a multiple of 8 below 2\^40, not 0x10000000000"),
+        ({"program": 0, "image": 0, "record": 8}, r"RESULT_ADDRESS must be a multiple of 64 below 2\^40, not 0x8"),
+    ],
+)
+def test_start_wrong(addresses, message):
+    bus = Registers()
+    with pytest.raises(ValueError, match=message):
+        asyncio.run(Driver(bus, TINY).start(program_bytes=64, **addresses))
+    assert address("CONTROL") not in dict(bus.written)
+
+
+class Resetting(Registers):
+    """Busy for some reads of STATUS after a reset."""
+
+    def __init__(self, polls):
+        super().__init__(INTERRUPT_STATUS=5)
+        self.polls = polls
+
+    async def read(self, at):
+        if at == address("STATUS") and self.written:
+            self.polls -= 1
+            return int(self.polls >= 0)
+        return await super().read(at)
+
+
+def test_reset_waits_and_clears_interrupts():
+    bus = Resetting(polls=7)
+    asyncio.run(Driver(bus, TINY).reset())
+    assert bus.written == [(address("CONTROL"), Control.RESET), (address("INTERRUPT_STATUS"), 5)]
+
+
+def test_reset_does_not_wait_for_ever():
+    with pytest.raises(RuntimeError, match="stays busy after a reset: external memory does not answer"):
+        asyncio.run(Driver(Resetting(polls=1 << 30), TINY).reset())
+
+
+def test_interrupts_are_read_and_cleared():
+    bus = Registers(INTERRUPT_STATUS=3)
+    assert asyncio.run(Driver(bus, TINY).interrupts()) == Interrupt.DONE | Interrupt.ERROR
+    assert bus.written == [(address("INTERRUPT_STATUS"), 3)]
+
+
+def test_a_result_record_is_taken_apart():
+    words = [0] * RECORD_LINE_WORDS + [0xFFFF_FFFE, 5, 7, 0]
+    words[Record.JOB], words[Record.PREDICTION], words[Record.CYCLES] = 12, 1, 900
+    words[Record.DESCRIPTORS], words[Record.ERROR] = 4, ErrorCause.MEMORY_ERROR
+    assert ResultRecord.from_words(words, 3) == ResultRecord(
+        job=12, prediction=1, cycles=900, descriptors=4, error="MEMORY_ERROR", logits=(-2, 5, 7)
+    )
 
 
 def test_start_refuses_a_busy_device():
     with pytest.raises(RuntimeError, match="busy"):
-        asyncio.run(Driver(Registers(STATUS=1)).start(0, 0))
+        asyncio.run(Driver(Registers(STATUS=1), TINY).start(0, 64, 0))
 
 
 def test_status_bits():
-    assert asyncio.run(Driver(Registers(STATUS=0b110)).status()) == Status(busy=False, done=True, error=True)
+    assert asyncio.run(Driver(Registers(STATUS=0b110), TINY).status()) == Status(busy=False, done=True, error=True)
+    assert asyncio.run(Driver(Registers(STATUS=0b1001), TINY).status()) == Status(True, False, False, ignored=True)
 
 
-def test_result_reads_signed_logits_and_counters_of_completed_layers():
-    bus = Registers(PREDICTION=1, CYCLES=900, LAYERS=2)
-    bus.values |= {address("LOGITS"): 0xFFFF_FFFE, address("LOGITS") + 1: 0x7FFF_FFFF, address("LOGITS") + 2: 1 << 31}
-    bus.values |= {address("PROFILE") + i: 10 + i for i in range(24)}
-    result = asyncio.run(Driver(bus).result(classes=3))
+def test_result_reads_signed_logits_and_counters_of_layers():
+    bus = Registers(PREDICTION=1, CYCLES=900, DESCRIPTORS=5)
+    bus.values |= {address("LOGITS") + 4 * i: value for i, value in enumerate((0xFFFF_FFFE, 0x7FFF_FFFF, 1 << 31))}
+    bus.values |= {address("PROFILE") + 4 * i: 10 + i for i in range(24)}
+    result = asyncio.run(Driver(bus, TINY).result(classes=3, layers=2))
     assert result == JobResult(
         prediction=1,
         logits=(-2, 2**31 - 1, -(2**31)),
         cycles=900,
         error="NONE",
-        layers=(LayerCounters(10, 11, 12, 13, 14), LayerCounters(18, 19, 20, 21, 22)),
+        descriptors=5,
+        layers=(LayerCounters(*range(10, 18)), LayerCounters(*range(18, 26))),
     )
     assert JobResult.from_dict(result.to_dict()) == result
 
@@ -84,9 +167,9 @@ def test_errors_have_names():
     [
         (lambda driver: driver.read("LOGITS", 256), "LOGITS has entries 0 to 255, not 256"),
         (lambda driver: driver.write("STATUS", 1), "STATUS is read-only"),
-        (lambda driver: driver.write("IMAGE_ADDRESS", 1 << 32), "IMAGE_ADDRESS holds 32 bits, not 4294967296"),
+        (lambda driver: driver.write("PROGRAM_BYTES", 1 << 32), "PROGRAM_BYTES holds 32 bits, not 4294967296"),
     ],
 )
 def test_access_wrong(action, message):
     with pytest.raises(ValueError, match=message):
-        asyncio.run(action(Driver(Registers())))
+        asyncio.run(action(Driver(Registers(), TINY)))

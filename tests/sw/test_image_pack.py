@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
 from sw.artifact import Artifact
 from sw.errors import UserError
-from sw.image_pack import pack_bits, pack_image
+from sw.image_pack import image_groups, pack_bits, pack_image
 from sw.network import NetworkConfig
 from sw.random_artifact import random_artifact, random_images
 
@@ -23,7 +23,12 @@ CONFIGS = {
     "one_time_step": dataclasses.replace(TINY, timesteps=1),
     "eight_time_steps": dataclasses.replace(TINY, timesteps=8),
     "four_beats": dataclasses.replace(TINY, inputs=8, positions=8, neurons=1),
+    "wide_port": dataclasses.replace(TINY, memory_bits=128),
+    "positions_left_over": dataclasses.replace(TINY, positions=8, neurons=1, inputs=8, timesteps=8),
 }
+
+WHOLE = (range(12),)
+STRIPS = (range(8, 12), range(2, 10), range(0, 4))
 
 
 @cache
@@ -36,24 +41,27 @@ def image_of(made: Artifact, seed: int = 3) -> NDArray[np.uint8]:
     return random_images(made.network, 1, seed)[0].numpy()
 
 
-def unpack(packed: NDArray[np.uint64], config: HardwareConfig, slices: int, groups: int) -> NDArray[np.int64]:
-    """Signed inputs ``[slices * inputs, groups * positions]``, bit by bit from the layout's description."""
-    result = np.zeros((slices * config.inputs, groups * config.positions), np.int64)
-    beats = iter(int(beat) for beat in packed)
-    for r in range(config.image_passes):
+def unpack(packed: NDArray[np.uint64], config: HardwareConfig, slices: int, positions: int) -> NDArray[np.int64]:
+    """Signed inputs ``[slices * inputs, positions]`` of one strip, bit by bit from the layout's description."""
+    groups = -(-positions // config.lanes)
+    result = np.zeros((slices * config.inputs, groups * config.lanes), np.int64)
+    words = iter(int(word) for word in packed)
+    word_beats = config.memory_bits // 64
+    for plane in range(IMAGE_PLANES):
+        value = -(1 << plane) if plane == IMAGE_PLANES - 1 else 1 << plane
         for k in range(slices):
             for group in range(groups):
-                word = sum(next(beats) << 64 * i for i in range(config.group_beats))
+                word = sum(next(words) << 64 * i for i in range(config.group_beats * word_beats))
                 assert word < 1 << config.group_bits
                 for p in range(config.positions):
                     for t in range(config.timesteps):
-                        plane = t * config.image_passes + r
-                        value = -(1 << plane) if plane == IMAGE_PLANES - 1 else 1 << plane
+                        position = (group * config.timesteps + t) * config.positions + p
                         for i in range(config.inputs):
                             bit = word >> ((p * config.timesteps + t) * config.inputs + i) & 1
-                            result[k * config.inputs + i, group * config.positions + p] += bit * value
-    assert next(beats, None) is None
-    return result
+                            result[k * config.inputs + i, position] += bit * value
+    assert next(words, None) is None
+    assert not result[:, positions:].any()
+    return result[:, :positions]
 
 
 def patches(made: Artifact, image: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -72,25 +80,32 @@ def patches(made: Artifact, image: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_unpacks_to_patches(name, channels):
+@pytest.mark.parametrize("strips", [WHOLE, STRIPS], ids=["whole", "strips"])
+def test_unpacks_to_patches(name, channels, strips):
     config, made = CONFIGS[name], artifact(channels)
     image = image_of(made)
     expected = patches(made, image)
-    slices, groups = -(-expected.shape[0] // config.inputs), -(-expected.shape[1] // config.positions)
-    packed = pack_image(made, config, image)
+    slices = -(-expected.shape[0] // config.inputs)
+    packed = pack_image(made, config, image, strips)
     assert packed.dtype == np.uint64
-    unpacked = unpack(packed, config, slices, groups)
-    assert np.array_equal(unpacked[: expected.shape[0], : expected.shape[1]], expected)
-    assert not unpacked[expected.shape[0] :].any()
-    assert not unpacked[:, expected.shape[1] :].any()
+    start = 0
+    for rows in strips:
+        groups = image_groups(config, len(rows) * 12)
+        words = IMAGE_PLANES * slices * groups * config.group_beats * config.memory_bits // 64
+        unpacked = unpack(packed[start : start + words], config, slices, len(rows) * 12)
+        of_strip = expected[:, rows.start * 12 : rows.stop * 12]
+        assert np.array_equal(unpacked[: expected.shape[0]], of_strip)
+        assert not unpacked[expected.shape[0] :].any()
+        start += words
+    assert start == len(packed)
 
 
 def test_every_pixel_value():
     made = artifact(1)
     image = np.arange(144, dtype=np.uint8).reshape(1, 12, 12)
     for offset in (0, 112):
-        packed = pack_image(made, TINY, image + np.uint8(offset))
-        assert np.array_equal(unpack(packed, TINY, 3, 72)[:9], patches(made, image + np.uint8(offset)))
+        packed = pack_image(made, TINY, image + np.uint8(offset), WHOLE)
+        assert np.array_equal(unpack(packed, TINY, 3, 144)[:9], patches(made, image + np.uint8(offset)))
 
 
 @pytest.mark.parametrize(
@@ -106,20 +121,21 @@ def test_every_pixel_value():
 )
 def test_image_wrong(shape, dtype, given):
     with pytest.raises(UserError) as refused:
-        pack_image(artifact(1), TINY, np.zeros(shape, dtype))
+        pack_image(artifact(1), TINY, np.zeros(shape, dtype), WHOLE)
     assert str(refused.value) == (
         f"image is {given}, the network takes uint8 [1, 12, 12]: "
         "give unsigned 8-bit pixels, channels first, of that size"
     )
 
 
+@pytest.mark.parametrize("beat_bits", [64, 128])
 @pytest.mark.parametrize("bits", [1, 8, 63, 64, 65, 130])
-def test_pack_bits_pads_every_row_to_beats(bits):
+def test_pack_bits_pads_every_row_to_beats(bits, beat_bits):
     rows = np.random.default_rng(bits).integers(0, 2, (3, bits)).astype(np.uint8)
-    beats = -(-bits // 64)
-    packed = [int(beat) for beat in pack_bits(rows, bits)]
+    words = -(-bits // beat_bits) * beat_bits // 64
+    packed = [int(word) for word in pack_bits(rows, bits, beat_bits)]
     expected = []
     for row in rows:
         value = sum(int(bit) << i for i, bit in enumerate(row))
-        expected += [value >> 64 * i & (1 << 64) - 1 for i in range(beats)]
+        expected += [value >> 64 * i & (1 << 64) - 1 for i in range(words)]
     assert packed == expected

@@ -33,7 +33,10 @@ def test_largest_inputs_follow_the_residual_mode(mode, largest):
     ("change", "message"),
     [
         ({"depth": 0}, "depth must be at least 1, not 0"),
-        ({"image_size": 10}, "image_size must be divisible by 4 (two 2x pools), not 10"),
+        ({"image_size": 10}, "image_size must be divisible by 4 (2 2x pools), not 10"),
+        ({"image_size": 24, "pools": 4}, "image_size must be divisible by 16 (4 2x pools), not 24"),
+        ({"pools": 0}, "pools must be 1 to 4, not 0"),
+        ({"pools": 5}, "pools must be 1 to 4, not 5"),
         ({"heads": 3}, "embed_dim 16 must be divisible by heads, not 3"),
         ({"attention_scale": 0.2}, "attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not 0.2"),
         ({"residual_mode": "or"}, "residual_mode must be add, clamp or iand, not 'or'"),

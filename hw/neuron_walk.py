@@ -1,0 +1,310 @@
+"""The order in which the neurons read finished sums, and what travels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from .batch import batch_layout
+from .config import WEIGHT_BITS, HardwareConfig
+from .isa import DESCRIPTOR, Destination
+from .weight_array import DRAIN_BUFFERS
+
+CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
+"""Destinations that are read channel by channel."""
+
+
+def drain_cycles(config: HardwareConfig, fields: Mapping[str, int], groups: int, pieces: int) -> int:
+    """Cycles in which the neurons read one position tile of one output tile.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+    fields : mapping
+        The layer's descriptor; what is missing is 0.
+    groups, pieces : int
+        Words of sums and pieces of the tile.
+    """
+    reads = config.piece // config.neurons
+    destination = Destination(fields.get("destination", 0))
+    halves = 1 + fields.get("wide", 0)
+    if destination in CHANNEL_ORDER:
+        return pieces * reads * max(groups, config.neurons) * halves
+    planes = fields.get("residual_planes_out", 0) if destination == Destination.RESIDUAL else 0
+    positions = config.timesteps if fields.get("image") else 1
+    return groups * positions * pieces * max(reads, planes) * halves
+
+
+class NeuronWalk(wiring.Component):
+    """Walks a layer's tiles of sums, batch by batch, as soon as they are complete.
+
+    Two orders, by destination. Words for the spike or residual memory: position group, (in an image layer the
+    time-step lane that is a position group of its own,) piece, batch; a piece takes the time of
+    ``max(piece / neurons, residual_planes_out)`` reads. K, V and logits: batch, position group; a batch takes the time
+    of ``max(groups, neurons)`` reads. So much time is between the ends of any two of them, and what is behind the
+    neurons needs it: a pause comes in front of the reads, for the ones before may have had none. In a layer of 8-bit
+    weights a read takes two cycles, one for each half; otherwise one.
+
+    The first read of a tile is made 2 cycles after its `tile_done` (the later one, of two halves), or 2 cycles after
+    `start`, or one cycle after the last read of the tile before, whichever is latest; the last one
+    ``drain_cycles(...) - 1`` cycles later, with `buffers_freed`, `output_tile_drained` and `layer_done`. `done` is high
+    from the next cycle on.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+        Sizes.
+
+    Members
+    -------
+    start : In(1), descriptor : In(DESCRIPTOR)
+        A layer; `start` only while `done`.
+    tile_done : In(1)
+        A drain buffer is full; they are filled in turn, whatever the layer.
+    group : Out, buffer : Out(2), select : Out
+        The read: position group, drain buffer, batch within the output tile.
+    parity : Out(1)
+        Parameter buffer of the batch.
+    wide, image : Out(1), sub : Out
+        Of the read: its layer has 8-bit weights, is an image layer; the time-step lane that is its position group.
+    batch : Out(batch_layout(config))
+        Belongs to the read, of two halves to the second one.
+    buffers_freed : Out(2)
+        Drain buffers that are free from the next cycle on.
+    output_tile_drained, layer_done : Out(1)
+        Pulses with the last read of an output tile, of a layer.
+    done : Out(1)
+        No layer is being read.
+    """
+
+    def __init__(self, config: HardwareConfig):
+        self._config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "tile_done": In(1),
+                "group": Out(range(config.tile_groups)),
+                "buffer": Out(range(DRAIN_BUFFERS)),
+                "select": Out(range(config.outputs // config.neurons)),
+                "parity": Out(1),
+                "wide": Out(1),
+                "image": Out(1),
+                "sub": Out(range(max(2, config.timesteps))),
+                "batch": Out(batch_layout(config)),
+                "buffers_freed": Out(2),
+                "output_tile_drained": Out(1),
+                "layer_done": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        d, batch = self.descriptor, self.batch
+        self._channel_order, self._last_output_tile = Signal(), Signal()
+        m.d.comb += [
+            self._channel_order.eq(_is_one_of(d.destination, CHANNEL_ORDER)),
+            batch.layer.eq(d.layer),
+            batch.destination.eq(d.destination),
+            batch.token_buffer.eq(d.token_buffer),
+            batch.pool.eq(d.pool),
+            batch.steps.eq((1 << d.timesteps) - 1),
+        ]
+        # The last cycle of a read, and of a tile.
+        tick, last, last_tile = Signal(), Signal(), Signal()
+        self._follow_tiles(m, tick, last, last_tile)
+        reading, beat_end, word_end = self._follow_reads(m, tick, last, last_tile)
+        self._follow_addresses(m, beat_end, word_end)
+        self._follow_positions(m, reading, beat_end, word_end, last)
+        return m
+
+    def _follow_tiles(self, m: Module, tick: Signal, last: Signal, last_tile: Signal) -> None:
+        """Output tiles and position tiles, and when to begin the next one."""
+        config, d, batch = self._config, self.descriptor, self.batch
+        has_wide = config.weight_bits > WEIGHT_BITS
+        pending, enough, begin = Signal(range(DRAIN_BUFFERS + 1)), Signal(), Signal()
+        busy, running, half, buffers = Signal(), Signal(), Signal(), Signal(2)
+        tiles_left, output_tiles_left = Signal.like(d.tiles), Signal.like(d.output_tiles)
+        first_buffer, chunk, first_tile = Signal.like(self.buffer), Signal.like(batch.chunk), Signal(init=1)
+        m.d.comb += [
+            self.wide.eq(d.wide if has_wide else 0),
+            self.image.eq(d.image),
+            buffers.eq(Mux(self.wide, 2, 1)),
+            enough.eq(Mux(self.wide, pending >= 2, pending != 0)),
+            begin.eq(busy & enough & (~running | (last & ~self.layer_done))),
+            tick.eq(running & (half | ~self.wide)),
+            self.buffer.eq(first_buffer + half),
+            last_tile.eq(tiles_left == 1),
+            self._last_output_tile.eq(output_tiles_left == 1),
+            self.buffers_freed.eq(Mux(last, buffers, 0)),
+            self.output_tile_drained.eq(last & last_tile),
+            self.layer_done.eq(last & last_tile & self._last_output_tile),
+            self.done.eq(~busy & ~self.start),
+            batch.chunk.eq(chunk),
+            batch.first_tile.eq(first_tile),
+            batch.last_tile.eq(last_tile),
+        ]
+        m.d.sync += pending.eq(pending + self.tile_done - Mux(begin, buffers, 0))
+        if has_wide:
+            m.d.sync += half.eq(running & self.wide & ~half)
+        with m.If(begin):
+            m.d.sync += running.eq(1)
+        with m.Elif(last):
+            m.d.sync += running.eq(0)
+        with m.If(last):
+            m.d.sync += [
+                first_buffer.eq(first_buffer + buffers), tiles_left.eq(tiles_left - 1),
+                chunk.eq(chunk + 1), first_tile.eq(0),
+            ]  # fmt: skip
+        with m.If(self.output_tile_drained):
+            m.d.sync += [self.parity.eq(~self.parity), output_tiles_left.eq(output_tiles_left - 1)]
+        with m.If(self.layer_done):
+            m.d.sync += busy.eq(0)
+        with m.If(self.start):
+            m.d.sync += [busy.eq(1), output_tiles_left.eq(d.output_tiles)]
+        with m.If(self.start | self.output_tile_drained):
+            m.d.sync += [tiles_left.eq(d.tiles), chunk.eq(0), first_tile.eq(1)]
+
+    def _follow_reads(self, m: Module, tick: Signal, last: Signal, last_tile: Signal) -> tuple[Value, ...]:
+        """Reads of a tile; returns whether there is one, the ends of a piece or batch and of a position group."""
+        config, d, batch = self._config, self.descriptor, self.batch
+        reads = config.piece // config.neurons
+        batches = config.outputs // config.neurons
+        groups, pieces = Signal.like(d.tile_groups), Signal.like(d.tile_pieces)
+        m.d.comb += [
+            groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
+            pieces.eq(Mux(self._last_output_tile, d.last_tile_pieces, d.tile_pieces)),
+        ]
+
+        # A piece or a batch of channels takes `pace` ticks, of which the last `wanted` ones read.
+        least = Signal.like(d.residual_planes_out)
+        wanted, pace = (
+            Signal(range(1 + max(config.tile_groups, reads, 1 << len(least))), name=n) for n in ("wanted", "pace")
+        )
+        beat, lead = Signal(len(pace)), Signal.like(least)
+        short, beat_end, reading = Signal(), Signal(), Signal()
+        least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out, 0)
+        m.d.comb += [
+            wanted.eq(Mux(self._channel_order, groups, reads)),
+            least.eq(Mux(self._channel_order, config.neurons, least_words)),
+            short.eq(wanted < least),
+            pace.eq(Mux(short, least, wanted)),
+            lead.eq(Mux(short, least - wanted, 0)),
+            beat_end.eq(tick & (beat == pace - 1)),
+            reading.eq(tick & (beat >= lead)),
+            batch.first.eq(beat == lead),
+            batch.last.eq(beat_end),
+        ]
+        with m.If(tick):
+            m.d.sync += beat.eq(Mux(beat_end, 0, beat + 1))
+
+        # Words: pieces of a position group, and the position groups of an image's word of sums.
+        word_group, next_group = Signal.like(self.group), Signal(len(self.group) + 1)
+        last_piece, last_sub, group_end = Const(1), Const(1), Signal()
+        piece_end = beat_end & ~self._channel_order
+        if config.tile_pieces > 1:
+            piece = Signal(range(config.tile_pieces))
+            last_piece = Signal()
+            m.d.comb += last_piece.eq(piece + 1 == pieces)
+            with m.If(piece_end):
+                m.d.sync += piece.eq(Mux(last_piece, 0, piece + 1))
+        word_end = piece_end & last_piece
+        if config.timesteps > 1:
+            last_sub = Signal()
+            m.d.comb += last_sub.eq(~d.image | (self.sub == config.timesteps - 1))
+            with m.If(word_end):
+                m.d.sync += self.sub.eq(Mux(last_sub, 0, self.sub + 1))
+        m.d.comb += [
+            next_group.eq(word_group + 1),
+            group_end.eq(next_group == groups),
+            self.group.eq(Mux(self._channel_order, beat - lead, word_group)),
+        ]
+        with m.If(word_end & last_sub):
+            m.d.sync += word_group.eq(Mux(group_end, 0, next_group))
+
+        # Which batch: counted in both orders.
+        next_select, last_batch = Signal(len(self.select) + 1), Signal()
+        m.d.comb += [
+            next_select.eq(self.select + 1),
+            last_batch.eq(next_select == (pieces * reads if config.tile_pieces > 1 else batches)),
+            last.eq(beat_end & Mux(self._channel_order, last_batch, last_piece & last_sub & group_end)),
+        ]
+        with m.If(Mux(self._channel_order, beat_end, reading)):
+            m.d.sync += self.select.eq(next_select)
+        with m.If(last | word_end):
+            m.d.sync += self.select.eq(0)
+        return reading, beat_end, word_end
+
+    def _follow_addresses(self, m: Module, beat_end: Value, word_end: Value) -> None:
+        """Where the pieces belong, and the number of the channels."""
+        config, d, batch = self._config, self.descriptor, self.batch
+        address, above = Signal.like(batch.slice_address), Signal.like(batch.slice_address)
+        m.d.comb += [above.eq(address + d.destination_slice_stride), batch.slice_address.eq(address)]
+        if config.tile_pieces > 1:
+            # Every position group begins with the output tile's first slice again.
+            first_slice = Signal.like(address)
+            with m.If(self.output_tile_drained):
+                m.d.sync += [first_slice.eq(above), address.eq(above)]
+            with m.Elif(word_end):
+                m.d.sync += address.eq(first_slice)
+            with m.Elif(beat_end):
+                m.d.sync += address.eq(above)
+            with m.If(self.start):
+                m.d.sync += [first_slice.eq(d.destination_base), address.eq(d.destination_base)]
+        else:
+            piece = Signal.like(batch.piece)
+            last_piece = piece == config.word_pieces - 1
+            m.d.comb += batch.piece.eq(piece)
+            with m.If(self.output_tile_drained):
+                m.d.sync += piece.eq(Mux(last_piece, 0, piece + 1))
+                with m.If(last_piece):
+                    m.d.sync += address.eq(above)
+            with m.If(self.start):
+                m.d.sync += [piece.eq(0), address.eq(d.destination_base)]
+
+        batches = config.outputs // config.neurons
+        first_batch = Signal(len(batch.channel) - exact_log2(config.neurons))
+        with m.If(self.output_tile_drained):
+            m.d.sync += first_batch.eq(first_batch + batches)
+        with m.If(self.start):
+            m.d.sync += first_batch.eq(0)
+        # Where an output tile is a power of two, the sum is none.
+        aligned = batches & (batches - 1) == 0
+        number = first_batch | self.select if aligned else first_batch + self.select
+        m.d.comb += batch.channel.eq(number << exact_log2(config.neurons))
+
+    def _follow_positions(self, m: Module, reading: Value, beat_end: Value, word_end: Value, last: Signal) -> None:
+        """Position group of the batch, and which of its lanes are positions."""
+        config, d, batch = self._config, self.descriptor, self.batch
+        lane_bits = exact_log2(config.positions)
+        groups = DESCRIPTOR["groups"].shape
+        at, following, tile_start = Signal(groups), Signal(groups), Signal(groups)
+        partial, beyond = Signal(), Signal()
+        m.d.comb += [
+            following.eq(at + Mux(self._channel_order, reading, word_end)),
+            partial.eq(at == d.positions >> lane_bits),
+            batch.position_group.eq(at),
+            # The last word of an image's sums may hold whole groups that are none.
+            batch.valid.eq(reading & batch.lanes.any()),
+        ]
+        for lane in range(config.positions):
+            m.d.comb += batch.lanes[lane].eq(~beyond & (~partial | (lane < d.positions[:lane_bits])))
+        m.d.sync += at.eq(following)
+        with m.If(word_end & partial):
+            m.d.sync += beyond.eq(1)
+        with m.If(beat_end & self._channel_order):
+            m.d.sync += at.eq(tile_start)
+        with m.If(last):
+            m.d.sync += [at.eq(following), tile_start.eq(following), beyond.eq(0)]
+        with m.If(self.output_tile_drained):
+            m.d.sync += [at.eq(0), tile_start.eq(0)]
+
+
+def _is_one_of(value: Value, choices: tuple[Destination, ...]) -> Value:
+    """Whether a destination is one of several."""
+    return Cat(value == choice for choice in choices).any()

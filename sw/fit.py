@@ -1,0 +1,97 @@
+"""Whether a network fits a configuration: what no placement could mend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.head import LOGIT_BITS
+from hw.isa import MAX_RESIDUAL_PLANES
+from hw.pool_writer import MAX_POOL_SIDE
+from sw.artifact import Artifact
+from sw.errors import UserError
+from sw.heads import padded_head
+from sw.network import Layer
+from sw.ranges import accumulator_range, input_range, signed_bits
+from sw.weight_pack import segments
+
+REMEDY = "use a larger configuration or a smaller network"
+
+
+def require(need: int, limit: int, layer: str, what: str) -> None:
+    """Refuse a layer that needs more than there is.
+
+    Raises
+    ------
+    UserError
+        Naming the layer, what it needs and the limit.
+    """
+    if need > limit:
+        raise UserError(f"{layer} needs {need} {what}, the configuration has {limit}: {REMEDY}")
+
+
+def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
+    """Refuse a network whose shape or widths the accelerator lacks.
+
+    Raises
+    ------
+    UserError
+        Naming the layer, what it needs and the limit.
+    """
+    network = artifact.network
+    layers = network.layers()
+    require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
+    require(network.timesteps, config.timesteps, "the network", "time steps")
+    require(network.classes, config.max_classes, "head", "classes")
+    require(len(layers) + 1, config.max_layers, "the network", "layers")
+    if artifact.bias_fraction_bits != config.bias_fraction_bits:
+        raise UserError(
+            f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
+            f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
+        )
+    ranges = artifact.ranges()
+    require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
+    for layer in layers:
+        if layer.has_weights:
+            require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+            if layer.kind != "head":
+                bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
+                require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
+        if layer.source == "residual":
+            require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
+        require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
+        if layer.width < config.positions or (layer.pool and layer.width % config.positions):
+            raise UserError(
+                f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
+                "must not exceed that and must divide it before a pool: use fewer positions"
+            )
+    require(padded_head(config, network), config.head_channels, "attention", "channels per head")
+    require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
+    chunks = -(-network.tokens // config.chunk_tokens)
+    require(chunks, config.token_chunks, "attention", "position tiles of K and V")
+
+
+def _partial_sum_bits(artifact: Artifact, layer: Layer) -> int:
+    """Bits that hold every sum of an output: of 4-bit weights, or of either half of 8-bit weights.
+
+    Sums are taken modulo a power of two, so only complete ones count. The low half's sums of spikes are not negative
+    and read as unsigned numbers.
+    """
+    parts = [part.reshape(len(part), -1).astype(np.int64) for part in segments(artifact, layer)]
+    if layer.source == "image":
+        top = 1 << IMAGE_PLANES - 1
+        ranges = [_image_range(sign, other, top) for sign, other in zip(parts[::2], parts[1::2], strict=True)]
+        return max(signed_bits(*bounds) for bounds in ranges)
+    low, high = input_range(artifact, layer)
+    bits = []
+    for part in parts:
+        smallest, largest = accumulator_range(part.astype(np.int8), low, high)
+        bits.append(signed_bits(int(smallest.min()), int(largest.max())))
+    # The high half comes first; the low half's sign bit is not needed.
+    return max(bits[0], bits[-1] - (len(bits) - 1))
+
+
+def _image_range(sign: np.typing.NDArray[np.int64], other: np.typing.NDArray[np.int64], top: int) -> tuple[int, int]:
+    """Bounds of sums whose sign plane, worth `top`, has weights of its own beside those of the planes below."""
+    terms = np.stack([np.zeros_like(sign), top * sign, (top - 1) * other, top * sign + (top - 1) * other])
+    return int(terms.min(axis=0).sum(axis=1).min()), int(terms.max(axis=0).sum(axis=1).max())

@@ -1,0 +1,41 @@
+"""Where the channels of attention heads lie on the chip: every head begins a word of spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import HardwareConfig
+from sw.network import Layer, NetworkConfig
+
+
+def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:
+    """Channels of a head on the chip: whole words, the last one filled up with channels that never fire."""
+    return -(-network.head_dim // config.inputs) * config.inputs
+
+
+def is_per_head(layer: Layer) -> bool:
+    """Whether a layer writes head by head: q, k, v and attention."""
+    return layer.kind == "attention" or layer.name.rpartition(".")[2] in ("q", "k", "v")
+
+
+def reads_heads(layer: Layer) -> bool:
+    """Whether a layer reads what attention writes."""
+    return layer.source.endswith(".attention")
+
+
+def input_channels(config: HardwareConfig, network: NetworkConfig, layer: Layer) -> int:
+    """Input channels on the chip; the image's are whole 3x3 patches."""
+    if layer.source == "image":
+        return layer.taps * layer.in_channels
+    return network.heads * padded_head(config, network) if reads_heads(layer) else layer.in_channels
+
+
+def spread_heads(weights: NDArray[np.int8], config: HardwareConfig, network: NetworkConfig) -> NDArray[np.int8]:
+    """Input channels ``[..., heads * head_dim]`` of the layer after attention to those on the chip.
+
+    The channels between the heads get zero weights.
+    """
+    heads = weights.reshape(*weights.shape[:-1], network.heads, network.head_dim)
+    fill = [(0, 0)] * (heads.ndim - 1) + [(0, padded_head(config, network) - network.head_dim)]
+    return np.pad(heads, fill).reshape(*weights.shape[:-1], -1)

@@ -1,0 +1,123 @@
+"""What a synthesis run leaves: resources in total and by module, in one file for all configurations."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sw.errors import UserError
+from sw.files import write_atomically
+from sw.synthesis.cells import FAMILIES, count_resources, luts
+from sw.synthesis.modules import VerilogModules, cells_by_module
+from sw.synthesis.yosys import SOURCE, Synthesis, synthesise, yosys_version
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+
+def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[str, Any]:
+    """Emit, map and count one configuration.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+    family : str
+        One of `sw.synthesis.cells.FAMILIES`.
+    folder : Path
+        Takes Verilog and logs.
+
+    Returns
+    -------
+    dict
+        The configuration's entry of ``build/synth.json``, see `entry`.
+    """
+    from hw.emit import TOP, emit
+    from hw.lut_ram import Technology
+
+    began = time.monotonic()
+    technology = Technology.XILINX if family == "xcup" else Technology.PORTABLE
+    files = emit(config, folder, technology=technology)
+    mapped = synthesise(files.verilog, family, TOP)
+    modules = VerilogModules.read(files.verilog.read_text(), TOP)
+    return entry(mapped, modules, family, config.sops_per_cycle, time.monotonic() - began)
+
+
+def entry(
+    mapped: Synthesis, modules: VerilogModules, family: str, sops_per_cycle: int, seconds: float
+) -> dict[str, Any]:
+    """Count a mapped design.
+
+    Returns
+    -------
+    dict
+        Plain JSON values: ``resources`` in total, ``parts`` (the top's submodules with all they contain) and
+        ``modules`` (each without what it contains), ``cells`` by type, LUTs per operation per cycle, and how it was
+        made.
+    """
+    own = cells_by_module(mapped.netlist, modules, SOURCE)
+    parts: dict[str, Counter[str]] = defaultdict(Counter)
+    for module, cells in own.items():
+        parts[module.split(".")[0]].update(cells)
+    total = sum(parts.values(), Counter[str]())
+    resources = count_resources(total, family)
+    return {
+        "yosys": yosys_version(),
+        "script": mapped.script,
+        "sops_per_cycle": sops_per_cycle,
+        "bram_kbit": FAMILIES[family].bram_kbit,
+        "resources": resources,
+        "lut_per_sop_per_cycle": luts(resources) / sops_per_cycle,
+        "parts": {name: count_resources(cells, family) for name, cells in sorted(parts.items())},
+        "modules": {name: count_resources(cells, family) for name, cells in own.items()},
+        "cells": dict(sorted(total.items())),
+        "seconds": round(seconds, 1),
+    }
+
+
+def merge(path: Path, config: str, family: str | None, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Put an entry into a file and keep those of other configurations and families.
+
+    Parameters
+    ----------
+    path : Path
+        JSON file ``{config: {family: entry}}``, or ``{config: entry}`` without a family; made if it is missing.
+    config : str
+    family : str, optional
+    content : mapping
+        The entry.
+
+    Returns
+    -------
+    dict
+        The file's new content.
+    """
+    whole = read_entries(path)
+    if family is None:
+        whole[config] = dict(content)
+    else:
+        whole.setdefault(config, {})[family] = dict(content)
+    write_atomically(path, json.dumps(whole, indent=2) + "\n")
+    return whole
+
+
+def read_entries(path: Path) -> dict[str, Any]:
+    """Content of such a file; empty if there is none.
+
+    Raises
+    ------
+    UserError
+        If it is no JSON object.
+    """
+    try:
+        whole = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): delete it") from error
+    if not isinstance(whole, dict):
+        raise UserError(f"{path} is not a JSON object: delete it")
+    return whole

@@ -1,0 +1,82 @@
+"""The tables of subset sums against numpy: rows in at their fastest, every subset of every step out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from collisions import guard_memories
+
+from hw import attention_tables
+from hw.attention_geometry import STEP_CHANNELS, TABLE_CHANNELS, TABLES
+from hw.attention_tables import FILLED_LATENCY, LOOKUP_LATENCY, SubsetTables
+from hw.config import TINY
+
+SMALL = dataclasses.replace(
+    TINY, name="small", timesteps=2, positions=1, tile_groups=16, attention_columns=2, attention_segment=8,
+    attention_planes=6, head_channels=24,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("channels", "sets", "pause"), [(24, 2, 0), (8, 3, 2), (12, 2, 0), (4, 2, 1)])
+def test_sums_of_every_subset(monkeypatch, channels, sets, pause):
+    guard_memories(monkeypatch, attention_tables)
+    config, rng = SMALL, np.random.default_rng(channels)
+    dut = SubsetTables(config)
+    entries = rng.integers(
+        0, 1 << config.attention_planes, (sets, channels, config.timesteps, config.attention_columns)
+    )
+    entries[0, 0] = (1 << config.attention_planes) - 1
+
+    async def fill(ctx, rows):
+        """Give a set's rows; returns with the last row's first sum."""
+        for channel, row in enumerate(rows):
+            ctx.set(dut.row_valid, 1)
+            await ctx.tick()
+            ctx.set(dut.row_valid, 0)
+            ctx.set(dut.row, row.tolist())
+            for _ in range((1 << channel % TABLE_CHANNELS) - 1 + pause * (channel < channels - 1)):
+                await ctx.tick()
+
+    async def look_up(ctx, half, rows):
+        steps = -(-channels // STEP_CHANNELS)
+        wanted = np.zeros((steps * STEP_CHANNELS, *rows.shape[1:]), int)
+        wanted[:channels] = rows
+        ctx.set(dut.look_up, ~0)
+        for step in range(steps):
+            for _ in range(40):
+                spikes = rng.random((config.timesteps, STEP_CHANNELS)) < 0.6
+                spikes[:, channels - step * STEP_CHANNELS :] = False
+                ctx.set(dut.step, step)
+                ctx.set(dut.half, ~0 if half else 0)
+                ctx.set(dut.spikes, [int(sum(1 << i for i in np.flatnonzero(one))) for one in spikes])
+                for _ in range(LOOKUP_LATENCY):
+                    await ctx.tick()
+                for t, table in np.ndindex(config.timesteps, TABLES):
+                    own = np.arange(TABLE_CHANNELS) + table * TABLE_CHANNELS
+                    expected = spikes[t, own] @ wanted[step * STEP_CHANNELS + own, t]
+                    found = [ctx.get(dut.entries[t][table][column]) for column in range(config.attention_columns)]
+                    assert found == expected.tolist()
+        ctx.set(dut.look_up, 0)
+
+    async def process(ctx):
+        ctx.set(dut.job.last_channel, channels - 1)
+        ctx.set(dut.begin, 1)
+        await ctx.tick()
+        ctx.set(dut.begin, 0)
+        for index, rows in enumerate(entries):
+            await fill(ctx, rows)
+            cycles = 0
+            while not ctx.get(dut.filled):
+                await ctx.tick()
+                cycles += 1
+            assert cycles == FILLED_LATENCY
+            await ctx.tick()
+            await look_up(ctx, index % 2, rows)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(process)
+    simulator.run()

@@ -1,0 +1,151 @@
+"""The accelerator on its buses: what ends a job early leaves a cause, and the next job is as if nothing had been."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.cycles import predict_cycles
+from golden.model import GoldenModel
+from hw.config import TINY
+from hw.isa import Opcode, encode
+from sim.protocol import Disturbance, Job
+from sim.rtl import PAGE_WORDS, run_images
+from sim.runner import ImageResult, build, run
+from sw.compiler import compile_artifact
+from sw.image_pack import pack_image
+from sw.network import NetworkConfig
+from sw.program import DESCRIPTOR_WORDS
+from sw.random_artifact import random_artifact, random_images
+
+SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
+LATENCY = 20
+
+
+class Network:
+    """A small network and what it must come to."""
+
+    def __init__(self, images: int):
+        self.artifact = random_artifact(SMALL, 4, seed=3)
+        self.program = compile_artifact(self.artifact, TINY)
+        self.pixels = random_images(SMALL, images, seed=4)
+        golden = GoldenModel(self.artifact).run(self.pixels)
+        self.logits = golden.logits.tolist()
+        self.cycles = predict_cycles(self.program, LATENCY).total
+
+    def run(self, folder: Path, *, stalls: int = 0, **options) -> list[ImageResult]:
+        rtl = run_images(
+            build(TINY), self.artifact, self.program, self.pixels.numpy(), folder=folder, latency=LATENCY,
+            stall_percent=stalls, stall_seed=7, **options,
+        )  # fmt: skip
+        return list(rtl.images)
+
+    def check(self, image: ImageResult, *, stalls: int = 0) -> None:
+        """The image is exact, in its logits and, without stalls, in its cycles."""
+        assert image.failure is None
+        assert image.job is not None
+        assert list(image.job.logits) == self.logits[image.image]
+        assert image.job.prediction == int(np.argmax(self.logits[image.image]))
+        if not stalls:
+            assert image.job.cycles == self.cycles
+
+
+@pytest.mark.parametrize("stalls", [0, 50])
+def test_an_error_of_the_memory_stops_the_job_and_the_next_is_exact(tmp_path, stalls):
+    rng = random.Random(1)
+    network = Network(images=8)
+    total = network.run(tmp_path)[0].beats_read
+    beats = {0: 0, 2: rng.randrange(8, 60), 4: rng.randrange(100, total), 6: total - 1}
+    wrong = tuple(Disturbance(image=image, read_error_beat=beat) for image, beat in beats.items())
+    images = network.run(tmp_path, stalls=stalls, disturbances=wrong)
+    for image in images:
+        if image.image in beats:
+            assert image.job is not None
+            assert image.failure == f"image {image.image}: the accelerator stopped with error MEMORY_ERROR"
+            # What had been asked for still came: at most the bursts under way.
+            assert beats[image.image] < image.beats_read <= total
+        else:
+            network.check(image, stalls=stalls)
+            assert image.beats_read == total
+
+
+@pytest.mark.parametrize("stalls", [0, 50])
+def test_a_reset_at_any_cycle_leaves_nothing_behind(tmp_path, stalls):
+    rng = random.Random(stalls)
+    network = Network(images=16)
+    # The first ones are in the fetch of the first descriptor, the others anywhere.
+    cycles = [45, 60, 70, *(rng.randrange(80, network.cycles) for _ in range(5))]
+    wrong = tuple(Disturbance(image=2 * i, reset_cycle=cycle) for i, cycle in enumerate(cycles))
+    images = network.run(tmp_path, stalls=stalls, disturbances=wrong)
+    for image in images:
+        if image.image % 2:
+            network.check(image, stalls=stalls)
+        else:
+            assert image.reset and image.job is None and image.fault is None
+
+
+@pytest.mark.parametrize("kind", ["check", "opcode", "length"])
+def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(tmp_path, kind):
+    network = Network(images=1)
+    memory = network.program.memory
+    bad = memory.copy()
+    third = network.program.steps[2].address
+    if kind == "check":
+        bad[third + 3] ^= np.uint64(1 << 17)
+    elif kind == "opcode":
+        words = encode(opcode=5).to_bytes(64, "little")
+        bad[third : third + DESCRIPTOR_WORDS] = np.frombuffer(words, "<u8")
+    else:  # never an END
+        load = encode(opcode=Opcode.LOAD, weight_beats=1).to_bytes(64, "little")
+        bad[:] = np.resize(np.frombuffer(load, "<u8"), len(bad))
+    pages = -(-len(memory) // PAGE_WORDS) * PAGE_WORDS
+    image = pack_image(network.artifact, TINY, network.pixels[0].numpy(), network.program.image_strips)
+    content = np.zeros(2 * pages + PAGE_WORDS * 4, np.uint64)
+    content[: len(memory)], content[pages : pages + len(memory)] = memory, bad
+    content[2 * pages : 2 * pages + len(image)] = image
+    content.astype("<u8").tofile(tmp_path / "memory.bin")
+    length = 8 * (4 * DESCRIPTOR_WORDS if kind == "length" else len(memory))
+    causes = {"check": "BAD_CHECK", "opcode": "BAD_OPCODE", "length": "PROGRAM_LENGTH"}
+    job = Job(
+        config=TINY, memory=tmp_path / "memory.bin", program_bytes=length, image_addresses=(16 * pages,) * 3,
+        classes=5, layers=len(network.program.names), latency=LATENCY, folder=tmp_path / "run",
+        disturbances=tuple(Disturbance(image=i, program_address=8 * pages) for i in (0, 2)),
+    )  # fmt: skip
+    images = run(build(TINY), job).images
+    for index in (0, 2):
+        assert images[index].job is not None
+        assert images[index].job.error == causes[kind]
+        # At the end of a program of loads the third one is under way.
+        assert images[index].job.descriptors == (3 if kind == "length" else 2)
+    if kind != "length":  # the good program is as long as it is
+        assert images[1].job is not None
+        assert list(images[1].job.logits) == network.logits[0]
+        assert images[1].job.cycles == network.cycles
+
+
+@pytest.mark.parametrize("stalls", [0, 50])
+def test_result_records_hold_what_the_registers_show(tmp_path, stalls):
+    network = Network(images=3)
+    wrong = (Disturbance(image=1, read_error_beat=100),)
+    images = network.run(tmp_path, stalls=stalls, record=True, disturbances=wrong)
+    for number, image in enumerate(images):
+        job, record = image.job, image.record
+        assert job is not None and record is not None
+        assert (record.prediction, record.cycles, record.error) == (job.prediction, job.cycles, job.error)
+        assert record.descriptors == job.descriptors
+        assert record.job == number + 1
+        if number != 1:
+            network.check(image, stalls=stalls)
+            assert record.logits == job.logits
+    assert images[1].job is not None and images[1].job.error == "MEMORY_ERROR"
+
+
+def test_a_record_that_cannot_be_written_is_an_error(tmp_path):
+    network = Network(images=2)
+    images = network.run(tmp_path, record=True, disturbances=(Disturbance(image=0, write_error=True),))
+    assert images[0].job is not None and images[0].job.error == "RESULT_ERROR"
+    assert list(images[0].job.logits) == network.logits[0]
+    network.check(images[1])
