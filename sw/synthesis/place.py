@@ -92,6 +92,7 @@ def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: s
         arguments = [
             f"--{DEVICE['device']}", "--package", DEVICE["package"], "--speed", DEVICE["speed"], "--seed", str(seed),
             "--json", "netlist.json", "--lpf-allow-unconstrained", "--timing-allow-fail", "--freq", str(target_mhz),
+            "--out-of-context",  # the AXI ports are more than the package has pins
             "--report", "report.json", "--sdf", "delays.sdf", "--log", "log", "--quiet",
         ]  # fmt: skip
         log = folder / f"{name}-place-{seed}.log"
