@@ -3,7 +3,8 @@
 It follows the few events that bound each other (beats of the program arriving, a table filled, a slice's steps, the
 sums' way through the neurons, engines waiting for each other), not the signals: no data, no spikes, no simulation. For
 a memory that answers after a fixed latency and then gives a beat per cycle the RTL takes exactly these cycles, if
-program and images begin at multiples of 4 KB: where they begin decides how requests are cut into bursts.
+program and images begin at multiples of 4 KB: where they begin decides how requests are cut into bursts. An image that
+is loaded in strips takes some cycles more: a strip waits for the spike memory while the one before is written.
 
 Cycle 0 is the job's start pulse; every time is a cycle in which something happens.
 """

@@ -57,7 +57,7 @@ class Accelerator(wiring.Component):
         m.submodules.axi_memory = memory = AxiMemory(config.memory_bits)
         m.submodules.result_writer = writer = ResultWriter(config)
         # A domain of its own, with the same clock: one reset per register. `ResetInserter` would put a second one in
-        # front of each, which costs LUTs and a fifth of the simulation's speed.
+        # front of each, which took a fifth of the simulation's speed.
         core = Core(config, technology=self._technology)
         m.domains.core = domain = ClockDomain("core", local=True)
         m.submodules.core = DomainRenamer("core")(core)
