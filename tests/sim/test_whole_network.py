@@ -130,6 +130,15 @@ def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, la
     assert job.cycles == predicted.total
 
 
+def test_cycles_are_nearly_as_predicted_where_bursts_under_way_run_out(tmp_path: Path):
+    artifact = random_artifact(ODD_GRID, 4, seed=3)
+    program = compile_artifact(artifact, TINY)
+    pixels = random_images(ODD_GRID, 1, seed=4).numpy()
+    job = run_images(build(TINY), artifact, program, pixels, folder=tmp_path, latency=1000).images[0].job
+    assert job is not None
+    assert job.cycles == pytest.approx(predict_cycles(program, 1000).total, rel=0.01)
+
+
 def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
     artifact = random_artifact(SMALL, 4, seed=3)
     # Half the current in one channel: what the integers do is the same, what they mean is not.
