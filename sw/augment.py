@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -21,7 +23,7 @@ def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Ten
     settings : Augmentation
         Which changes, and how strong.
     generator : Generator
-        Source of randomness: the same generator state gives the same images.
+        Source of randomness on the images' device: the same generator state gives the same images.
 
     Returns
     -------
@@ -29,17 +31,19 @@ def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Ten
         ``[B, C, H, W]``.
     """
     batch, channels, height, width = images.shape
-    rows = torch.arange(height).expand(batch, height)
-    columns = torch.arange(width).expand(batch, width)
+    device = images.device
+    rows = torch.arange(height, device=device).expand(batch, height)
+    columns = torch.arange(width, device=device).expand(batch, width)
     if settings.flip:
-        mirrored = torch.rand(batch, 1, generator=generator) < 0.5
+        mirrored = torch.rand(batch, 1, device=device, generator=generator) < 0.5
         columns = torch.where(mirrored, width - 1 - columns, columns)
     if settings.shift:
         reach = settings.shift
-        offsets = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator)
+        offsets = torch.randint(0, 2 * reach + 1, (2, batch, 1), device=device, generator=generator)
         images = functional.pad(images, (reach,) * 4)
         rows, columns = rows + offsets[0], columns + offsets[1]
-    image, channel = torch.arange(batch).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1)
+    image = torch.arange(batch, device=device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=device).view(1, -1, 1, 1)
     images = images[image, channel, rows.view(batch, 1, height, 1), columns.view(batch, 1, 1, width)]
     if settings.erase:
         images = images.masked_fill(_rectangles(batch, height, width, settings.erase, generator), 0)
@@ -48,11 +52,12 @@ def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Ten
 
 def _rectangles(batch: int, height: int, width: int, probability: float, generator: Generator) -> Tensor:
     """Mask ``[B, 1, H, W]`` of one rectangle in some images: 2 % to 25 % of the area, sides within 1:3 and 3:1."""
-    chosen, area, aspect, top, left = torch.rand(5, batch, 1, 1, 1, generator=generator)
+    device = generator.device
+    chosen, area, aspect, top, left = torch.rand(5, batch, 1, 1, 1, device=device, generator=generator)
     area = (0.02 + 0.23 * area) * height * width
-    aspect = torch.exp((2 * aspect - 1) * torch.log(torch.tensor(3.0)))
+    aspect = torch.exp((2 * aspect - 1) * math.log(3.0))
     tall, wide = (area * aspect).sqrt().clamp_max(height), (area / aspect).sqrt().clamp_max(width)
-    row = torch.arange(height).view(1, 1, -1, 1) - top * (height - tall)
-    column = torch.arange(width).view(1, 1, 1, -1) - left * (width - wide)
+    row = torch.arange(height, device=device).view(1, 1, -1, 1) - top * (height - tall)
+    column = torch.arange(width, device=device).view(1, 1, 1, -1) - left * (width - wide)
     inside: Tensor = (row >= 0) & (row < tall) & (column >= 0) & (column < wide)
     return inside.logical_and(chosen < probability)

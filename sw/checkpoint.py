@@ -20,7 +20,7 @@ class Progress:
     Attributes
     ----------
     phase : int
-        0 float, 1 quantised, 2 finished.
+        Place in the recipe's phases; their number when all are finished.
     epoch, step : int
         Within the phase and within the epoch: what comes next.
     seen, correct, loss_sum, seconds
@@ -67,7 +67,7 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[Progress, dict[str, Any]
         If the file is no checkpoint, or was made with other settings: then naming every differing key.
     """
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, map_location="cpu")
         theirs, progress = content["settings"], Progress(**content["progress"])
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = type(error).__name__

@@ -146,12 +146,11 @@ class Spikformer(nn.Module):
         """
         image = image.contiguous(memory_format=torch.channels_last)
         # The image is the same at every step, so its current is too: one convolution, repeated over T.
-        x = self._fire("conv0", self._layer("conv0")(self.image_quantiser(image)), trace, repeat=True)
+        x = self.image_quantiser(image)
         for layer in self.config.layers()[:STEM]:
-            if layer.source != "image":
-                x = self._spikes(layer.name, x, trace)
+            x = self._spikes(layer.name, x, trace, repeat=layer.source == "image")
             if layer.pool:
-                x = functional.max_pool2d(x, 3, 2, 1)
+                x = self._pool(x)
         x = self._join("rpe", x, self._spikes("rpe", x, trace), trace)
         for i in range(self.config.depth):
             block = f"block{i}"
@@ -175,11 +174,13 @@ class Spikformer(nn.Module):
         current = torch.unflatten(current, 1, x.shape[2:]).permute(0, 3, 1, 2)
         return self._fire(f"{block}.attention", current, trace, threshold=ATTENTION_NEURON_THRESHOLD)
 
-    def _layer(self, name: str) -> nn.Module:
-        return self.get_submodule(name)
+    def _pool(self, spikes: Tensor) -> Tensor:
+        """An OR of spikes: 3x3 max-pool of stride 2, pad 1."""
+        return functional.max_pool2d(spikes, 3, 2, 1)
 
-    def _spikes(self, name: str, x: Tensor, trace: Trace | None) -> Tensor:
-        return self._fire(name, self._layer(name)(x), trace)
+    def _spikes(self, name: str, x: Tensor, trace: Trace | None, *, repeat: bool = False) -> Tensor:
+        """Spikes ``[T * B, C, H, W]`` of a layer with weights, from ``[T * B, C_in, H, W]``, or without the T."""
+        return self._fire(name, self.get_submodule(name)(x), trace, repeat=repeat)
 
     def _fire(
         self,

@@ -120,7 +120,7 @@ def _wide(current: Tensor) -> torch.dtype:
 
 def _in_chunks(function: Callable[..., Tensor], threshold: float, *tensors: Tensor) -> Tensor:
     """Apply `function` to runs of neurons small enough for the cache."""
-    out = torch.empty(tensors[0].shape, dtype=tensors[0].dtype)
+    out = torch.empty_like(tensors[0])
     for start in range(0, out.shape[1], _CHUNK):
         piece = slice(start, start + _CHUNK)
         out[:, piece] = function(*(tensor[:, piece] for tensor in tensors), threshold)
@@ -153,7 +153,7 @@ def compile_neurons() -> bool:
 
 
 def _run(function: Callable[..., Tensor], threshold: float, *tensors: Tensor) -> Tensor:
-    if function in _compiled:
+    if function in _compiled and tensors[0].device.type == "cpu":
         return _compiled[function](*(tensor.contiguous() for tensor in tensors), threshold)
     return _in_chunks(function, threshold, *tensors)
 

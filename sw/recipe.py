@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+import types
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,25 +42,32 @@ class Augmentation:
         Whether half of the images are mirrored left to right.
     erase : float
         Probability of a blank rectangle.
+    rand_augment : float
+        Magnitude, up to 10, of the random operations of `sw.rand_augment`; 0 for none.
     """
 
     shift: int = 0
     flip: bool = False
     erase: float = 0.0
+    rand_augment: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One of the two phases: its length and its learning rate, a linear warm-up and then a cosine to zero.
+    """One phase: its length and its learning rate, a linear warm-up and then a cosine.
 
     Attributes
     ----------
     epochs : int
         Passes over the training images.
-    learning_rate : float
-        Peak of AdamW's learning rate.
+    learning_rate, final_learning_rate : float
+        Peak of AdamW's learning rate, and where the cosine ends.
     warmup_epochs : float
         Length of the warm-up, within `epochs`.
+    mixup : float
+        Both parameters of the beta distribution that mixup (arXiv 1710.09412) draws a batch's share from; 0 for none.
+    mixup_epochs : int
+        Epochs at the beginning that mix.
     freeze_norm_epochs : int
         Epochs at the end that use, and keep, the batch norm statistics collected before.
     augmentation : Augmentation
@@ -68,9 +76,34 @@ class Phase:
 
     epochs: int
     learning_rate: float
+    final_learning_rate: float = 0.0
     warmup_epochs: float = 0.0
+    mixup: float = 0.0
+    mixup_epochs: int = 0
     freeze_norm_epochs: int = 0
     augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """A teacher that is trained first, and how much the others learn from it; see `sw.teacher`.
+
+    Attributes
+    ----------
+    width : int
+        Channels of the teacher's first stage.
+    weight : float
+        Share of the teacher in the loss; the rest is the labels'.
+    temperature : float
+        What logits are divided by before the teacher's and the student's probabilities are compared.
+    phase : Phase
+        The teacher's own training.
+    """
+
+    width: int
+    weight: float
+    temperature: float
+    phase: Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +130,8 @@ class Recipe:
         Shape of the network.
     float_phase, quantised_phase : Phase
         The float phase, and the quantisation-aware phase that starts from its weights.
+    teacher : Distillation, optional
+        Trained before both phases, which then learn from it.
     """
 
     name: str
@@ -110,6 +145,12 @@ class Recipe:
     precision: Literal["bf16", "fp32"] = "bf16"
     label_smoothing: float = 0.0
     weight_decay: float = 0.0
+    teacher: Distillation | None = None
+
+    def phases(self) -> tuple[tuple[str, Phase], ...]:
+        """Names and settings of the phases, in order."""
+        own = (("float", self.float_phase), ("quantised", self.quantised_phase))
+        return own if self.teacher is None else (("teacher", self.teacher.phase), *own)
 
     def network_config(self) -> NetworkConfig:
         """The network's shape, with what the data set brings.
@@ -182,6 +223,8 @@ def _build(kind: type[T], table: dict[str, Any], section: str) -> T:
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:
+    if typing.get_origin(hint) is types.UnionType:  # an optional table: there is no null in TOML
+        hint = typing.get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise UserError(f"{key} must be a table, not {value!r}")
@@ -206,14 +249,25 @@ def _check(recipe: Recipe) -> None:
         ("label_smoothing", recipe.label_smoothing, 0, 0.9),
         ("weight_decay", recipe.weight_decay, 0, 1),
     ]
-    for name, phase in (("float_phase", recipe.float_phase), ("quantised_phase", recipe.quantised_phase)):
+    if recipe.teacher is not None:
+        limits += [
+            ("teacher.width", recipe.teacher.width, 8, 512),
+            ("teacher.weight", recipe.teacher.weight, 0, 1),
+            ("teacher.temperature", recipe.teacher.temperature, 0.1, 100),
+        ]
+    for kind, phase in recipe.phases():
+        name = "teacher.phase" if kind == "teacher" else f"{kind}_phase"
         limits += [
             (f"{name}.epochs", phase.epochs, 1, 10_000),
             (f"{name}.learning_rate", phase.learning_rate, 1e-9, 1),
+            (f"{name}.final_learning_rate", phase.final_learning_rate, 0, phase.learning_rate),
             (f"{name}.warmup_epochs", phase.warmup_epochs, 0, phase.epochs),
+            (f"{name}.mixup", phase.mixup, 0, 10),
+            (f"{name}.mixup_epochs", phase.mixup_epochs, 0, phase.epochs),
             (f"{name}.freeze_norm_epochs", phase.freeze_norm_epochs, 0, phase.epochs),
             (f"{name}.augmentation.shift", phase.augmentation.shift, 0, 16),
             (f"{name}.augmentation.erase", phase.augmentation.erase, 0, 1),
+            (f"{name}.augmentation.rand_augment", phase.augmentation.rand_augment, 0, 10),
         ]
     for key, value, low, high in limits:
         if not low <= value <= high:

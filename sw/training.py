@@ -1,7 +1,6 @@
 """Train a Spikformer by a recipe: a float phase, then quantisation-aware training from its weights.
 
-Every random choice is drawn from a generator seeded with (recipe seed, phase, epoch, step), so a run that was stopped
-anywhere continues to the same weights, and nothing about randomness has to be stored.
+A recipe may put a teacher before both, which they learn from. `sw.batches` says what makes a run repeatable.
 """
 
 from __future__ import annotations
@@ -19,24 +18,28 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from torch import Generator, Tensor, nn
-from torch.nn import functional
+from torch import Tensor, nn
 
 from sw import checkpoint
-from sw.augment import augment
+from sw.batches import Batches
 from sw.checkpoint import Progress
 from sw.data import ImageSet, data_set
+from sw.distributed import Processes
 from sw.errors import UserError
 from sw.files import write_atomically
 from sw.model import Spikformer
 from sw.neuron import compile_neurons
 from sw.quantizers import begin_scales
-from sw.recipe import Phase, Recipe
+from sw.recipe import Distillation, Phase, Recipe
+from sw.teacher import Teacher
+from sw.train_step import TrainStep, adamw
 from sw.training_log import write_curve, write_log
 
-PHASES = ("float", "quantised")
 CHECKPOINT_EVERY_S = 120.0
 """Seconds of training that a kill may cost."""
+
+LOOK_EVERY = 50
+"""Steps between looks at what a CUDA device has done; every look waits for it."""
 
 EVALUATION_BATCH = 250
 
@@ -45,40 +48,54 @@ class TrainingStopped(UserError):
     """The user stopped the run; its checkpoint is saved."""
 
 
-def evaluate(model: Spikformer, images: Tensor, labels: Tensor, image_scale: float) -> float:
+def spikformer_class(device: torch.device) -> type[Spikformer]:
+    """Return the implementation of `Spikformer` for a device: with fused kernels where Triton can make them."""
+    if device.type == "cuda":
+        try:
+            from sw.kernels.spikformer import FusedSpikformer
+        except ImportError:
+            return Spikformer
+        return FusedSpikformer
+    return Spikformer
+
+
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor, image_scale: float) -> float:
     """Percent of images classified correctly, in the model's own precision.
 
     Parameters
     ----------
-    model : Spikformer
-        Put into eval mode, and left so.
+    model : nn.Module
+        `Spikformer` or `Teacher`; put into eval mode, and left so.
     images, labels : Tensor
         Encoded int8 images ``[n, C, H, W]`` and int64 labels ``[n]``.
     image_scale : float
         Value of one integer step of the image.
     """
     model.eval()
-    dtype = next(model.parameters()).dtype
+    parameter = next(model.parameters())
     correct = 0
-    with torch.inference_mode():
+    # cuDNN would round fp32 convolutions to TF32.
+    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         for batch, truth in zip(
             torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
         ):
-            correct += int((model(batch.to(dtype) * image_scale).argmax(1) == truth).sum())
+            batch, truth = batch.to(parameter.device), truth.to(parameter.device)
+            correct += int((model(batch.to(parameter.dtype) * image_scale).argmax(1) == truth).sum())
     return 100 * correct / len(labels)
 
 
 def learning_rate(phase: Phase, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step of a phase: linear warm-up, then a cosine that reaches zero at its end."""
+    """Learning rate of a step of a phase: linear warm-up, then a cosine down to the final one."""
     total, warmup = phase.epochs * steps_per_epoch, phase.warmup_epochs * steps_per_epoch
     if step < warmup:
         return phase.learning_rate * (step + 1) / warmup
-    return phase.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+    return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * cosine
 
 
-def quantised_from_float(recipe: Recipe, state: dict[str, Tensor]) -> Spikformer:
+def quantised_from_float(recipe: Recipe, state: dict[str, Tensor], kind: type[Spikformer] = Spikformer) -> Spikformer:
     """A quantised model that begins with the weights of a float model of the same recipe."""
-    model = Spikformer(recipe.network_config(), recipe.weight_bits, data_set(recipe.data).image_scale)
+    model = kind(recipe.network_config(), recipe.weight_bits, data_set(recipe.data).image_scale)
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected and all("_quant." in name for name in missing), (missing, unexpected)
     begin_scales(model)
@@ -89,7 +106,7 @@ class Trainer:
     """One training run in one folder.
 
     The folder holds ``checkpoint.pt``, ``log.csv``, ``curve.png``, and in the end ``float.pt`` and ``quantised.pt``
-    (state dictionaries of the two models).
+    (state dictionaries of the two models), and ``teacher.pt`` if there was one.
 
     Parameters
     ----------
@@ -103,6 +120,12 @@ class Trainer:
         Continue from the folder's checkpoint if there is one. Otherwise the folder must have none.
     console : Console, optional
         Where progress is shown.
+    processes : Processes, optional
+        Who trains, and on what; by default this process, on a GPU if there is one.
+    evaluate_every : int
+        Epochs between evaluations; the last epoch of a phase is always evaluated.
+    graph : bool
+        Replay steps as CUDA graphs, where there is a GPU.
 
     Raises
     ------
@@ -119,52 +142,93 @@ class Trainer:
         *,
         resume: bool = False,
         console: Console | None = None,
+        processes: Processes | None = None,
+        evaluate_every: int = 1,
+        graph: bool = True,
     ) -> None:
         self._recipe, self._out = recipe, out
         self._console = console or Console()
+        self._processes = processes or Processes.start()
+        self._evaluate_every, self._graph = evaluate_every, graph
+        self._kind = spikformer_class(self._processes.device)
         data = data_set(recipe.data)
         self._scale = data.image_scale
-        self._train = (data.encode(train.images), train.labels)
+        if recipe.batch_size % self._processes.count:
+            raise UserError(
+                f"batch_size {recipe.batch_size} must be divisible by the {self._processes.count} processes; "
+                "change one of them"
+            )
+        self._batches = Batches(recipe, data, train, self._processes)
         self._test = (data.encode(test.images), test.labels)
-        self._steps = math.ceil(len(train) / recipe.batch_size)
+        self._phases = recipe.phases()
         self._checkpoint = out / "checkpoint.pt"
         self._stop = False
+        self._saved = time.monotonic()
         self.progress = Progress()
         if self._checkpoint.exists() and not resume:
             raise UserError(f"{out} already holds a training run; resume it, or choose another output folder")
         if self._checkpoint.exists():
-            self.progress, model, optimiser = checkpoint.load(self._checkpoint, recipe.to_dict())
-            if self.progress.phase == 0:
-                self._begin_model(Spikformer(recipe.network_config()), model)
-            else:
-                self._begin_model(Spikformer(recipe.network_config(), recipe.weight_bits, self._scale), model)
+            self.progress, state, optimiser = checkpoint.load(self._checkpoint, recipe.to_dict())
+            self._begin_model(state)
+            for group in optimiser["param_groups"]:  # where the run goes on need not be where it began
+                group.update({key: self._optimiser.param_groups[0][key] for key in ("lr", "fused", "capturable")})
             self._optimiser.load_state_dict(optimiser)
         else:
-            torch.manual_seed(recipe.seed)
-            self._begin_model(Spikformer(recipe.network_config()))
+            self._begin_model()
 
-    def _begin_model(self, model: Spikformer, state: dict[str, Tensor] | None = None) -> None:
-        """Take a model, its state if there is one, and make its optimiser.
+    def _begin_model(self, state: dict[str, Tensor] | None = None) -> None:
+        """Make the model of the phase, with its state if there is one, and its optimiser.
 
         In this order: Brevitas makes new parameters for its scales when a state is loaded.
         """
-        self.model = model
+        recipe, network = self._recipe, self._recipe.network_config()
+        name = self._phases[min(self.progress.phase, len(self._phases) - 1)][0]
+        torch.manual_seed(recipe.seed)
+        self.model: nn.Module
+        if name == "teacher":
+            assert recipe.teacher is not None
+            self.model = self._new_teacher(recipe.teacher)
+        elif name == "float":
+            self.model = self._kind(network)
+        elif state is None:
+            self.model = quantised_from_float(recipe, self._finished("float"), self._kind)
+        else:
+            self.model = self._kind(network, recipe.weight_bits, self._scale)
         if state is not None:
             self.model.load_state_dict(state)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        parameters = dict(self.model.named_parameters())
-        decayed = [p for name, p in parameters.items() if p.ndim >= 2 and "_quant." not in name]
-        others = [p for name, p in parameters.items() if p.ndim < 2 or "_quant." in name]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self._recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        )
+        self.model.to(self._processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimiser = adamw(self.model, recipe.weight_decay, self._processes.device)
+        self._step: TrainStep | None = None
 
-    def run(self) -> Spikformer:
+    def _new_teacher(self, settings: Distillation) -> Teacher:
+        data = data_set(self._recipe.data)
+        return Teacher(data.image_channels, len(data.class_names), settings.width)
+
+    def _finished(self, name: str) -> dict[str, Tensor]:
+        """State of the model of a phase that is over."""
+        state: dict[str, Tensor] = torch.load(self._out / f"{name}.pt", weights_only=True, map_location="cpu")
+        return state
+
+    def _begin_step(self) -> TrainStep:
+        """Make the optimiser's step of the model as it is now: a recorded graph keeps the modes of the modules."""
+        teacher: tuple[nn.Module, Distillation] | None = None
+        settings = self._recipe.teacher
+        if settings is not None and self._phases[self.progress.phase][0] != "teacher":
+            model = self._new_teacher(settings)
+            model.load_state_dict(self._finished("teacher"))
+            model.to(self._processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            teacher = (model.eval(), settings)
+        return TrainStep(
+            self.model, self._optimiser, self._processes, bf16=self._recipe.precision == "bf16", teacher=teacher,
+            graph=self._graph,
+        )  # fmt: skip
+
+    def run(self) -> nn.Module:
         """Train to the end.
 
         Returns
         -------
-        Spikformer
+        nn.Module
             The quantised model, in eval mode.
 
         Raises
@@ -172,106 +236,115 @@ class Trainer:
         TrainingStopped
             After SIGINT or SIGTERM, with the checkpoint saved.
         UserError
-            If the loss is no longer a number.
+            If the loss is no longer a number, or the device has too little memory.
         """
-        if compile_neurons():
-            self._console.print("neurons compiled by torch")
+        if self._processes.device.type == "cpu" and compile_neurons():
+            self._say("neurons compiled by torch")
         with self._signals_stop():
-            while self.progress.phase < len(PHASES):
+            while self.progress.phase < len(self._phases):
                 self._run_epoch()
         return self.model.eval()
 
+    def _say(self, text: str) -> None:
+        if self._processes.rank == 0:
+            self._console.print(text, highlight=False, soft_wrap=True)
+
     def _run_epoch(self) -> None:
-        progress, recipe = self.progress, self._recipe
-        phase = recipe.quantised_phase if progress.phase else recipe.float_phase
-        order = torch.randperm(len(self._train[1]), generator=self._generator())
+        progress = self.progress
+        phase = self._phases[progress.phase][1]
         self.model.train()
-        if progress.epoch >= phase.epochs - phase.freeze_norm_epochs:
+        frozen = progress.epoch - (phase.epochs - phase.freeze_norm_epochs)
+        if frozen >= 0:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-        saved = time.monotonic()
+        if self._step is None or frozen == 0:
+            self._step = self._begin_step()
+        self._processes.share_buffers(self.model)
+        steps, rate = self._batches.steps, 0.0
+        look_every = LOOK_EVERY if self._processes.device.type == "cuda" else 1
+        began = time.monotonic()
         with self._bar(phase) as show:
-            for step in range(progress.step, self._steps):
-                began = time.monotonic()
-                rate = learning_rate(phase, progress.epoch * self._steps + step, self._steps)
-                self._step(phase, order[step * recipe.batch_size : (step + 1) * recipe.batch_size], step, rate)
+            for step in range(progress.step, steps):
+                rate = learning_rate(phase, progress.epoch * steps + step, steps)
+                self._learn(*self._batches.batch(progress.phase, phase, progress.epoch, step), rate)
                 progress.step = step + 1
+                if progress.step % look_every and progress.step < steps:
+                    continue
+                self._look(rate)
                 progress.seconds += time.monotonic() - began
+                began = time.monotonic()
                 show()
-                if step + 1 == self._steps:
-                    break  # the end of an epoch is saved by `_finish_epoch`
-                if self._stop:
-                    self._save()
-                    raise self._stopped()
-                if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-                    self._save()
-                    saved = time.monotonic()
+                if progress.step < steps:
+                    self._save_if_due()
+                    began = time.monotonic()
         self._finish_epoch(phase, rate)
-        if self._stop:
-            raise self._stopped()
 
-    def _stopped(self) -> TrainingStopped:
-        return TrainingStopped(f"stopped; the checkpoint is {self._checkpoint}, resume to continue")
+    def _save_if_due(self) -> None:
+        """Save now and then, and before stopping."""
+        stop = self._processes.agree(self._stop)
+        if stop or self._processes.agree(time.monotonic() - self._saved > CHECKPOINT_EVERY_S):
+            self._save()
+        if stop:
+            raise TrainingStopped(f"stopped; the checkpoint is {self._checkpoint}, resume to continue")
 
-    def _step(self, phase: Phase, chosen: Tensor, step: int, rate: float) -> None:
-        """One step of the optimiser on one batch."""
-        progress, recipe = self.progress, self._recipe
-        images, labels = (tensor[chosen] for tensor in self._train)
-        images = augment(images, phase.augmentation, self._generator(step)).float() * self._scale
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
-            logits = self.model(images).float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        # A neuron whose current is not a number stays silent, so the loss alone can look healthy: gradients tell.
-        slopes = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-        if not math.isfinite(loss.item() + slopes.item()):
+    def _learn(self, images: Tensor, targets: Tensor, rate: float) -> None:
+        assert self._step is not None
+        try:
+            self._step(images, targets, rate)
+        except torch.OutOfMemoryError as error:
+            size = self._recipe.batch_size
             raise UserError(
-                f"the loss or a gradient is not finite in {PHASES[progress.phase]} epoch {progress.epoch + 1}, "
-                f"step {step + 1}; the last good checkpoint is {self._checkpoint}: "
+                f"{self._processes.device} has too little memory for batch_size {size}; "
+                f"use {max(1, size // 2)}, or more processes"
+            ) from error
+
+    def _look(self, rate: float) -> None:
+        """Fetch what the steps since the last look gave, and stop if it is not finite."""
+        assert self._step is not None
+        progress = self.progress
+        totals = self._step.take()
+        if not math.isfinite(totals.loss):
+            raise UserError(
+                f"the loss or a gradient is not finite in {self._phases[progress.phase][0]} epoch "
+                f"{progress.epoch + 1}, step {progress.step}; the last good checkpoint is {self._checkpoint}: "
                 f"lower learning_rate ({rate:g} at that step) and start over"
             )
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        progress.seen += len(labels)
-        progress.loss_sum += loss.item() * len(labels)
-        progress.correct += int((logits.detach().argmax(1) == labels).sum())
+        progress.seen += totals.images
+        progress.loss_sum += totals.loss
+        progress.correct += totals.correct
 
     def _finish_epoch(self, phase: Phase, rate: float) -> None:
         """Evaluate, log, and move on to the next epoch or phase."""
         progress, recipe = self.progress, self._recipe
+        name = self._phases[progress.phase][0]
+        last = progress.epoch + 1 == phase.epochs
+        accuracy: float | None = None
+        if (last or (progress.epoch + 1) % self._evaluate_every == 0) and self._processes.rank == 0:
+            accuracy = round(evaluate(self.model, *self._test, self._scale), 2)
         row = {
-            "phase": PHASES[progress.phase],
+            "phase": name,
             "epoch": progress.epoch + 1,
             "learning_rate": f"{rate:.3g}",
             "train_loss": round(progress.loss_sum / progress.seen, 4),
             "train_accuracy": round(100 * progress.correct / progress.seen, 2),
-            "test_accuracy": round(evaluate(self.model, *self._test, self._scale), 2),
+            "test_accuracy": accuracy,
             "images_per_s": round(progress.seen / progress.seconds, 1),
             "seed": recipe.seed,
         }
         progress.rows.append(row)
-        self._console.print(", ".join(f"{key} {value}" for key, value in row.items()), highlight=False, soft_wrap=True)
-        if progress.epoch + 1 < phase.epochs:
+        self._say(", ".join(f"{key} {value}" for key, value in row.items() if value is not None))
+        if not last:
             progress.begin_epoch(progress.phase, progress.epoch + 1)
         else:
-            self._write_model(self._out / f"{PHASES[progress.phase]}.pt")
-            if progress.phase == 0:
-                self._begin_model(quantised_from_float(recipe, self.model.state_dict()))
+            if self._processes.rank == 0:
+                self._write_model(self._out / f"{name}.pt")
+            self._processes.wait()
             progress.begin_epoch(progress.phase + 1, 0)
-        self._save()
-        write_log(self._out / "log.csv", progress.rows)
-        write_curve(self._out / "curve.png", progress.rows, f"{recipe.name}, {recipe.weight_bits}-bit weights")
-
-    def _generator(self, step: int = -1) -> Generator:
-        """Randomness of one step, or with no step of the order of the images, independent of all others."""
-        numbers = (self._recipe.seed, self.progress.phase, self.progress.epoch, step + 1)
-        seed = 0
-        for number in numbers:
-            seed = (seed * 1_000_003 + number + 1) % (2**63)
-        return Generator().manual_seed(seed)
+            if progress.phase < len(self._phases):
+                self._begin_model()
+            self._save()
+        self._save_if_due()
 
     def _write_model(self, path: Path) -> None:
         buffer = io.BytesIO()
@@ -279,8 +352,15 @@ class Trainer:
         write_atomically(path, buffer.getvalue())
 
     def _save(self) -> None:
-        model, optimiser = self.model.state_dict(), self._optimiser.state_dict()
-        checkpoint.save(self._checkpoint, self._recipe.to_dict(), self.progress, model, optimiser)
+        if self._processes.rank == 0:
+            model, optimiser = self.model.state_dict(), self._optimiser.state_dict()
+            checkpoint.save(self._checkpoint, self._recipe.to_dict(), self.progress, model, optimiser)
+            if self.progress.rows:
+                write_log(self._out / "log.csv", self.progress.rows)
+                title = f"{self._recipe.name}, {self._recipe.weight_bits}-bit weights"
+                write_curve(self._out / "curve.png", self.progress.rows, title)
+        self._processes.wait()
+        self._saved = time.monotonic()
 
     @contextmanager
     def _signals_stop(self) -> Iterator[None]:
@@ -302,10 +382,11 @@ class Trainer:
         progress = self.progress
         name, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
         columns = (name, BarColumn(), rate, TimeRemainingColumn())
-        silent = not self._console.is_terminal  # a log file gets one line per epoch
+        # A log file gets one line per epoch.
+        silent = not self._console.is_terminal or self._processes.rank > 0
         with Bar(*columns, console=self._console, transient=True, disable=silent) as bar:
-            title = f"{PHASES[progress.phase]} epoch {progress.epoch + 1}/{phase.epochs}"
-            task = bar.add_task(title, total=self._steps, completed=progress.step, rate="")
+            title = f"{self._phases[progress.phase][0]} epoch {progress.epoch + 1}/{phase.epochs}"
+            task = bar.add_task(title, total=self._batches.steps, completed=progress.step, rate="")
 
             def show() -> None:
                 rate = f"{progress.seen / progress.seconds:.0f} images/s, loss {progress.loss_sum / progress.seen:.3f}"
