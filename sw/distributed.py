@@ -47,6 +47,11 @@ class Processes:
             distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
         return cls(chosen, distributed.get_rank(), count)
 
+    def name(self) -> str:
+        """What trains: the device, and how many of them if there are several."""
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        return device if self.count == 1 else f"{self.count} x {device}"
+
     def average(self, gradients: Iterable[Tensor]) -> None:
         """Replace gradients by their mean over all processes."""
         if self.count == 1:

@@ -331,6 +331,8 @@ class Trainer:
             "test_accuracy": accuracy,
             "images_per_s": round(progress.seen / progress.seconds, 1),
             "seed": recipe.seed,
+            "device": self._processes.name(),
+            "torch": torch.__version__,
         }
         progress.rows.append(row)
         self._say(", ".join(f"{key} {value}" for key, value in row.items() if value is not None))

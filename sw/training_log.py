@@ -9,8 +9,11 @@ from typing import Any
 
 from sw.files import write_atomically
 
-COLUMNS = ("phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed")
-"""Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch."""
+COLUMNS = (
+    "phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed",
+    "device", "torch",
+)  # fmt: skip
+"""Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch, what trained."""
 
 
 def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -28,12 +31,13 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    epochs = range(1, len(rows) + 1)
     for column, label in (("train_accuracy", "training (augmented)"), ("test_accuracy", "test")):
-        axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)
-    quantised = [epoch for epoch, row in zip(epochs, rows, strict=True) if row["phase"] == "quantised"]
-    if quantised:
-        axes.axvspan(quantised[0] - 0.5, quantised[-1] + 0.5, alpha=0.12, label="quantised weights")
+        known = [(epoch, row[column]) for epoch, row in enumerate(rows, 1) if row[column] is not None]
+        axes.plot(*zip(*known, strict=True), marker=".", label=label)
+    for phase, colour, label in (("teacher", "grey", "teacher"), ("quantised", "C0", "quantised weights")):
+        epochs = [epoch for epoch, row in enumerate(rows, 1) if row["phase"] == phase]
+        if epochs:
+            axes.axvspan(epochs[0] - 0.5, epochs[-1] + 0.5, alpha=0.12, color=colour, label=label)
     axes.set(xlabel="epoch", ylabel="accuracy, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -126,7 +126,7 @@ def _load(path: Path, make: Callable[[], Spikformer]) -> Spikformer:
         raise UserError(f"{path} does not exist: finish the training run first (spikeloom train --resume)")
     model = make()
     try:
-        model.load_state_dict(torch.load(path, weights_only=True))
+        model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UserError(f"{path} does not hold this recipe's model ({type(error).__name__}); train again") from error
     return model.eval()
