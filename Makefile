@@ -15,15 +15,18 @@ option = $(if $($(1)),--$(2) $($(1)))
 COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) \
 	$(call option,DATA,data) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
 	$(if $(STALLS),--stalls)
+MEASURE = $(call option,IMAGES,images) $(call option,DATA,data)
+MODELS ?= models
 RECIPE ?= recipes/fashion-2-64.toml
 LONG_IMAGES := 500
 
-.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train data bench info docs lint clean
+.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train data bench info energy statistics \
+	codesign docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -61,6 +64,15 @@ bench: $(INSTALLED)  ## Measure the figures of merit and show them beside their 
 
 info: $(INSTALLED)  ## Show what an artifact holds
 	@$(SPIKELOOM) info $(MODEL) $(ARGS)
+
+energy: $(INSTALLED)  ## Operations and energy of every layer: the paper's formula beside what is counted
+	@$(SPIKELOOM) energy $(MEASURE) $(call option,MODEL,model) $(ARGS)
+
+statistics: $(INSTALLED)  ## Firing rates, residual integers, and the planes and words of CONFIG that are zero
+	@$(SPIKELOOM) statistics $(MEASURE) $(call option,MODEL,model) $(call option,CONFIG,config) $(ARGS)
+
+codesign: $(INSTALLED)  ## Compare the artifacts of MODELS (files, folders): accuracy against cycles, bytes and energy
+	@$(SPIKELOOM) codesign $(MODELS) $(MEASURE) $(call option,CONFIG,config) $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated tables of docs/
 	@$(SPIKELOOM) docs $(ARGS)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from golden.model import BATCH_SIZE, GoldenModel
 from golden.operations import LayerOperations, OperationCounter
+from golden.walk import Observer
 from sw.artifact import Artifact
 
 
@@ -57,6 +58,7 @@ def evaluate(
     bar: bool = True,
     count_operations: bool = False,
     progress: Callable[[int], None] | None = None,
+    observers: tuple[Observer, ...] = (),
 ) -> Evaluation:
     """Classify every image and compare with its label.
 
@@ -76,6 +78,8 @@ def evaluate(
         Measure executed operations too (slower).
     progress : callable, optional
         Called with the number of images done after every batch.
+    observers : tuple of Observer
+        See `golden.walk`; called beside the counter of operations.
 
     Raises
     ------
@@ -101,8 +105,8 @@ def evaluate(
             if progress is not None:
                 progress(done)
 
-        observers = () if counter is None else (counter,)
-        for result in model.stream(images, batch_size, report, observers):
+        counters = () if counter is None else (counter,)
+        for result in model.stream(images, batch_size, report, (*counters, *observers)):
             predictions.append(result.predictions)
     predicted = torch.cat(predictions)
     return Evaluation(

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from golden.attention import key_value, split_heads
 from golden.walk import LayerActivity
-from sw.network import Layer, NetworkConfig
+from sw.network import STEM, Layer, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +96,23 @@ def dense_operations(network: NetworkConfig) -> tuple[LayerOperations, ...]:
     return tuple(counts)
 
 
-def paper_macs(network: NetworkConfig) -> int:
-    """Multiply-accumulates of one time step as Spikformer's paper counts them.
+def paper_layer_macs(network: NetworkConfig, layer: Layer) -> int:
+    """Multiply-accumulates of `layer` in one time step as Spikformer's paper counts them; none for the head.
 
-    Attention in the order ``(Q K^T) V``, ``2 N^2 D`` for each block, and no head.
+    Attention is multiplied as the authors' code of that variant does it: ``(Q K^T) V``, ``2 N^2 D``, with two pools
+    (CIFAR) and for event frames, whose attention has the scale 0.25; ``Q (K^T V)``, ``2 N d D``, with four (ImageNet).
     """
-    total = 0
-    for layer in network.layers():
-        if layer.kind == "attention":
-            total += 2 * network.tokens**2 * network.embed_dim
-        elif layer.kind != "head":
-            total += layer_macs(network, layer)
-    return total
+    if layer.kind == "head":
+        return 0
+    imagenet = network.pools == STEM and network.attention_scale == 0.125
+    if layer.kind == "attention" and not imagenet:
+        return 2 * network.tokens**2 * network.embed_dim
+    return layer_macs(network, layer)
+
+
+def paper_macs(network: NetworkConfig) -> int:
+    """Multiply-accumulates of one time step as Spikformer's paper counts them: the sum of `paper_layer_macs`."""
+    return sum(paper_layer_macs(network, layer) for layer in network.layers())
 
 
 def count_ones(values: Tensor) -> Tensor:

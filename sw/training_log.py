@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sw.files import write_atomically
+from sw.pictures import write_picture
 
 COLUMNS = (
     "phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed",
@@ -41,6 +42,4 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
     axes.set(xlabel="epoch", ylabel="accuracy, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
+    write_picture(path, figure)

@@ -4,15 +4,69 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+import click
 import numpy as np
 
 from sw.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sw.artifact import Artifact
     from sw.data import ImageSet
+
+RANDOM_IMAGES = 16
+"""Images for a network of random weights, if no number is given."""
+
+
+def measuring_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options ``--images``, ``--data`` and ``--full`` to a command; `measured_images` takes what they give."""
+    options = (
+        click.option(
+            "--images", "count", type=click.IntRange(1), metavar="N",
+            help="The first N images only.  [default: all of the sample; 16 for random weights]",
+        ),
+        click.option(
+            "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
+            help="Folder with the data set's files, or your own images and labels.  [default: the committed sample]",
+        ),
+        click.option("--full", is_flag=True, help="The whole test set, fetched if need be."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def measured_images(artifact: Artifact, count: int | None, place: Path | None, full: bool) -> ImageSet:
+    """Images by the options of `measuring_options`.
+
+    Raises
+    ------
+    UserError
+        If there are none, fewer than asked for, or they do not fit the network.
+    """
+    from sw.data import ImageSet
+
+    found = images_for(artifact, place, whole=full, count=count or RANDOM_IMAGES)
+    if count is None:
+        return found
+    if count > len(found):
+        raise UserError(f"{count:,} images were asked for, there are {len(found):,}: ask for at most so many")
+    return ImageSet(images=found.images[:count], labels=found.labels[:count], indices=found.indices[:count])
+
+
+def has_labels(artifact: Artifact, place: Path | None) -> bool:
+    """Whether the labels of `measured_images` mean anything: those of random networks do not, unless they are yours."""
+    from sw.random_artifact import RANDOM
+
+    return artifact.dataset != RANDOM or is_file(place)
+
+
+def is_file(place: Path | None) -> TypeGuard[Path]:
+    """Whether a place of images is a file of the user's."""
+    return place is not None and place.suffix == ".npz"
 
 
 def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: int = 1) -> ImageSet:
@@ -37,7 +91,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     from sw import data
     from sw.random_artifact import RANDOM
 
-    if place is not None and place.suffix == ".npz":
+    if is_file(place):
         images = _from_file(place)
     elif artifact.dataset == RANDOM:
         images = _random(artifact, count)

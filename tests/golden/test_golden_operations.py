@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from golden.energy import dense_formula_j, operations_j, paper_formula_j, sop_j
+from golden.energy import (
+    LayerEnergy,
+    dense_formula_j,
+    layer_energies,
+    operations_j,
+    paper_formula_j,
+    published_j,
+    sop_j,
+)
 from golden.model import GoldenModel, GoldenResult
 from golden.operations import (
     OperationCounter,
     count_ones,
     dense_operations,
+    paper_layer_macs,
     paper_macs,
     reached_positions,
 )
@@ -22,6 +31,9 @@ from sw.random_artifact import random_artifact, random_images
 
 TINY = NetworkConfig(image_size=12, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2)
 IMAGES = 3
+
+
+IMAGENET_8_512 = NetworkConfig(image_size=224, image_channels=3, classes=1000, embed_dim=512, depth=8, heads=8, pools=4)
 
 
 def cifar(dim: int, depth: int, heads: int) -> NetworkConfig:
@@ -35,9 +47,25 @@ def measured() -> tuple[OperationCounter, GoldenModel, torch.Tensor, GoldenResul
     return counter, model, images, result
 
 
-@pytest.mark.parametrize(("config", "macs"), [((256, 4, 8), 418_217_984), ((384, 4, 12), 934_035_456)])
-def test_dense_macs_of_the_paper_networks(config, macs):
-    assert paper_macs(cifar(*config)) == macs
+@pytest.mark.parametrize(
+    ("network", "macs"),
+    [(cifar(256, 4, 8), 418_217_984), (cifar(384, 4, 12), 934_035_456), (IMAGENET_8_512, 8_358_920_192)],
+)
+def test_dense_macs_of_the_paper_networks(network, macs):
+    assert paper_macs(network) == macs
+
+
+@pytest.mark.parametrize(
+    ("network", "macs"),
+    [
+        (cifar(256, 4, 8), 2 * 64 * 64 * 256),
+        (IMAGENET_8_512, 2 * 196 * 64 * 512),
+        (dataclasses.replace(IMAGENET_8_512, attention_scale=0.25), 2 * 196 * 196 * 512),
+    ],
+)
+def test_attention_is_multiplied_in_the_order_of_the_authors_code(network, macs):
+    attention = next(layer for layer in network.layers() if layer.kind == "attention")
+    assert paper_layer_macs(network, attention) == macs
 
 
 def test_dense_operations_count_the_image_once():
@@ -148,6 +176,19 @@ def test_paper_prices():
     assert operations_j(0, 5.5e6) == pytest.approx(4.95e-6, rel=1e-12)
 
 
+@pytest.mark.parametrize(("sops", "energy_mj"), [(11.09e9, 11.577), (22.09e9, 21.477)])
+def test_published_energies_hold_the_first_convolution_of_8_512_four_times(sops, energy_mj):
+    """So it is in the row of 8-768 too, although its own first convolution has 96 channels, not 64."""
+    first = 224 * 224 * 9 * 3 * 64
+    assert operations_j(4 * first, sops) * 1e3 == pytest.approx(energy_mj, abs=0.001)
+
+
+def test_published_energy_counts_the_first_convolution_at_every_time_step():
+    network, first = cifar(256, 4, 8), 1024 * 9 * 3 * 32
+    halves = [dataclasses.replace(layer, input_rate=0.5) for layer in dense_operations(network)]
+    assert published_j(network, halves) == pytest.approx(paper_formula_j(network, halves) + 3 * 4.6e-12 * first)
+
+
 def test_paper_formula_at_a_rate_of_one_half():
     network = cifar(256, 4, 8)
     halves = [dataclasses.replace(layer, input_rate=0.5) for layer in dense_operations(network)]
@@ -163,6 +204,30 @@ def test_sop_energy_counts_executed_operations():
     executed = sum(layer.executed for layer in report[1:])
     expected = 4.6e-12 * report[0].macs + 0.9e-12 * executed
     assert sop_j(TINY, report) == pytest.approx(expected, rel=1e-12)
+
+
+def test_layers_hold_both_accountings_and_add_up_to_the_totals():
+    counter, *_ = measured()
+    report = counter.report()
+    energies = {layer.name: layer for layer in layer_energies(TINY, report)}
+    counts = {layer.name: layer for layer in report}
+    assert list(energies) == [layer.name for layer in TINY.layers()]
+    assert energies["conv0"] == LayerEnergy(
+        name="conv0", macs=144 * 9 * 2 * 2, paper_sops=0.0, executed_sops=0.0
+    )  # 12x12 positions, nine taps, two channels to two
+    assert energies["conv0"].paper_j == energies["conv0"].sop_j == pytest.approx(4.6e-12 * 5184, rel=1e-12)
+    fc1 = energies["block0.fc1"]
+    assert fc1.paper_sops == counts["block0.fc1"].input_rate * 4 * 9 * 16 * 64
+    assert fc1.executed_sops == counts["block0.fc1"].executed
+    assert (fc1.paper_j, fc1.sop_j) == (0.9e-12 * fc1.paper_sops, 0.9e-12 * fc1.executed_sops)
+    assert energies["block0.attention"].paper_sops == counts["block0.attention"].input_rate * 4 * 2 * 9 * 9 * 16
+    assert energies["head"].paper_sops == 0.0 and energies["head"].executed_sops == counts["head"].executed
+    assert sum(layer.paper_j for layer in energies.values()) == pytest.approx(paper_formula_j(TINY, report), rel=1e-12)
+    assert sum(layer.sop_j for layer in energies.values()) == pytest.approx(sop_j(TINY, report), rel=1e-12)
+    assert fc1.to_dict() == {
+        "name": "block0.fc1", "macs": 0, "paper_sops": fc1.paper_sops, "executed_sops": fc1.executed_sops,
+        "paper_j": fc1.paper_j, "sop_j": fc1.sop_j,
+    }  # fmt: skip
 
 
 def test_report_before_measuring_wrong():
