@@ -27,6 +27,9 @@ COMMANDS = {
     "synth": ("synth", "Synthesise with Yosys and count what it takes, in total and by module."),
     "fmax": ("fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
     "train": ("train", "Train a model by a recipe, then export it."),
+    "training-speed": ("training_speed", "Time training on this machine, beside SpikingJelly's if it is installed."),
+    "split": ("parts", "Cut a checkpoint into parts below 16 MB."),
+    "join": ("parts", "Put the parts of a checkpoint together."),
     "export": ("export", "Export a finished training run as an artifact."),
     "random": ("random_model", "Write an artifact of random weights, for any size."),
     "info": ("info", "Show what an artifact holds."),
@@ -64,7 +67,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"sw.commands.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

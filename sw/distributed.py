@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
+
+from sw.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,14 @@ class Processes:
         ----------
         device : str, optional
             ``cpu`` or ``cuda``; by default CUDA where there is some, one device for each process of a machine.
+
+        Raises
+        ------
+        UserError
+            If there is no such device.
         """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("PyTorch sees no CUDA device here; train with --device cpu, or install a build for yours")
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
         chosen = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
         if chosen.type == "cuda":
@@ -70,6 +80,15 @@ class Processes:
         votes = torch.tensor(int(flag), device=self.device)
         distributed.all_reduce(votes)
         return bool(votes)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Process 0 does the body before the others: it fetches what they then find."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -332,7 +332,7 @@ class Trainer:
             "images_per_s": round(progress.seen / progress.seconds, 1),
             "seed": recipe.seed,
             "device": self._processes.name(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
         progress.rows.append(row)
         self._say(", ".join(f"{key} {value}" for key, value in row.items() if value is not None))

@@ -1,0 +1,55 @@
+"""`spikeloom training-speed`: images per second of training on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from sw.commands.common import BUILD, console, progress_console, shown, write_json
+
+
+@click.command("training-speed")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images of a step.")
+@click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="Steps timed of each model.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What trains.  [default: a GPU if there is one]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "training-speed.json", metavar="FILE",
+    help="Where the figures go.  [default: build/training-speed.json]",
+)  # fmt: skip
+def training_speed(batch: int, steps: int, device: str | None, out: Path) -> None:
+    """Time whole training steps of Spikformer-4-256 in bf16, float and with 4-bit weights.
+
+    If SpikingJelly 2.0 is installed its Spikformer of the same size is timed in the same run: pip install --no-deps
+    spikingjelly==2.0.0, and what importing it then asks for. The share of peak is dense operations over the rate of a
+    large bf16 matrix product. A GPU wants a larger batch, such as 256, and more steps.
+    """
+    import torch
+
+    from sw.distributed import Processes
+    from sw.training_speed import training_speeds
+
+    processes = Processes.start(device)
+    with progress_console.status(f"timing training on {processes.name()}"):
+        speeds = training_speeds(processes, batch=batch, steps=steps)
+    table = Table("model", title=f"{processes.name()}, batch {batch}, torch {torch.__version__}")
+    for column in ("images/s", "share of peak"):
+        table.add_column(column, justify="right")
+    for speed in speeds:
+        table.add_row(speed.name, f"{speed.images_per_s:,.1f}", f"{speed.of_peak:.1%}")
+    console.print(table)
+    if not any("SpikingJelly" in speed.name for speed in speeds):
+        console.print("SpikingJelly is not installed: nothing to compare with (see --help)")
+    write_json(
+        out,
+        {
+            "device": processes.name(),
+            "torch": str(torch.__version__),
+            "batch": batch,
+            "steps": steps,
+            "speeds": [asdict(speed) for speed in speeds],
+        },
+    )
+    console.print(shown(out))
