@@ -1,7 +1,7 @@
 """Training batches on the device that trains: which images, how changed, and what the network should say of them.
 
-Every random choice is drawn from a generator seeded with (recipe seed, phase, epoch, step, process), so a run that was
-stopped anywhere continues to the same weights, and nothing about randomness has to be stored.
+Every random choice is drawn from a generator seeded with (recipe seed, phase, epoch, place in it, process), so a run
+that was stopped anywhere continues to the same weights, and nothing about randomness has to be stored.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from sw.data import DataSet, ImageSet
 from sw.distributed import Processes
 from sw.rand_augment import rand_augment
 from sw.recipe import Phase, Recipe
+
+AT_ONCE = {"cpu": 1, "cuda": 8}
+"""Batches changed together, by kind of device: on a GPU the many small steps of a change cost more than its work."""
 
 
 class Batches:
@@ -43,8 +46,12 @@ class Batches:
         self._fill = torch.tensor([round(255 * mean) for mean in data.mean], dtype=torch.uint8, device=self._device)
         self._scale, self._classes = data.image_scale, len(data.class_names)
         self._size = min(recipe.batch_size, len(train))
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._part = self._size // processes.count
+        self._at_once = AT_ONCE[self._device.type]
+        self._order = self._labels_there = torch.empty(0, dtype=torch.int64)
         self._order_of = (-1, -1)
+        self._images_there = torch.empty(0)
+        self._place = (-1, -1, -1)
         self.steps = len(train) // self._size
         """Batches of an epoch."""
 
@@ -67,27 +74,37 @@ class Batches:
         targets : Tensor
             float32 ``[B, classes]``, probabilities.
         """
-        if self._order_of != (number, epoch):
-            order = torch.randperm(len(self._labels), generator=Generator().manual_seed(self._seed(number, epoch)))
-            self._order, self._order_of = order.to(self._device), (number, epoch)
-        part = self._size // self._processes.count
-        first = step * self._size + self._processes.rank * part
-        chosen = self._order[first : first + part]
-        seed = self._seed(number, epoch, step + 1, self._processes.rank)
-        generator = Generator(self._device).manual_seed(seed)
-        pixels, labels = self._images[chosen], self._labels[chosen]
-        if phase.augmentation.rand_augment:
-            pixels = rand_augment(pixels, phase.augmentation.rand_augment, self._fill, generator)
-        channel = torch.arange(pixels.shape[1], device=self._device).view(1, -1, 1, 1)
-        encoded = self._table[channel, pixels.long()]
-        images = augment(encoded, phase.augmentation, generator).float() * self._scale
+        place = (number, epoch, step // self._at_once)
+        if self._place != place:
+            self._images_there, self._labels_there = self._changed(*place, phase)
+            self._place = place
+        first = step % self._at_once * self._part
+        images, labels = (part[first : first + self._part] for part in (self._images_there, self._labels_there))
         smoothing = self._recipe.label_smoothing
         targets = functional.one_hot(labels, self._classes) * (1 - smoothing) + smoothing / self._classes
         if phase.mixup and epoch < phase.mixup_epochs:
+            seed = self._seed(number, epoch, step + 1, self._processes.rank)
             share = np.random.default_rng(seed).beta(phase.mixup, phase.mixup)
             images = share * images + (1 - share) * images.flip(0)
             targets = share * targets + (1 - share) * targets.flip(0)
         return images, targets
+
+    def _changed(self, number: int, epoch: int, group: int, phase: Phase) -> tuple[Tensor, Tensor]:
+        """Images, augmented and normalised, and labels of a group of batches."""
+        if self._order_of != (number, epoch):
+            order = torch.randperm(len(self._labels), generator=Generator().manual_seed(self._seed(number, epoch)))
+            # [step, process, image]: a process takes its part of every batch
+            whole = order[: self.steps * self._size].view(self.steps, self._processes.count, self._part)
+            self._order, self._order_of = whole[:, self._processes.rank].to(self._device), (number, epoch)
+        chosen = self._order[group * self._at_once : (group + 1) * self._at_once].flatten()
+        generator = Generator(self._device)
+        generator.manual_seed(self._seed(number, epoch, group + 1, self._processes.rank))
+        pixels = self._images[chosen]
+        if phase.augmentation.rand_augment:
+            pixels = rand_augment(pixels, phase.augmentation.rand_augment, self._fill, generator)
+        channel = torch.arange(pixels.shape[1], device=self._device).view(1, -1, 1, 1)
+        encoded = self._table[channel, pixels.long()]
+        return augment(encoded, phase.augmentation, generator).float() * self._scale, self._labels[chosen]
 
     def _seed(self, *numbers: int) -> int:
         seed = 0

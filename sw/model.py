@@ -158,9 +158,12 @@ class Spikformer(nn.Module):
             x = self._join(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
             hidden = self._spikes(f"{block}.fc1", x, trace)
             x = self._join(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
-        x = torch.unflatten(x, 0, (self.config.timesteps, -1))  # [T, B, C, H, W]
-        logits: Tensor = self.head(x.mean(dim=(0, 3, 4)))
+        logits: Tensor = self.head(self._mean(x))
         return logits
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Mean over time steps and tokens: ``[T * B, C, H, W]`` to ``[B, C]``."""
+        return torch.unflatten(x, 0, (self.config.timesteps, -1)).mean(dim=(0, 3, 4))
 
     def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
         """Spiking self attention: ``LIF(0.125 * Q (K^T V))`` per head (section 3.3; no softmax, so K^T V first)."""

@@ -96,6 +96,10 @@ class Distillation:
         Share of the teacher in the loss; the rest is the labels'.
     temperature : float
         What logits are divided by before the teacher's and the student's probabilities are compared.
+    optimiser : str
+        ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9, which suits such networks better.
+    weight_decay : float
+        Of the optimiser.
     phase : Phase
         The teacher's own training.
     """
@@ -103,6 +107,8 @@ class Distillation:
     width: int
     weight: float
     temperature: float
+    optimiser: Literal["adamw", "sgd"]
+    weight_decay: float
     phase: Phase
 
 
@@ -254,6 +260,7 @@ def _check(recipe: Recipe) -> None:
             ("teacher.width", recipe.teacher.width, 8, 512),
             ("teacher.weight", recipe.teacher.weight, 0, 1),
             ("teacher.temperature", recipe.teacher.temperature, 0.1, 100),
+            ("teacher.weight_decay", recipe.teacher.weight_decay, 0, 1),
         ]
     for kind, phase in recipe.phases():
         name = "teacher.phase" if kind == "teacher" else f"{kind}_phase"

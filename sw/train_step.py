@@ -7,11 +7,12 @@ replayed graph launches them all at once. Its inputs and its learning rate are t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
 
 from sw.distributed import Processes
 from sw.recipe import Distillation
@@ -20,15 +21,26 @@ WARM_UP = 3
 """Steps that run eagerly before a graph is recorded, as CUDA libraries set themselves up in them."""
 
 
-def adamw(model: nn.Module, weight_decay: float, device: torch.device) -> AdamW:
-    """AdamW with decay on weights only: not on norms, biases and scales of quantisers."""
+def adamw(model: nn.Module, weight_decay: float, device: torch.device) -> Optimizer:
+    """AdamW, with decay on weights only."""
+    if device.type == "cpu":
+        return AdamW(_groups(model, weight_decay))
+    rate = torch.zeros((), device=device)
+    return AdamW(_groups(model, weight_decay), lr=rate, fused=True, capturable=True)
+
+
+def descent(model: nn.Module, weight_decay: float, device: torch.device) -> Optimizer:
+    """Stochastic gradient descent with Nesterov's momentum, with decay on weights only."""
+    rate = 0.0 if device.type == "cpu" else torch.zeros((), device=device)
+    return SGD(_groups(model, weight_decay), lr=rate, momentum=0.9, nesterov=True, fused=device.type == "cuda")
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay on weights only: not on norms, biases and scales of quantisers."""
     parameters = dict(model.named_parameters())
     decayed = [p for name, p in parameters.items() if p.ndim >= 2 and "_quant." not in name]
     others = [p for name, p in parameters.items() if p.ndim < 2 or "_quant." in name]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if device.type == "cpu":
-        return AdamW(groups)
-    return AdamW(groups, lr=torch.zeros((), device=device), fused=True, capturable=True)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,8 @@ class TrainStep:
     ----------
     model : nn.Module
         Images ``[B, C, H, W]`` to logits ``[B, classes]``, on the processes' device.
-    optimiser : AdamW
-        From `adamw`.
+    optimiser : Optimizer
+        From `adamw` or `descent`.
     processes : Processes
         Who trains; gradients are averaged over them.
     bf16 : bool
@@ -70,7 +82,7 @@ class TrainStep:
     def __init__(
         self,
         model: nn.Module,
-        optimiser: AdamW,
+        optimiser: Optimizer,
         processes: Processes,
         *,
         bf16: bool,

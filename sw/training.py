@@ -32,7 +32,7 @@ from sw.neuron import compile_neurons
 from sw.quantizers import begin_scales
 from sw.recipe import Distillation, Phase, Recipe
 from sw.teacher import Teacher
-from sw.train_step import TrainStep, adamw
+from sw.train_step import TrainStep, adamw, descent
 from sw.training_log import write_curve, write_log
 
 CHECKPOINT_EVERY_S = 120.0
@@ -171,7 +171,8 @@ class Trainer:
             self.progress, state, optimiser = checkpoint.load(self._checkpoint, recipe.to_dict())
             self._begin_model(state)
             for group in optimiser["param_groups"]:  # where the run goes on need not be where it began
-                group.update({key: self._optimiser.param_groups[0][key] for key in ("lr", "fused", "capturable")})
+                here = self._optimiser.param_groups[0]
+                group.update({key: here[key] for key in ("lr", "fused", "capturable") if key in here})
             self._optimiser.load_state_dict(optimiser)
         else:
             self._begin_model()
@@ -197,7 +198,12 @@ class Trainer:
         if state is not None:
             self.model.load_state_dict(state)
         self.model.to(self._processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimiser = adamw(self.model, recipe.weight_decay, self._processes.device)
+        make, decay = adamw, recipe.weight_decay
+        if name == "teacher":
+            assert recipe.teacher is not None
+            make = descent if recipe.teacher.optimiser == "sgd" else adamw
+            decay = recipe.teacher.weight_decay
+        self._optimiser = make(self.model, decay, self._processes.device)
         self._step: TrainStep | None = None
 
     def _new_teacher(self, settings: Distillation) -> Teacher:

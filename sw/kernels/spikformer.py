@@ -56,6 +56,13 @@ class FusedSpikformer(Spikformer):
         pooled: Tensor = SpikePool.apply(spikes.permute(0, 2, 3, 1).contiguous())  # type: ignore[no-untyped-call]
         return pooled.permute(0, 3, 1, 2)
 
+    def _mean(self, x: Tensor) -> Tensor:
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
+        mean: Tensor = _TokenMean.apply(  # type: ignore[no-untyped-call]
+            torch.unflatten(rows, 0, (self.config.timesteps, -1))
+        )
+        return mean
+
     def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
         if trace is not None or self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS:
             return super()._attend(block, x, trace)
@@ -69,6 +76,25 @@ class FusedSpikformer(Spikformer):
             rows, scale, torch.zeros_like(scale), self.config.timesteps, ATTENTION_NEURON_THRESHOLD
         )
         return _channels_first(spikes, x.shape[2:])
+
+
+class _TokenMean(torch.autograd.Function):
+    """Mean over time steps and tokens, ``[T, B, N, C]`` to ``[B, C]``, whose gradient is laid out like its input.
+
+    PyTorch's own is an expanded view, and every sum of gradients behind it inherits an order that no kernel likes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean(dim=(0, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        steps, _, tokens, _ = ctx.shape
+        share = gradients[0] / (steps * tokens)
+        whole: Tensor = share[None, :, None, :].expand(ctx.shape).contiguous()
+        return whole
 
 
 def _channels_first(spikes: Tensor, grid: torch.Size) -> Tensor:

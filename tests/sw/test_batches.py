@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from sw.batches import Batches
+from sw.batches import AT_ONCE, Batches
 from sw.data import data_set, load_sample
 from sw.distributed import Processes
 from sw.recipe import Augmentation, NetworkRecipe, Phase, Recipe
@@ -72,3 +72,15 @@ def test_mixup_mixes_images_as_it_mixes_targets_and_ends_in_time():
     assert 0 < share < 1
     assert torch.allclose(mixed, share * plain + (1 - share) * plain.flip(0), atol=1e-5)
     assert torch.equal(ours.batch(0, phase, 1, 3)[0], ours.batch(0, PLAIN, 1, 3)[0])
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_batches_changed_together_are_the_same_from_any_start(monkeypatch, start):
+    monkeypatch.setitem(AT_ONCE, "cpu", 3)
+    phase = dataclasses.replace(PLAIN, mixup=0.5, mixup_epochs=1, augmentation=Augmentation(shift=2, erase=0.5))
+    whole, resumed = batches(), batches()
+    expected = [whole.batch(0, phase, 0, step) for step in range(whole.steps)]
+    for step in range(start, whole.steps):
+        assert all(torch.equal(a, b) for a, b in zip(resumed.batch(0, phase, 0, step), expected[step], strict=True))
+    images = torch.cat([batches().batch(0, PLAIN, 0, step)[0] for step in range(4)])
+    assert len(images.flatten(1).unique(dim=0)) == 256

@@ -18,7 +18,10 @@ from sw.teacher import Teacher
 from sw.train_step import TrainStep, adamw
 
 CPU = Processes(torch.device("cpu"))
-LEARN = Distillation(width=8, weight=0.75, temperature=4.0, phase=Phase(epochs=1, learning_rate=1e-3))
+LEARN = Distillation(
+    width=8, weight=0.75, temperature=4.0, optimiser="sgd", weight_decay=5e-4,
+    phase=Phase(epochs=1, learning_rate=1e-3),
+)  # fmt: skip
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,7 @@ import sw.training
 from sw import data
 from sw.data import ImageSet
 from sw.errors import UserError
-from sw.recipe import Augmentation, NetworkRecipe, Phase, Recipe
+from sw.recipe import Augmentation, Distillation, NetworkRecipe, Phase, Recipe
 from sw.training import Trainer, TrainingStopped, learning_rate
 from sw.training_log import COLUMNS
 
@@ -151,3 +151,48 @@ def test_learning_rate_warms_up_and_ends_at_zero():
     assert max(rates) == rates[9] == pytest.approx(0.1)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 1e-3
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, monkeypatch, sample, optimiser):
+    teacher = Distillation(
+        width=8, weight=0.5, temperature=2.0, optimiser=optimiser, weight_decay=1e-3,
+        phase=Phase(epochs=1, learning_rate=1e-2),
+    )  # fmt: skip
+    recipe = dataclasses.replace(RECIPE, teacher=teacher)
+    expected = Trainer(recipe, sample, sample, tmp_path / "whole").run().state_dict()
+    with (tmp_path / "whole" / "log.csv").open() as file:
+        assert [row["phase"] for row in csv.DictReader(file)] == ["teacher", *["float"] * 2, *["quantised"] * 2]
+    with monkeypatch.context() as patch:
+        for stop in (2, 2):  # once in the teacher's phase, once in its student's
+            stop_after(patch, stop)
+            with pytest.raises(TrainingStopped):
+                Trainer(recipe, sample, sample, tmp_path / "parts", resume=True).run()
+            patch.undo()
+            patch.setattr(sw.training, "compile_neurons", lambda: False)
+    actual = Trainer(recipe, sample, sample, tmp_path / "parts", resume=True).run().state_dict()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
+def test_only_some_epochs_are_evaluated_and_the_last_of_a_phase_always(tmp_path, sample):
+    recipe = dataclasses.replace(RECIPE, float_phase=dataclasses.replace(RECIPE.float_phase, epochs=3))
+    Trainer(recipe, sample, sample, tmp_path, evaluate_every=2).run()
+    with (tmp_path / "log.csv").open() as file:
+        evaluated = [bool(row["test_accuracy"]) for row in csv.DictReader(file)]
+    assert evaluated == [False, True, True, False, True]
+
+
+def test_too_little_memory_names_a_batch_that_may_fit(tmp_path, monkeypatch, sample):
+    def exhausted(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(sw.training.TrainStep, "_learn", exhausted)
+    with pytest.raises(UserError, match="cpu has too little memory for batch_size 10; use 5, or more processes"):
+        Trainer(RECIPE, sample, sample, tmp_path).run()
+
+
+def test_learning_rate_ends_where_it_should():
+    phase = Phase(epochs=4, learning_rate=0.1, final_learning_rate=0.02, warmup_epochs=1)
+    rates = [learning_rate(phase, step, 10) for step in range(40)]
+    assert max(rates) == pytest.approx(0.1) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0.02 < rates[-1] < 0.021
