@@ -235,6 +235,14 @@ def test_or_pool_is_a_max_pool_of_28_to_14():
     assert ours.shape[-2:] == (14, 14)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_or_pool_takes_the_largest_integer_of_any_type(dtype):
+    low, high = (0, 3) if dtype is torch.uint8 else (-(2**31), 0)  # beyond float32, and below the padding's zero
+    values = torch.randint(low, high, (1, 2, 6, 4, 3), generator=torch.Generator().manual_seed(1)).to(dtype)
+    expected = functional.max_pool2d(values[0].permute(0, 3, 1, 2).double(), 3, 2, 1)
+    assert torch.equal(or_pool(values)[0].permute(0, 3, 1, 2).double(), expected)
+
+
 def test_images_wrong():
     model = GoldenModel(random_artifact(TINY, 4, seed=17))
     with pytest.raises(ValueError, match=r"^images must be uint8 pixels, not torch\.float32$"):
