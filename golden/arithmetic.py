@@ -76,7 +76,11 @@ def weighted_sum(layer: Layer, weight: Tensor, inputs: Tensor) -> Tensor:
 
 
 def or_pool(spikes: Tensor) -> Tensor:
-    """3x3 max-pool, stride 2, pad 1, of spikes [T, B, H, W, C]: a logical OR, halving the grid."""
-    images = spikes.flatten(0, 1).permute(0, 3, 1, 2)
-    pooled = functional.max_pool2d(images, kernel_size=3, stride=2, padding=1).permute(0, 2, 3, 1)
-    return pooled.reshape(*spikes.shape[:2], *pooled.shape[1:])
+    """3x3 max-pool, stride 2, pad 1, of [T, B, H, W, C] with even H and W, in any type: of spikes a logical OR."""
+    for dim in (2, 3):
+        first, second = spikes.reshape(*spikes.shape[:dim], -1, 2, *spikes.shape[dim + 1 :]).unbind(dim + 1)
+        spikes = torch.maximum(first, second)
+        reached = spikes.shape[dim] - 1  # windows after the first reach back into the pair before theirs
+        inner = spikes.narrow(dim, 1, reached)
+        torch.maximum(inner, second.narrow(dim, 0, reached), out=inner)
+    return spikes

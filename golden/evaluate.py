@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from golden.model import BATCH_SIZE, GoldenModel
+from golden.arithmetic import exact_arithmetic
+from golden.model import GoldenModel
 from golden.operations import LayerOperations, OperationCounter
+from golden.parallel import in_parallel
 from golden.walk import Observer
 from sw.artifact import Artifact
 
@@ -54,13 +56,15 @@ def evaluate(
     images: Tensor,
     labels: Tensor,
     *,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     bar: bool = True,
     count_operations: bool = False,
     progress: Callable[[int], None] | None = None,
     observers: tuple[Observer, ...] = (),
 ) -> Evaluation:
     """Classify every image and compare with its label.
+
+    Batches run side by side on PyTorch's threads; one after the other, in order, if operations are counted.
 
     Parameters
     ----------
@@ -70,8 +74,8 @@ def evaluate(
         Raw pixels.
     labels : integer Tensor [images]
         Class of each image.
-    batch_size : int
-        Images at a time.
+    batch_size : int, optional
+        Images at a time, by default `GoldenModel.batch_size`.
     bar : bool
         Show a progress bar on standard error.
     count_operations : bool
@@ -88,7 +92,7 @@ def evaluate(
     """
     if len(images) == 0 or labels.shape != images.shape[:1]:
         raise ValueError(f"labels must be one for each of at least 1 image, not {list(labels.shape)} for {len(images)}")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     model = GoldenModel(artifact)
     counter = OperationCounter(artifact.network) if count_operations else None
@@ -105,9 +109,18 @@ def evaluate(
             if progress is not None:
                 progress(done)
 
-        counters = () if counter is None else (counter,)
-        for result in model.stream(images, batch_size, report, (*counters, *observers)):
-            predictions.append(result.predictions)
+        observing = (*(() if counter is None else (counter,)), *observers)
+        size = batch_size or model.batch_size
+        results = (
+            model.stream(images, size, observers=observing)
+            if observing
+            else in_parallel(model.run, torch.split(images, size))
+        )
+        # Settings are the process's: made once around all threads, for none may take them back while others compute.
+        with exact_arithmetic(), closing(results):
+            for result in results:
+                predictions.append(result.predictions)
+                report(sum(map(len, predictions)))
     predicted = torch.cat(predictions)
     return Evaluation(
         correct=int((predicted == labels).sum()),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from golden.arithmetic import exact_arithmetic, exact_dtype, weighted_sum
-from golden.attention import attend, key_value
-from golden.neuron import lif
+from golden.arithmetic import exact_arithmetic
+from golden.layer_arithmetic import LayerArithmetic
 from golden.walk import LayerActivity, Observer, walk
 from sw.artifact import Artifact
 from sw.network import Layer
-from sw.ranges import LayerRange, signed_bits
 
-BATCH_SIZE = 16
-"""Images at a time: larger batches leave the cache and get slower."""
+BATCH_PIXELS = 8 * 32 * 32
+"""Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""
+
+LARGEST_INPUT = 255
+"""What an input integer may be, for spikes and the residual stream are bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,62 +58,17 @@ def _channels_first(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.permute(0, 1, 4, 2, 3).to(dtype).contiguous()
 
 
-class LayerArithmetic:
-    """One layer in the cheapest arithmetic that is proven exact for it.
-
-    Parameters
-    ----------
-    artifact : Artifact
-    layer : Layer
-        Any layer of ``artifact.network.layers()``.
-    bounds : LayerRange
-        Of this layer, from ``artifact.ranges()``.
-    """
-
-    def __init__(self, artifact: Artifact, layer: Layer, bounds: LayerRange):
-        self.layer = layer
-        self.heads = artifact.network.heads
-        self.timesteps = artifact.network.timesteps
-        self.shift = 0
-        low, high = bounds.accumulator
-        self.float_dtype = exact_dtype(high - low)
-        if layer.kind == "attention":
-            self.bias = None
-            self.threshold = torch.full((layer.out_channels,), artifact.network.attention_threshold)
-        else:
-            parameters = artifact.tensors[layer.name]
-            self.shift = artifact.bias_fraction_bits
-            self.bias = torch.tensor(parameters.bias, dtype=torch.int64)
-            self.weight = torch.tensor(parameters.weight, dtype=self.float_dtype)
-            if layer.kind == "conv":
-                self.weight = self.weight.contiguous(memory_format=torch.channels_last)
-            if parameters.threshold is not None:
-                self.threshold = torch.tensor(parameters.threshold)
-        # The current before its bias must fit too, not only the membrane.
-        bits = max(bounds.result_bits, signed_bits(low << self.shift, high << self.shift))
-        assert bits <= 64, f"{layer.name} needs {bits} bits"
-        self.int_dtype = torch.int32 if bits <= 32 else torch.int64
-
-    def fire(self, sums: Tensor) -> tuple[Tensor, Tensor]:
-        """Bias and neuron: `sums` [T or 1, B, H, W, out] to spikes (bool) and ``G_t``, both [T, B, H, W, out]."""
-        current = sums.to(self.int_dtype)
-        if self.bias is not None:
-            current = (current << self.shift).add_(self.bias.to(self.int_dtype))
-        return lif(current, self.threshold, self.timesteps)
-
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Head: `inputs` [T, B, H, W, in] to int64 logits [B, classes]; W is linear, so the inputs are summed first."""
-        total = inputs.to(torch.int64).sum(dim=(0, 2, 3))
-        assert self.bias is not None
-        return ((total @ self.weight.to(torch.int64).T) << self.shift) + self.bias
-
-
 class GoldenModel:
     """Run an artifact in integers.
 
     Parameters
     ----------
     artifact : Artifact
+
+    Raises
+    ------
+    ValueError
+        If residual integers may leave a byte.
 
     Examples
     --------
@@ -123,11 +79,22 @@ class GoldenModel:
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
         self.network = artifact.network
+        largest = max(layer.input_max for layer in self.network.layers())
+        if largest > LARGEST_INPUT:
+            raise ValueError(
+                f"residual integers reach {largest}, limit {LARGEST_INPUT}: "
+                f"use fewer blocks than {self.network.depth} or residual_mode clamp or iand"
+            )
         self._table = torch.tensor(artifact.image_table, dtype=torch.float32)
         ranges = artifact.ranges()
         self._layers = {
             layer.name: LayerArithmetic(artifact, layer, ranges[layer.name]) for layer in self.network.layers()
         }
+
+    @property
+    def batch_size(self) -> int:
+        """Images at a time that suit the caches."""
+        return max(1, BATCH_PIXELS // self.network.image_size**2)
 
     def quantise_image(self, images: Tensor) -> Tensor:
         """Look pixels up in the image table: uint8 [B, C, H, W] to the network input, float32 integers [1, B, H, W, C].
@@ -187,18 +154,17 @@ class GoldenModel:
             if layer.kind == "head":
                 return arithmetic.logits(inputs[0])
             if layer.kind == "attention":
-                q, k, v = (part.to(arithmetic.float_dtype) for part in inputs)
-                kv = key_value(k, v, arithmetic.heads)
-                sums = attend(q, kv)
+                currents, kv = arithmetic.attention(*inputs)
                 if internals:
                     key_values[layer.name] = kv.to(torch.int64)
             else:
-                sums = weighted_sum(layer, arithmetic.weight, inputs[0])
-            fired, charged = arithmetic.fire(sums)
+                currents = arithmetic.currents(inputs[0])
             if internals:
-                accumulators[layer.name] = _channels_first(sums, torch.int64)
+                accumulators[layer.name] = _channels_first(arithmetic.accumulators(currents), torch.int64)
+            fired, charged = arithmetic.fire(currents)
+            if internals:
                 membranes[layer.name] = _channels_first(charged, torch.int64)
-            return fired.to(torch.float32)
+            return fired.view(torch.uint8)
 
         def keep(activity: LayerActivity) -> None:
             name = activity.layer.name
@@ -225,25 +191,26 @@ class GoldenModel:
     def stream(
         self,
         images: Tensor,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         progress: Callable[[int], None] | None = None,
         observers: tuple[Observer, ...] = (),
-    ) -> Iterator[GoldenResult]:
+    ) -> Generator[GoldenResult]:
         """Classify any number of images batch by batch, in order.
 
         Parameters
         ----------
         images : uint8 Tensor [B, C, H, W]
             Raw pixels.
-        batch_size : int
-            Images at a time; the last batch may be smaller.
+        batch_size : int, optional
+            Images at a time, by default `batch_size`; the last batch may be smaller.
         progress : callable, optional
             Called with the number of images done after every batch.
         observers : tuple of Observer
             Passed to `run`.
         """
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
+        done = 0
+        for batch in torch.split(images, batch_size or self.batch_size):
             yield self.run(batch, observers=observers)
+            done += len(batch)
             if progress is not None:
-                progress(start + len(batch))
+                progress(done)

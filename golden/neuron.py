@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def thresholds_at(threshold: Tensor, timesteps: int) -> list[Tensor]:
+def thresholds_at(threshold: Tensor, timesteps: int) -> Tensor:
     """Integer limits on ``G_t`` itself: ``G_t 2^(T-t) >= threshold`` is ``G_t >= ceil(threshold / 2^(T-t))``.
 
     Parameters
@@ -22,42 +22,14 @@ def thresholds_at(threshold: Tensor, timesteps: int) -> list[Tensor]:
 
     Returns
     -------
-    list of int64 Tensor [C]
+    int64 Tensor [T, C]
         For t = 1..T.
     """
-    return [-((-threshold) >> (timesteps - t)) for t in range(1, timesteps + 1)]
+    steps_left = torch.arange(timesteps - 1, -1, -1)
+    return -(-threshold >> steps_left[:, None])
 
 
-def lif_step(membrane: Tensor | None, current: Tensor, limit: Tensor, t: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One time step of the neuron.
-
-    Parameters
-    ----------
-    membrane : int Tensor, optional
-        ``G_(t-1)`` after its reset; None stands for zero.
-    current : int Tensor [..., C]
-        ``C_t``.
-    limit : int Tensor [C]
-        ``ceil(threshold / 2^(T-t))``.
-    t : int
-        Time step, from 1.
-
-    Returns
-    -------
-    spike : bool Tensor
-    charged : int Tensor
-        ``G_t`` before the reset.
-    membrane : int Tensor
-        ``G_t`` after the reset.
-    """
-    charged = current << (t - 1)
-    if membrane is not None:
-        charged = charged.add_(membrane)
-    spike = charged >= limit
-    return spike, charged, charged.masked_fill(spike, 0)
-
-
-def lif(current: Tensor, threshold: Tensor, timesteps: int) -> tuple[Tensor, Tensor]:
+def lif(current: Tensor, threshold: Tensor, timesteps: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Run the neuron over the time steps of an image, from a membrane of zero.
 
     Parameters
@@ -68,6 +40,8 @@ def lif(current: Tensor, threshold: Tensor, timesteps: int) -> tuple[Tensor, Ten
         In units of ``2^-(f+T)``, at least 1.
     timesteps : int
         Time steps ``T``.
+    out : Tensor [T, ..., C], optional
+        Where to write ``G_t``, of `current`'s type; may be `current` itself, which is then lost.
 
     Returns
     -------
@@ -82,12 +56,14 @@ def lif(current: Tensor, threshold: Tensor, timesteps: int) -> tuple[Tensor, Ten
     """
     if current.shape[0] not in (1, timesteps):
         raise ValueError(f"current must hold {timesteps} time steps or 1, not {current.shape[0]}")
-    top = torch.iinfo(current.dtype).max
-    limits = [limit.clamp(max=top).to(current.dtype) for limit in thresholds_at(threshold, timesteps)]
-    spikes, charges = [], []
-    membrane = None
-    for t, limit in enumerate(limits, start=1):
-        spike, charged, membrane = lif_step(membrane, current[min(t, current.shape[0]) - 1], limit, t)
-        spikes.append(spike)
-        charges.append(charged)
-    return torch.stack(spikes), torch.stack(charges)
+    limits = thresholds_at(threshold, timesteps).clamp(max=torch.iinfo(current.dtype).max).to(current.dtype)
+    charged = torch.empty((timesteps, *current.shape[1:]), dtype=current.dtype) if out is None else out
+    spikes = torch.empty(charged.shape, dtype=torch.bool)
+    membrane, fired = torch.zeros_like(charged[0]), torch.empty_like(charged[0])
+    for t, limit in enumerate(limits):
+        torch.add(membrane, current[min(t, len(current) - 1)], alpha=1 << t, out=charged[t])
+        # Comparing into integers and multiplying is vector code in PyTorch; bools and masks are many times slower.
+        torch.ge(charged[t], limit, out=fired)
+        torch.addcmul(charged[t], charged[t], fired, value=-1, out=membrane)
+        spikes[t] = fired
+    return spikes, charged

@@ -183,7 +183,7 @@ class OperationCounter:
         return int(per_position.sum()) * layer.out_channels
 
     def _attention(self, inputs: tuple[Tensor, ...]) -> int:
-        q, k, v = inputs
+        q, k, v = (part.to(torch.float32) for part in inputs)
         kv = key_value(k, v, self.network.heads).to(torch.int64)
         ones = torch.zeros_like(kv)
         for plane in range(self.network.tokens.bit_length()):

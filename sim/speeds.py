@@ -14,6 +14,7 @@ from golden.cycles import predict_cycles
 from golden.evaluate import evaluate
 from golden.operations import dense_operations
 from hw.config import HardwareConfig
+from sim.inference import seconds_per_image
 from sim.rtl import MEMORY_LATENCY, run_images
 from sim.runner import build
 from sw.artifact import Artifact
@@ -56,6 +57,19 @@ def measure_golden(artifact: Artifact, images: ImageSet, command: str, status: S
     with status(f"golden model over {count} images"):
         result = evaluate(artifact, images.images[:count], images.labels[:count], bar=False)
     return Speed("golden model", count / result.seconds, "images/s", command)
+
+
+def measure_inference(command: str, status: Status) -> list[Speed]:
+    """Speed of the golden model with Spikformer-4-256, and of SpikingJelly's Spikformer if it is installed."""
+    with status("golden model and, if installed, SpikingJelly with Spikformer-4-256 on one thread"):
+        golden, spikingjelly = seconds_per_image()
+    rows = [Speed("golden model, Spikformer-4-256, one thread", 1 / golden, "images/s", command)]
+    if spikingjelly is not None:
+        rows += [
+            Speed("SpikingJelly, Spikformer-4-256 in float, one thread", 1 / spikingjelly, "images/s", command),
+            Speed("golden model over SpikingJelly", spikingjelly / golden, "times as fast", command),
+        ]
+    return rows
 
 
 def measure_config(

@@ -44,8 +44,9 @@ def bench(only: tuple[str, ...], check: bool, speeds: bool, model: Path, configs
     nextpnr, speed of the simulation: everything is built and run again, which takes most of an hour. Figures are in
     build/bench.json; those not measured this time stay as they are.
 
-    With --speeds: golden images per second, and for every --config the seconds to build its simulator, simulated
-    cycles per second, and cycles per image beside the cycle model and the ideal, with --model.
+    With --speeds: golden images per second, with --model and with Spikformer-4-256 on one thread, there beside
+    SpikingJelly's if it is installed; and for every --config the seconds to build its simulator, simulated cycles per
+    second, and cycles per image beside the cycle model and the ideal, with --model.
     """
     if speeds:
         measure_speeds(model, configs)
@@ -114,7 +115,8 @@ def _number(value: float | None) -> str:
 
 def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
     """Measure, write and print the speeds with a model."""
-    from sim.speeds import measure_config, measure_golden
+    from sim.inference import INSTALL
+    from sim.speeds import measure_config, measure_golden, measure_inference
     from sw.artifact import load
     from sw.commands.images import images_for
 
@@ -122,6 +124,10 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
     images = images_for(artifact, None, whole=False)
     again = "spikeloom bench --speeds" + ("" if model == MODEL else f" --model {shown(model)}")
     rows = [measure_golden(artifact, images, again, progress_console.status)]
+    inference = measure_inference(again, progress_console.status)
+    if len(inference) == 1:
+        console.print(f"SpikingJelly is not installed; to measure it beside the golden model: {INSTALL}")
+    rows += inference
     for config in configs:
         command = f"{again} --config {config.name}"
         rows += measure_config(config, artifact, images, command, BUILD, progress_console.status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,6 +235,14 @@ def test_or_pool_is_a_max_pool_of_28_to_14():
     assert ours.shape[-2:] == (14, 14)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_or_pool_takes_the_largest_integer_of_any_type(dtype):
+    low, high = (0, 3) if dtype is torch.uint8 else (-(2**31), 0)  # beyond float32, and below the padding's zero
+    values = torch.randint(low, high, (1, 2, 6, 4, 3), generator=torch.Generator().manual_seed(1)).to(dtype)
+    expected = functional.max_pool2d(values[0].permute(0, 3, 1, 2).double(), 3, 2, 1)
+    assert torch.equal(or_pool(values)[0].permute(0, 3, 1, 2).double(), expected)
+
+
 def test_images_wrong():
     model = GoldenModel(random_artifact(TINY, 4, seed=17))
     with pytest.raises(ValueError, match=r"^images must be uint8 pixels, not torch\.float32$"):
@@ -248,3 +257,9 @@ def test_labels_wrong():
         evaluate(artifact, images, torch.zeros(3), bar=False)
     with pytest.raises(ValueError, match=r"^batch_size must be at least 1, not 0$"):
         evaluate(artifact, images, torch.zeros(2), batch_size=0, bar=False)
+
+
+def test_residual_integers_beyond_a_byte_wrong():
+    network = dataclasses.replace(TINY, depth=127)
+    with pytest.raises(ValueError, match=r"^residual integers reach 256, limit 255: use fewer blocks than 127 or "):
+        GoldenModel(SimpleNamespace(network=network))
