@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 option = $(if $($(1)),--$(2) $($(1)))
 COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) \
 	$(call option,DATA,data) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
-	$(if $(STALLS),--stalls)
+	$(call option,BREVITAS,brevitas) $(if $(STALLS),--stalls)
 MEASURE = $(call option,IMAGES,images) $(call option,DATA,data)
 MODELS ?= models
 RECIPE ?= recipes/fashion-2-64.toml
@@ -26,7 +26,7 @@ LONG_IMAGES := 500
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table

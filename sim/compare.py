@@ -32,6 +32,9 @@ from sw.program import Program
 STALLS = tuple(counter.name.removeprefix("STALL_").lower() for counter in Counter if counter.name.startswith("STALL_"))
 """Causes for which the hardware counts the cycles in which the array waits."""
 
+BREVITAS_BATCH = 8
+"""Images of the Brevitas model at a time: it keeps every spike, in float64."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the name of a phase, what is done of it and its total."""
 
@@ -52,6 +55,8 @@ class CompareOptions:
         The first so many also run on the RTL.
     traced : int
         The first so many of those are compared spike by spike, the others by logits.
+    brevitas : int, optional
+        The first so many images are compared spike by spike between Brevitas and golden model; by default those traced.
     stall_percent : int
         Random stalls of the external memory, in percent of cycles.
     flips : tuple of Flip
@@ -67,6 +72,7 @@ class CompareOptions:
     data: ImageSet
     images: int = 16
     traced: int = 4
+    brevitas: int | None = None
     stall_percent: int = 0
     flips: tuple[Flip, ...] = ()
     jobs: int = 2
@@ -120,6 +126,9 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
             f"the data has {available} images, {options.images} cannot run on the RTL: choose 1 to {available}"
         )
     traced = min(options.traced, options.images)
+    brevitas = traced if options.brevitas is None else options.brevitas
+    if brevitas > available:
+        raise UserError(f"the data has {available} images, {brevitas} cannot run on the Brevitas model: choose fewer")
     predicted = predict_cycles(program, MEMORY_LATENCY)
 
     started = time.perf_counter()
@@ -134,12 +143,16 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
         progress=lambda done: progress("golden model", done, available),
     )  # fmt: skip
     counted = evaluate(artifact, rtl_images, options.data.labels[: options.images], bar=False, count_operations=True)
-    recorded = GoldenModel(artifact).run(rtl_images, record=True)
+    model = GoldenModel(artifact)
+    recorded = model.run(rtl_images[: max(traced, 1)], record=True)
+    expected = torch.cat([result.logits for result in model.stream(rtl_images)])
 
     brevitas_spikes, brevitas_logits = Tally(), Tally()
-    progress("Brevitas model", 0, traced)
-    _compare_brevitas(artifact, rtl_images[:traced], recorded, brevitas_spikes, brevitas_logits)
-    progress("Brevitas model", traced, traced)
+    for start in range(0, brevitas, BREVITAS_BATCH):
+        progress("Brevitas model", start, brevitas)
+        some = options.data.images[start : min(start + BREVITAS_BATCH, brevitas)]
+        _compare_brevitas(artifact, some, start, brevitas_spikes, brevitas_logits)
+    progress("Brevitas model", brevitas, brevitas)
 
     finished = 0
 
@@ -156,7 +169,7 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
     spikes, residuals, logits = Tally(), Tally(), Tally()
     failures = [_failure(program, image) for image in rtl.images if image.failure]
     _compare_spikes(program, rtl, recorded, spikes, residuals)
-    _compare_logits(rtl, recorded, logits)
+    _compare_logits(rtl, expected, logits)
 
     first = next((text for text in (*failures, spikes.first, residuals.first, logits.first) if text), None)
     first = first or brevitas_spikes.first or brevitas_logits.first
@@ -164,7 +177,7 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
         "artifact": str(options.model),
         "dataset": artifact.dataset,
         "hardware": _hardware(options.config),
-        "images": {"rtl": options.images, "golden": available},
+        "images": {"rtl": options.images, "golden": available, "brevitas": brevitas},
         "accuracy": _accuracy(artifact, options, golden, counted, rtl),
         "mismatches": {
             "brevitas_golden_spikes": brevitas_spikes.mismatches,
@@ -187,19 +200,18 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
     return CompareReport(figures, first)
 
 
-def _compare_brevitas(
-    artifact: Artifact, images: torch.Tensor, recorded: GoldenResult, spikes: Tally, logits: Tally
-) -> None:
-    """Every spike of every layer; logits as the integers they stand for."""
+def _compare_brevitas(artifact: Artifact, images: torch.Tensor, first: int, spikes: Tally, logits: Tally) -> None:
+    """Every spike of every layer of images from number `first` on; logits as the integers they stand for."""
+    recorded = GoldenModel(artifact).run(images, record=True)
     real, trace = run_deployed(artifact, images)
     sides = ("Brevitas", "golden")
     for name, expected in recorded.spikes.items():
         for image in range(len(images)):
-            where = f"image {image}, {name} spikes"
+            where = f"image {first + image}, {name} spikes"
             spikes.add(where, trace.spikes[name][:, image].numpy(), expected[:, image].numpy(), sides, AXES)
     head = artifact.tensors["head"]
     integers = np.rint(real.numpy() / head.scale * 2**artifact.bias_fraction_bits).astype(np.int64)
-    logits.add("logits", integers, recorded.logits[: len(images)].numpy(), sides, ("image", "class"))
+    logits.add(f"logits from image {first} on", integers, recorded.logits.numpy(), sides, ("image", "class"))
 
 
 def _compare_spikes(program: Program, rtl: RtlRun, recorded: GoldenResult, spikes: Tally, residuals: Tally) -> None:
@@ -221,12 +233,12 @@ def _compare_spikes(program: Program, rtl: RtlRun, recorded: GoldenResult, spike
                     tally.add(where, expected[name][:, image.image].numpy(), actual[name], sides, AXES)
 
 
-def _compare_logits(rtl: RtlRun, recorded: GoldenResult, logits: Tally) -> None:
+def _compare_logits(rtl: RtlRun, golden: torch.Tensor, logits: Tally) -> None:
     """Logits and prediction of every image that finished."""
     for image in rtl.images:
         if image.job is None or image.failure:
             continue
-        expected = [*recorded.logits[image.image].tolist(), int(recorded.predictions[image.image])]
+        expected = [*golden[image.image].tolist(), int(golden[image.image].argmax())]
         actual = [*image.job.logits, image.job.prediction]
         where = f"image {image.image}, logits and prediction"
         logits.add(where, np.array(expected), np.array(actual), ("golden", "RTL"), ("class",))

@@ -25,6 +25,10 @@ STALL_PERCENT = 30
 @click.option(
     "--traced", type=click.IntRange(0), default=4, show_default=True, help="Of these, images compared spike by spike."
 )
+@click.option(
+    "--brevitas", type=click.IntRange(0), metavar="N",
+    help="Images compared spike by spike between Brevitas and golden model.  [default: those traced]",
+)  # fmt: skip
 @config_option()
 @click.option(
     "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
@@ -45,6 +49,7 @@ def compare(
     model: Path,
     images: int,
     traced: int,
+    brevitas: int | None,
     config: HardwareConfig,
     place: Path | None,
     full: bool,
@@ -76,6 +81,7 @@ def compare(
         data=images_for(artifact, place, whole=full, count=images),
         images=images,
         traced=traced,
+        brevitas=brevitas,
         stall_percent=STALL_PERCENT if stalls else 0,
         flips=tuple(find_flip(program, flip) for flip in flips),
         jobs=jobs,

@@ -18,6 +18,7 @@ from sim.runner import build
 from sw.artifact import save
 from sw.compiler import compile_artifact
 from sw.data import ImageSet
+from sw.errors import UserError
 from sw.network import NetworkConfig
 from sw.program import DESCRIPTOR_WORDS, Program
 from sw.random_artifact import random_artifact, random_images
@@ -154,6 +155,23 @@ def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
     assert "channel 2" in report.mismatch and "Brevitas" in report.mismatch
     counts = report.to_dict()["mismatches"]
     assert counts["brevitas_golden_spikes"] > 0 and counts["golden_rtl_spikes"] == 0
+
+
+def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path: Path):
+    save(random_artifact(SMALL, 4, seed=3), tmp_path / "random.spikeloom")
+    pixels = random_images(SMALL, 11, seed=4)
+    data = ImageSet(images=pixels, labels=torch.zeros(11, dtype=torch.int64), indices=torch.arange(11))
+    options = CompareOptions(
+        model=tmp_path / "random.spikeloom", config=TINY, data=data, images=2, traced=0, brevitas=11, jobs=1,
+        folder=tmp_path / "run",
+    )  # fmt: skip
+    figures = compare(options).to_dict()
+    spikes = sum(layer.positions * layer.out_channels for layer in SMALL.layers() if layer.kind != "head")
+    mismatches = figures["mismatches"]
+    assert mismatches.pop("values_compared") == 11 * (SMALL.timesteps * spikes + 5) + 2 * (5 + 1)
+    assert set(mismatches.values()) == {0}
+    with pytest.raises(UserError, match="the data has 11 images, 12 cannot run on the Brevitas model"):
+        compare(dataclasses.replace(options, brevitas=12))
 
 
 def parameters_of(program: Program, layer: str) -> int:
