@@ -117,9 +117,9 @@ class Lif(wiring.Component):
             if t < steps or self._fraction_bits:
                 membrane = Signal.like(charged, name=f"membrane{t}")
                 m.d.comb += membrane.eq(Mux(fired, 0, delayed(m, charged, 1, name=f"held{t}")))
+                if t == steps:
+                    m.d.comb += self.membrane.eq(membrane >> steps)
             if t < steps:
                 threshold = delayed(m, threshold, CYCLES_PER_STEP, name=f"threshold{t}")
         m.d.comb += self.spikes.eq(Cat(spikes))
-        if self._fraction_bits:
-            m.d.comb += self.membrane.eq(membrane >> steps)
         return m
