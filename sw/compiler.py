@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import IMAGE_PLANES, WEIGHT_BITS, HardwareConfig
+from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.isa import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
 from hw.membranes import carry_cycles
 from hw.neuron_walk import CHANNEL_ORDER
@@ -15,7 +15,7 @@ from sw.artifact import Artifact
 from sw.errors import UserError
 from sw.fit import REMEDY, check_fit, require
 from sw.heads import input_channels, is_per_head, padded_head, reads_heads
-from sw.image_pack import WORD_BITS, image_groups
+from sw.image_pack import WORD_BITS, image_groups, plane_words
 from sw.network import Layer
 from sw.program import Program, Step
 from sw.strips import cut_strips, strip_words
@@ -68,7 +68,7 @@ class _Compiler:
 
         self.residual_max = 1  # the spikes that start the stream
         for layer in self.layers:
-            if layer.source == "image":
+            if layer.reads_input:
                 self._image_layer(layer)
             elif layer.kind == "attention":
                 self._attention_block(layer)
@@ -158,8 +158,8 @@ class _Compiler:
         """
         first = self.layers[0]
         output = self._written_slices(first) * self._stride(first)
-        self.strips = cut_strips(self.config, first, self.config.spike_words - output)
-        longest = max(strip_words(self.config, first, len(rows)) for rows in self.strips)
+        self.strips = cut_strips(self.config, self.network, first, self.config.spike_words - output)
+        longest = max(strip_words(self.config, self.network, first, len(rows)) for rows in self.strips)
         self.strip_words = longest if len(self.strips) > 1 else 0
         lives = [Lifetime("image", longest + self.strip_words, 0, 1)]
         readers = {layer.source: number for number, layer in enumerate(self.layers, start=1)}
@@ -188,21 +188,22 @@ class _Compiler:
             last = number == len(self.strips) - 1
             if not last:
                 self._load_strip(layer, number + 1)
-            words = strip_words(self.config, layer, len(rows))
+            positions = len(rows) * layer.width
             place = self._strip_place(number)
             fields = self._weights(layer)
-            groups = image_groups(self.config, len(rows) * layer.width)
-            plane = words // IMAGE_PLANES
+            slice_words = plane_words(self.config, self.network, positions)
+            plane = slice_words * fields["slices"]
+            tiles = self._tiles(self._groups(positions), self.time_chunks)
             fields.update(
                 wait_load=(Wait.ALL if last else Wait.ALL_BUT_NEWEST).value,
                 height=len(rows),
-                positions=self._counted_positions(len(rows) * layer.width),
-                source_base=place + (IMAGE_PLANES - 1) * plane,
-                source_slice_stride=groups,
+                positions=self._counted_positions(positions),
+                source_base=place + (layer.input_planes - 1) * plane,
+                source_slice_stride=slice_words,
                 source_plane_stride=plane,
                 destination_base=self.places[layer.name]
                 + rows.start * height // layer.height * width // self.config.positions * self.time_chunks,
-                **self._tiles(groups, 1),
+                **(tiles if self.network.events else self._tiles(slice_words, 1)),
             )
             self._add(layer.name, layer, channels, fields, rows=rows)
 
@@ -210,7 +211,7 @@ class _Compiler:
         return self.places["image"] + number % 2 * self.strip_words
 
     def _load_strip(self, layer: Layer, number: int) -> None:
-        words = strip_words(self.config, layer, len(self.strips[number]))
+        words = strip_words(self.config, self.network, layer, len(self.strips[number]))
         fields = {
             "opcode": Opcode.LOAD.value,
             "wait_weights": (Wait.ALL if number > 1 else Wait.NONE).value,
@@ -245,7 +246,7 @@ class _Compiler:
         config = self.config
         tiles, passes = output_tiles(config, self.network, layer), layer.input_planes
         slices = self._slices(input_channels(config, self.network, layer))
-        taps = 1 if layer.source == "image" else layer.taps
+        taps = 1 if layer.reads_input else layer.taps
         base, groups = self.places.get(layer.source, 0), self._groups(layer.positions)
         source_stride = (
             self._stride(self._layer(layer.source)) if layer.source in self.numbers else groups * self.time_chunks
@@ -256,7 +257,7 @@ class _Compiler:
             "opcode": Opcode.WEIGHTS.value,
             "layer": self.numbers[layer.name],
             "wait_attention": (Wait.ALL if reads_heads(layer) else Wait.NONE).value,
-            "follows": int(layer.source != "image" and not reads_heads(layer)),
+            "follows": int(not layer.reads_input and not reads_heads(layer)),
             "destination": destination.value,
             "source_residual": int(layer.source == "residual"),
             "image": int(layer.source == "image"),

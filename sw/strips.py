@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.config import HardwareConfig
 from sw.errors import UserError
-from sw.image_pack import TAPS, image_groups
-from sw.network import Layer
+from sw.image_pack import TAPS, plane_words
+from sw.network import Layer, NetworkConfig
 
 HALO = 2
 """Rows computed again above a strip before a pool: a window of the pool begins one row above its even row."""
 
 
-def strip_words(config: HardwareConfig, layer: Layer, rows: int) -> int:
+def strip_words(config: HardwareConfig, network: NetworkConfig, layer: Layer, rows: int) -> int:
     """Words of spike memory for `rows` rows of the image."""
     slices = -(-TAPS * layer.in_channels // config.inputs)
-    return IMAGE_PLANES * slices * image_groups(config, rows * layer.width)
+    return layer.input_planes * slices * plane_words(config, network, rows * layer.width)
 
 
-def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range, ...]:
+def cut_strips(config: HardwareConfig, network: NetworkConfig, layer: Layer, words: int) -> tuple[range, ...]:
     """Cut the rows of the image layer so that two strips fit at a time.
 
     Strips are computed from the bottom up. Before a pool each but the topmost begins `HALO` rows early, with the even
@@ -27,6 +27,7 @@ def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range,
     Parameters
     ----------
     config : HardwareConfig
+    network : NetworkConfig
     layer : Layer
         The layer that reads the image.
     words : int
@@ -42,15 +43,17 @@ def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range,
     UserError
         If not even two of the smallest strips fit.
     """
-    if strip_words(config, layer, layer.height) <= words:
+    if strip_words(config, network, layer, layer.height) <= words:
         return (range(layer.height),)
     halo = HALO if layer.pool else 0
-    fitting = [rows for rows in range(2, layer.height, 2) if 2 * strip_words(config, layer, rows + halo) <= words]
+    fitting = [
+        rows for rows in range(2, layer.height, 2) if 2 * strip_words(config, network, layer, rows + halo) <= words
+    ]
     if not fitting or layer.width % config.lanes:
+        need = strip_words(config, network, layer, layer.height)
         raise UserError(
-            f"{layer.name} reads an image of {strip_words(config, layer, layer.height)} words, {words} of spike memory "
-            f"are left for it, and strips of it need two rows, and rows of a multiple of {config.lanes} pixels: use a "
-            "larger configuration or smaller images"
+            f"{layer.name} reads an image of {need} words, {words} of spike memory are left for it, and strips of it "
+            f"need two rows, and rows of a multiple of {config.lanes} pixels: use a larger configuration or smaller images"
         )
     size = max(fitting)
     count = -(-layer.height // size)

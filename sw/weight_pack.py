@@ -51,10 +51,10 @@ def output_tiles(config: HardwareConfig, network: NetworkConfig, layer: Layer) -
 
 
 def weight_matrix(artifact: Artifact, layer: Layer) -> NDArray[np.int8]:
-    """Weights as ``[out, taps, in]``; the image layer's patch is one tap of ``9 * channels`` inputs, tap-major."""
+    """Weights as ``[out, taps, in]``; the first layer's patch is one tap of ``9 * channels`` inputs, tap-major."""
     weight = artifact.tensors[layer.name].weight
     matrix = weight.reshape(layer.out_channels, layer.in_channels, layer.taps).transpose(0, 2, 1)
-    return matrix.reshape(layer.out_channels, 1, -1) if layer.source == "image" else matrix
+    return matrix.reshape(layer.out_channels, 1, -1) if layer.reads_input else matrix
 
 
 def split_weights(weights: NDArray[np.int8], *, image: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
