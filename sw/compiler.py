@@ -158,8 +158,8 @@ class _Compiler:
         """
         first = self.layers[0]
         output = self._written_slices(first) * self._stride(first)
-        self.strips = cut_strips(self.config, self.network, first, self.config.spike_words - output)
-        longest = max(strip_words(self.config, self.network, first, len(rows)) for rows in self.strips)
+        self.strips = cut_strips(self.config, first, self.config.spike_words - output, self.time_chunks)
+        longest = max(strip_words(self.config, first, len(rows), self.time_chunks) for rows in self.strips)
         self.strip_words = longest if len(self.strips) > 1 else 0
         lives = [Lifetime("image", longest + self.strip_words, 0, 1)]
         readers = {layer.source: number for number, layer in enumerate(self.layers, start=1)}
@@ -191,7 +191,7 @@ class _Compiler:
             positions = len(rows) * layer.width
             place = self._strip_place(number)
             fields = self._weights(layer)
-            slice_words = plane_words(self.config, self.network, positions)
+            slice_words = plane_words(self.config, layer, positions, self.time_chunks)
             plane = slice_words * fields["slices"]
             tiles = self._tiles(self._groups(positions), self.time_chunks)
             fields.update(
@@ -211,7 +211,7 @@ class _Compiler:
         return self.places["image"] + number % 2 * self.strip_words
 
     def _load_strip(self, layer: Layer, number: int) -> None:
-        words = strip_words(self.config, self.network, layer, len(self.strips[number]))
+        words = strip_words(self.config, layer, len(self.strips[number]), self.time_chunks)
         fields = {
             "opcode": Opcode.LOAD.value,
             "wait_weights": (Wait.ALL if number > 1 else Wait.NONE).value,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hw.config import IMAGE_PLANES, HardwareConfig
 from sw.artifact import Artifact
 from sw.errors import UserError
-from sw.network import NetworkConfig
+from sw.network import Layer
 
 TAPS = 9
 WORD_BITS = 64
@@ -41,14 +41,14 @@ def image_groups(config: HardwareConfig, positions: int) -> int:
     return -(-positions // config.lanes)
 
 
-def plane_words(config: HardwareConfig, network: NetworkConfig, positions: int) -> int:
+def plane_words(config: HardwareConfig, layer: Layer, positions: int, time_chunks: int) -> int:
     """Words of one plane and slice of so many positions of the input.
 
     Event frames have as many words per position group as time chunks, like everything but an image.
     """
-    if not network.events:
+    if layer.source == "image":
         return image_groups(config, positions)
-    return -(-positions // config.positions) * -(-network.timesteps // config.timesteps)
+    return -(-positions // config.positions) * time_chunks
 
 
 def pack_image(
