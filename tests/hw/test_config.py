@@ -74,7 +74,7 @@ def test_derived_sizes():
         ({"time_chunks": 0}, "time_chunks must be 1 to 4, not 0"),
         ({"time_chunks": 5}, "time_chunks must be 1 to 4, not 5"),
         (
-            {"accumulator_bits": 18, "time_chunks": 4},
+            {"accumulator_bits": 18, "weight_bits": 8, "time_chunks": 4},
             "accumulator_bits must be at most 15, so that bias and threshold at 4 fraction bits and 16 time steps have "
             "64 bits together, not 18",
         ),
