@@ -11,7 +11,7 @@ from hw.attention_tables import FILLED_LATENCY, LOOKUP_LATENCY
 from hw.config import HardwareConfig
 
 
-def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, groups: int) -> int:
+def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, groups: int, time_chunks: int = 1) -> int:
     """Cycles from `start` to `done` of `hw.attention.Attention`: the RTL takes exactly this many.
 
     K^T V of a set of columns starts when its tables are free, Q (K^T V) of a set when they are full and the set before
@@ -22,8 +22,8 @@ def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, gr
     ----------
     config : HardwareConfig
         The accelerator.
-    head_channels, chunks, groups : int
-        The job, as at the members of `Attention`.
+    head_channels, chunks, groups, time_chunks : int
+        The job, as at the members of `Attention`; one round like another for each time chunk.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, gr
         taken.append(first + sum(loads[:-1]))
         loaded = taken[-1] + loads[-1]
         freed.append(taken[-1] + lanes + token)
-    return freed[-1] + LOOKUP_LATENCY + SUMS_LATENCY + WRITE_LATENCY + DONE_LATENCY
+    return time_chunks * (freed[-1] + LOOKUP_LATENCY + SUMS_LATENCY + WRITE_LATENCY + DONE_LATENCY)
 
 
 def _up(value: int, unit: int) -> int:

@@ -132,7 +132,7 @@ class _Machine:
     def _attention(self, fields: Fields) -> None:
         waits = self._waits(fields)
         start = max(self.accepted + 1, self.attention_idle, waits)
-        names = ("head_channels", "tiles", "groups")
+        names = ("head_channels", "tiles", "groups", "time_chunks")
         done = start + attention_cycles(self.config, *(fields[name] for name in names))
         self.attention_place_free, self.attention_idle = start + 1, done
         self.attention.ended.append(done + 1)

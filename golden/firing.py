@@ -84,7 +84,7 @@ class FiringStatistics:
     def __call__(self, activity: LayerActivity) -> None:
         """Add one layer of one batch."""
         name = activity.layer.name
-        if activity.layer.source == "image":
+        if activity.layer.reads_input:
             self.images += activity.inputs[0].shape[1]
         if activity.layer.kind == "head":
             return

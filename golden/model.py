@@ -97,20 +97,31 @@ class GoldenModel:
         return max(1, BATCH_PIXELS // self.network.image_size**2)
 
     def quantise_image(self, images: Tensor) -> Tensor:
-        """Look pixels up in the image table: uint8 [B, C, H, W] to the network input, float32 integers [1, B, H, W, C].
+        """Look pixels up in the image table.
+
+        Parameters
+        ----------
+        images : uint8 Tensor [B, C, H, W], of event frames [B, T, C, H, W]
+
+        Returns
+        -------
+        float32 Tensor [1, B, H, W, C], of event frames [T, B, H, W, C]
+            Integers: the network's input.
 
         Raises
         ------
         ValueError
             If the images are not uint8 or not of the network's shape.
         """
-        size, channels = self.network.image_size, self.network.image_channels
         if images.dtype != torch.uint8:
             raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
-        if images.dim() != 4 or images.shape[1:] != (channels, size, size):
-            raise ValueError(f"images must have shape [B, {channels}, {size}, {size}], not {list(images.shape)}")
-        planes = [self._table[channel][images[:, channel].long()] for channel in range(channels)]
-        return torch.stack(planes, dim=-1).unsqueeze(0)
+        shape = self.network.input_shape
+        if images.shape[1:] != shape:
+            wanted = ", ".join(map(str, shape))
+            raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
+        frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
+        planes = [self._table[channel][frames[:, :, channel].long()] for channel in range(len(self._table))]
+        return torch.stack(planes, dim=-1)
 
     def run(
         self,

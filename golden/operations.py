@@ -7,7 +7,7 @@ weight (or, in attention, a one) added because an input bit is 1.
     Multiply-accumulates of one time step: positions x taps x input channels x output channels, borders included.
     Attention counts ``2 N d^2`` per head, the order ``K^T V`` first; the head is applied at every token.
 ``dense``
-    ``macs`` x T. The image is the same at every time step, so ``conv0`` counts once. Attention's are AND-accumulates.
+    ``macs`` x T. An image is the same at every time step, so ``conv0`` counts once. Attention's are AND-accumulates.
 ``plane_operations``
     ``dense`` x bit-planes of the input: AND-accumulates of a machine that skips nothing. In attention ``K^T V`` has one
     plane and ``Q (K^T V)`` as many as it takes to hold N.
@@ -167,7 +167,7 @@ class OperationCounter:
         """Add one layer of one batch."""
         layer, inputs = activity.layer, activity.inputs
         tally = self._tallies.setdefault(layer.name, _Tally())
-        if layer.source == "image":
+        if layer.reads_input:
             self.images += inputs[0].shape[1]
         for part in inputs:
             tally.nonzero += int(part.count_nonzero())

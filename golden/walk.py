@@ -19,7 +19,7 @@ class LayerActivity:
     ----------
     layer : Layer
     inputs : tuple of Tensor [T, B, H, W, in]
-        One tensor, or q, k and v for attention; the image has one time step.
+        One tensor, or q, k and v for attention; an image has one time step.
     spikes : Tensor [T, B, H, W, out]
         Before the pool; empty for the head.
     pooled : Tensor [T, B, H/2, W/2, out], optional
@@ -56,16 +56,17 @@ def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tupl
     ----------
     network : NetworkConfig
         Whose layers to run.
-    image : Tensor [1, B, H, W, C]
-        Signed network input.
+    image : Tensor [1, B, H, W, C] or [T, B, H, W, C]
+        Signed network input, or event frames.
     step : LayerStep
         Computes one layer.
     observers : tuple of Observer
         Called after each layer.
     """
-    outputs: dict[str, Tensor] = {"image": image}
+    layers = network.layers()
+    outputs: dict[str, Tensor] = {layers[0].source: image}
     residual: Tensor | None = None
-    for layer in network.layers():
+    for layer in layers:
         inputs: tuple[Tensor, ...]
         if layer.kind == "attention":
             block = layer.name.rpartition(".")[0]

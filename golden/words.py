@@ -156,7 +156,7 @@ class WordCounter:
     def __call__(self, activity: LayerActivity) -> None:
         """Add what one layer of one batch reads, if no earlier layer read the same."""
         layer = activity.layer
-        if layer.source == "image":
+        if layer.reads_input:
             self.images += activity.inputs[0].shape[1]
         if layer.name not in self._first:
             return
@@ -167,7 +167,7 @@ class WordCounter:
 
     def _planes(self, layer: Layer, values: Tensor) -> Iterator[Tensor]:
         """Bit-planes [T, B, H, W, channels on the chip], bool, the lowest first."""
-        if layer.source == "image":
+        if layer.reads_input:
             values = patches((values.to(torch.int16) & 0xFF).to(torch.uint8))
         values = values.to(torch.uint8)
         if reads_heads(layer):
@@ -182,7 +182,11 @@ class WordCounter:
         group = self.config.lanes if image else self.config.positions
         occupied = occupancy(bits, self.config)
         words = group_positions(occupied, group)
-        taps = [words] if image or layer.taps == 1 else [group_positions(tap, group) for tap in shifts(occupied)]
+        taps = (
+            [words]
+            if layer.reads_input or layer.taps == 1
+            else [group_positions(tap, group) for tap in shifts(occupied)]
+        )
         tally.bits += bits.numel()
         tally.ones += int(bits.count_nonzero())
         tally.empty += int((~occupied.flatten(2).any(2).any(0)).sum())
@@ -227,7 +231,7 @@ class WordCounter:
 
 
 def patches(image: Tensor) -> Tensor:
-    """3x3 neighbourhoods of [1, B, H, W, C], zero outside: [1, B, H, W, 9 * C], tap by tap, channels fastest."""
+    """3x3 neighbourhoods of [T, B, H, W, C], zero outside: [T, B, H, W, 9 * C], tap by tap, channels fastest."""
     return torch.cat(list(shifts(image)), dim=-1)
 
 

@@ -9,6 +9,7 @@ from amaranth.utils import exact_log2
 
 from .attention_counts import SETS_AHEAD, KeyValueCounts
 from .attention_geometry import SHORTEST_TOKEN, STEP_CHANNELS, AttentionGeometry, job_layout
+from .attention_membranes import AttentionMembranes
 from .attention_memory import AttentionMemory
 from .attention_output import DONE_LATENCY, WRITE_LATENCY, AttentionOutput
 from .attention_query import QueryBuffer
@@ -32,6 +33,9 @@ class Attention(wiring.Component):
     cycles, one word of K and of V per cycle; Q (K^T V) takes ``groups * positions * ceil(head_channels / 8)``. The two
     work side by side, K^T V a set ahead. `golden.attention_cycles` gives the exact count, in which nothing depends on
     data.
+
+    A job of several time chunks is made in as many rounds, each of which begins when the one before is complete. The
+    chunks of a position group lie side by side in the spike memory.
 
     Protocol: write K and V of a head into a buffer; `start` at least one cycle after the last of these writes, while
     not `busy`. The job's own buffer is not written while `busy`, the other one may be. Bits of K or of V beyond the
@@ -59,7 +63,10 @@ class Attention(wiring.Component):
     token_buffer : In(1)
         Buffer of K and V.
     query_base, query_stride, output_base, output_stride : In(address bits)
-        Word of slice k, group g of the head's Q, and of its output: ``base + k * stride + g``.
+        Word of slice k, group g of the head's Q, and of its output: ``base + k * stride + g``; with several time
+        chunks of chunk c ``base + k * stride + g * time_chunks + c``.
+    time_chunks : In
+        Only in a machine of several: those of the job; sampled like the others.
     busy : Out(1)
         From the cycle after `start` to the one before `done`.
     done : Out(1)
@@ -74,6 +81,7 @@ class Attention(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self._config = config
         address = unsigned(address_bits(config.spike_words))
+        chunked = {"time_chunks": In(range(config.time_chunks + 1))} if config.time_chunks > 1 else {}
         super().__init__(
             {
                 "token_write": In(TokenWrite(config)),
@@ -93,6 +101,7 @@ class Attention(wiring.Component):
                 "read_data": In(unsigned(config.group_bits)),
                 "write": Out(SpikeWrite(config, address_bits(config.spike_words))),
                 "write_ready": In(1),
+                **chunked,
             }
         )
 
@@ -107,7 +116,8 @@ class Attention(wiring.Component):
         m.submodules.output = output = AttentionOutput(config)
         connect(m, flipped(self.token_write), memory.token_write)
         connect(m, output.write, flipped(self.write))
-        job, begin = self._sample(m), delayed(m, self.start, 1, name="begin", reset=True)
+        again = Signal()
+        job, begin = self._sample(m), delayed(m, self.start | again, 1, name="begin", reset=True)
         for part in (counts, tables, query, output):
             m.d.comb += [part.begin.eq(begin), part.job.eq(job)]
         m.d.comb += [
@@ -134,8 +144,41 @@ class Attention(wiring.Component):
             output.valid.eq(delayed(m, fired, LOOKUP_LATENCY + SUMS_LATENCY, name="fired", reset=True)),
         ]
         before_done = delayed(m, output.last, WRITE_LATENCY + DONE_LATENCY - 1, name="last_write", reset=True)
+        if self._config.time_chunks > 1:
+            before_done &= self._rounds(m, job, again, before_done)
+            m.d.comb += memory.time_chunk.eq(self._round)
+            self._carry(m, begin, first & tables.look_up[0], sums, output)
         m.d.sync += [self.done.eq(before_done), self.busy.eq((self.busy | self.start) & ~before_done)]
         return m
+
+    def _rounds(self, m: Module, job: data.View, again: Signal, before_done: Value) -> Value:
+        """Begin the rounds behind the first one; returns whether this is the last one."""
+        self._round, last = Signal(range(self._config.time_chunks)), Signal()
+        m.d.comb += last.eq(self._round == job.rounds - 1)
+        m.d.sync += again.eq(before_done & ~last)
+        with m.If(self.start):
+            m.d.sync += self._round.eq(0)
+        with m.If(again):
+            m.d.sync += [
+                self._round.eq(self._round + 1),
+                job.query_base.eq(job.query_base + 1),
+                job.output_base.eq(job.output_base + 1),
+            ]
+        return last
+
+    def _carry(
+        self, m: Module, begin: Value, begins_token: Value, sums: AttentionSums, output: AttentionOutput
+    ) -> None:
+        """Membranes of a round are those of the round before."""
+        m.submodules.membranes = membranes = AttentionMembranes(self._config)
+        m.d.comb += [
+            membranes.begin.eq(begin),
+            membranes.take.eq(delayed(m, begins_token, LOOKUP_LATENCY + 1, name="begins_token", reset=True)),
+            membranes.keep.eq(output.valid),
+            membranes.membranes.eq(sums.membranes),
+            sums.carried.eq(membranes.carried),
+            sums.fresh.eq(self._round == 0),
+        ]
 
     def _sample(self, m: Module) -> data.View:
         """The job's registers; all divisors are powers of two."""
@@ -156,6 +199,8 @@ class Attention(wiring.Component):
                 job.output_base.eq(self.output_base),
                 job.output_stride.eq(self.output_stride),
             ]
+            if config.time_chunks > 1:
+                m.d.sync += job.rounds.eq(self.time_chunks)
             with m.If(self.head_channels <= (SHORTEST_TOKEN - 1) * STEP_CHANNELS):
                 m.d.sync += job.last_step.eq(SHORTEST_TOKEN - 1)
         return job

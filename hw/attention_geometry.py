@@ -59,6 +59,15 @@ class AttentionGeometry:
         return self.config.token_chunks * self.config.tile_groups
 
     @property
+    def carried_words(self) -> int:
+        """Most tokens times sets of columns of a head whose time steps are several chunks.
+
+        A position tile then has half as many position groups at most.
+        """
+        tokens = self.config.token_chunks * (self.config.tile_groups // 2) * self.config.positions
+        return tokens * self.config.head_channels // self.config.attention_columns
+
+    @property
     def steps(self) -> int:
         """Most steps of a token in Q (K^T V)."""
         return max(SHORTEST_TOKEN, -(-self.config.head_channels // STEP_CHANNELS))
@@ -76,7 +85,7 @@ class AttentionGeometry:
     @property
     def threshold_bits(self) -> int:
         """Bits of the attention neuron's threshold, which is not negative."""
-        return self.sum_bits + self.config.timesteps
+        return self.sum_bits + self.config.max_timesteps
 
     @property
     def membrane_bits(self) -> int:
@@ -85,13 +94,17 @@ class AttentionGeometry:
 
 
 def job_layout(config: HardwareConfig) -> data.StructLayout:
-    """A job as the engine's parts need it: counts less one, addresses, the negative threshold."""
+    """A job as the engine's parts need it: counts less one, addresses, the negative threshold.
+
+    With several time chunks a job makes a round for each; the bases are those of the round.
+    """
     geometry = AttentionGeometry(config)
     address = unsigned(address_bits(config.spike_words))
 
     def below(count: int) -> range:
         return range(max(2, count))
 
+    chunked = {"rounds": range(config.time_chunks + 1)} if config.time_chunks > 1 else {}
     return data.StructLayout(
         {
             "buffer": unsigned(1),
@@ -106,5 +119,6 @@ def job_layout(config: HardwareConfig) -> data.StructLayout:
             "query_stride": address,
             "output_base": address,
             "output_stride": address,
+            **chunked,
         }
     )

@@ -18,7 +18,8 @@ READ_LATENCY = 2
 class AttentionMemory(wiring.Component):
     """K and V, two heads of each: one is read by a job while the other one is written.
 
-    Channel i of a buffer lies at ``(buffer, i, chunk)``, each rounded up to whole bits. A word of K and a word of V per
+    Channel i of a buffer lies at ``(buffer, i, chunk)``, each rounded up to whole bits; with several time chunks at
+    ``(buffer, i, time_chunk, chunk)``. A word of K and a word of V per
     cycle, `READ_LATENCY` cycles later; a write takes one cycle.
 
     No word is read in the cycle in which it is written, so the emulation logic for that collision is switched off:
@@ -37,6 +38,8 @@ class AttentionMemory(wiring.Component):
         Read enable.
     buffer : In(1), key_channel, value_channel : In(channel bits), chunk : In(chunk bits)
         What is read.
+    time_chunk : In(range(time_chunks))
+        Of it; only with several.
     key, value : Out(word_bits)
         The words, ``[timesteps][chunk_tokens]``.
     """
@@ -45,6 +48,7 @@ class AttentionMemory(wiring.Component):
         self._config = config
         geometry = AttentionGeometry(config)
         word = unsigned(geometry.word_bits)
+        chunked = {"time_chunk": In(range(config.time_chunks))} if config.time_chunks > 1 else {}
         super().__init__(
             {
                 "token_write": In(TokenWrite(config)),
@@ -55,13 +59,17 @@ class AttentionMemory(wiring.Component):
                 "chunk": In(unsigned(geometry.chunk_bits)),
                 "key": Out(word),
                 "value": Out(word),
+                **chunked,
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         token = self.token_write
-        written = Cat(token.chunk, token.channel, token.buffer)
+        written, chunk = Cat(token.chunk, token.channel, token.buffer), self.chunk
+        if self._config.time_chunks > 1:
+            written = Cat(token.chunk, token.time_chunk, token.channel, token.buffer)
+            chunk = Cat(self.chunk, self.time_chunk)
         for is_value, name, channel in ((0, "key", self.key_channel), (1, "value", self.value_channel)):
             # Left to itself a tool may take LUTs for so few words.
             attributes = {"no_rw_check": 1, "ram_style": "block"}
@@ -72,7 +80,7 @@ class AttentionMemory(wiring.Component):
                 write.addr.eq(written),
                 write.data.eq(token.data),
                 write.en.eq(token.valid & (token.is_value == is_value)),
-                read.addr.eq(Cat(self.chunk, channel, self.buffer)),
+                read.addr.eq(Cat(chunk, channel, self.buffer)),
                 read.en.eq(self.read),
                 # Without reset, to become the block RAM's own output register.
                 getattr(self, name).eq(delayed(m, read.data, READ_LATENCY - 1, name=f"{name}_word")),

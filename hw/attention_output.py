@@ -9,6 +9,7 @@ from amaranth.utils import exact_log2
 
 from .attention_geometry import job_layout
 from .config import HardwareConfig
+from .multiple import multiple
 from .spike_memory import SpikeWrite, address_bits
 
 WRITE_LATENCY = 1
@@ -67,6 +68,9 @@ class AttentionOutput(wiring.Component):
         part, index = Signal(range(max(2, sets))), Signal.like(job.last_slice)
         lane, group = Signal(range(max(2, config.positions))), Signal.like(job.last_group)
         base = Signal.like(job.output_base)
+        word: Value = group
+        if config.time_chunks > 1:
+            word = multiple(m, group, job.rounds, config.time_chunks, name="word")
         last_lane, last_token, last_part = Signal(), Signal(), Signal()
         m.d.comb += [
             last_lane.eq(lane == config.positions - 1),
@@ -89,16 +93,16 @@ class AttentionOutput(wiring.Component):
         if sets > 1:
             token = Cat(lane[: exact_log2(config.positions)], group)
             parts = [*self._wait(m, token, part, last_part), *parts]
-        word = Cat(spikes.word_select(t, columns) for t in range(timesteps) for spikes in parts)
+        spikes_word = Cat(spikes.word_select(t, columns) for t in range(timesteps) for spikes in parts)
         data_word = Signal(timesteps * inputs, reset_less=True)
         with m.If(self.write_ready):
             m.d.sync += self.write.valid.eq(0)
         with m.If(self.valid & last_part):
             m.d.sync += [
                 self.write.valid.eq(1),
-                self.write.address.eq(base + group),
+                self.write.address.eq(base + word),
                 self.write.banks.eq(1 << lane),
-                data_word.eq(word),
+                data_word.eq(spikes_word),
             ]
         m.d.comb += [self.write.pieces.eq(~0), self.write.data.eq(data_word.replicate(config.positions))]
         return m

@@ -70,7 +70,11 @@ class QueryBuffer(wiring.Component):
         config, job = self._config, self.job
         slices = config.head_channels // config.inputs
         groups = AttentionGeometry(config).groups
-        m.submodules.walk = walk = SliceWalk(len(self.read_address), config.positions, groups, slices)
+        m.submodules.walk = walk = SliceWalk(
+            len(self.read_address), config.positions, groups, slices, group_words=config.time_chunks
+        )
+        if config.time_chunks > 1:
+            m.d.comb += walk.group_step.eq(job.rounds)
         reading, announced, step, token_end, last_arrives = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.full_next.eq(self.full | last_arrives),

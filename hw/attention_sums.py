@@ -29,6 +29,9 @@ class AttentionSums(wiring.Component):
     with ``C_t = 2**(T-1) c_t`` and the threshold as in `Lif`, ``2**T theta``. The hand-on register keeps its value
     for a token's time, from two tokens after its first step on: lanes are `TOKENS_APART` tokens apart.
 
+    With several time chunks T counts the steps of all of them. The first lane starts from what the last one handed on
+    in the chunk before, which is kept in `AttentionMembranes` meanwhile.
+
     Parameters
     ----------
     config : HardwareConfig
@@ -44,11 +47,16 @@ class AttentionSums(wiring.Component):
         They are a token's first, a token's last ones, in all lanes.
     spikes : Out(ArrayLayout(unsigned(columns), timesteps))
         Of all time steps of a token, `SUMS_LATENCY` cycles after the last entries of its last time step.
+    fresh : In(1), carried : In, membranes : Out
+        Only with several time chunks. It is the first one; else the first lane starts from `carried`, used in the cycle
+        after a `first`; what the last lane hands on, in the cycle of `spikes`.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
         entries = data.ArrayLayout(unsigned(AttentionGeometry(config).entry_bits), config.attention_columns)
+        membranes = data.ArrayLayout(unsigned(AttentionGeometry(config).membrane_bits), config.attention_columns)
+        chunked = {"fresh": In(1), "carried": In(membranes), "membranes": Out(membranes)}
         super().__init__(
             {
                 "job": In(job_layout(config)),
@@ -56,35 +64,41 @@ class AttentionSums(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "spikes": Out(data.ArrayLayout(unsigned(config.attention_columns), config.timesteps)),
+                **(chunked if config.time_chunks > 1 else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config, job = self._config, self.job
-        timesteps = config.timesteps
+        timesteps, unit = config.timesteps, config.max_timesteps - 1
         first = delayed(m, self.first, 1, name="first")
         complete = delayed(m, self.last, SUMS_LATENCY, name="complete")
         fired = [[Signal(name=f"fired{t}_{j}") for j in range(config.attention_columns)] for t in range(timesteps)]
         for column in range(config.attention_columns):
             start = job.below_threshold
+            if config.time_chunks > 1:
+                start = Mux(self.fresh, start, self.carried[column].as_signed())
             for t in range(timesteps):
                 name = f"step{t}_column{column}"
                 one, other = (self.entries[t][table][column] for table in range(TABLES))
                 added = Signal(len(one) + 1, name=f"{name}_added", reset_less=True)
                 m.d.sync += added.eq(one + other)
                 membrane = Signal(signed(AttentionGeometry(config).membrane_bits), name=name, reset_less=True)
-                kept = Mux(first, start[timesteps - 1 :], membrane[timesteps - 1 :]).as_signed()
+                kept = Mux(first, start[unit:], membrane[unit:]).as_signed()
                 # The plain register first: synthesis feeds it to the carry chain and the choice into the chain's LUT.
-                m.d.sync += membrane[timesteps - 1 :].eq(added + kept)
+                m.d.sync += membrane[unit:].eq(added + kept)
                 with m.If(first):
-                    m.d.sync += membrane[: timesteps - 1].eq(start[: timesteps - 1])
+                    m.d.sync += membrane[:unit].eq(start[:unit])
                 m.d.comb += fired[t][column].eq(~membrane[-1])
+                left = Mux(fired[t][column], job.below_threshold, membrane).as_signed()
+                handed_on = (job.below_threshold + left) >> 1
                 if t + 1 < timesteps:
                     start = Signal.like(membrane, name=f"{name}_start")
-                    left = Mux(fired[t][column], job.below_threshold, membrane).as_signed()
                     with m.If(complete):
-                        m.d.sync += start.eq((job.below_threshold + left) >> 1)
+                        m.d.sync += start.eq(handed_on)
+                elif config.time_chunks > 1:
+                    m.d.comb += self.membranes[column].eq(handed_on)
         for t in range(timesteps):
             spikes = Cat(fired[t])
             for token in range(TOKENS_APART * (timesteps - 1 - t)):

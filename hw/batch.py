@@ -28,7 +28,11 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
     piece belongs at ``slice_address + position_group``, in piece ``piece`` of the words; ``lanes`` marks the lanes that
     are real positions, and a batch without any is not valid. ``channel`` is the batch's first channel in its head or
     among the classes, ``chunk`` its position tile, framed by ``first_tile`` and ``last_tile``.
+
+    In a machine of several time chunks ``position_group`` counts words, one per position group and chunk,
+    ``time_chunk`` is the batch's, and the first and the last tile are so in the first and the last chunk only.
     """
+    chunked = {"time_chunk": range(config.time_chunks)} if config.time_chunks > 1 else {}
     return data.StructLayout(
         {
             "valid": unsigned(1),
@@ -47,5 +51,6 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
             "chunk": range(max(2, config.token_chunks)),
             "first_tile": unsigned(1),
             "last_tile": unsigned(1),
+            **chunked,
         }
     )

@@ -11,7 +11,7 @@ WEIGHT_BITS = 4
 """Width of a weight in the array; an 8-bit weight is two of them, a pass of the array for each."""
 
 PARAMETER_BITS = 64
-"""Bias and threshold of an output channel in external memory, 32 bits each."""
+"""Bias and threshold of an output channel in external memory, 32 bits each; see `HardwareConfig.threshold_offset`."""
 
 IMAGE_PLANES = 8
 """Bit-planes of the signed image; they travel in the time-step lanes of the first layer."""
@@ -20,7 +20,10 @@ TABLE_INPUTS = 4
 """Input channels per subset-sum table: 4 spikes address 16 sums."""
 
 THRESHOLD_BITS = 32
-"""Width of a threshold in the external memory."""
+"""Width of a threshold in the external memory, unless time chunks need more."""
+
+MAX_TIMESTEPS = 16
+"""Most time steps of a network, in one time chunk or several."""
 
 LIMITS = {
     "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "max_layers": 255, "max_classes": 256,
@@ -75,6 +78,9 @@ class HardwareConfig:
         Depth of the spike and the residual memory, in words of one position group and one slice.
     token_chunks : int
         Most position tiles of a channel of K and V.
+    time_chunks : int
+        Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
+        from one to the next. With 1 there is nothing that keeps a membrane.
     head_channels : int
         Largest head.
     max_layers : int
@@ -106,6 +112,7 @@ class HardwareConfig:
     spike_words: int
     residual_words: int
     token_chunks: int
+    time_chunks: int = 1
     head_channels: int = 64
     max_layers: int = 64
     max_classes: int = 16
@@ -136,12 +143,24 @@ class HardwareConfig:
         )
         require(8 <= self.accumulator_bits <= 18, "accumulator_bits", "be 8 to 18")
         require(0 <= self.bias_fraction_bits <= 6, "bias_fraction_bits", "be 0 to 6")
-        require(
-            self.membrane_bits <= THRESHOLD_BITS,
-            "accumulator_bits",
-            f"be at most {self.accumulator_bits + THRESHOLD_BITS - self.membrane_bits}, so that a threshold at "
-            f"{self.bias_fraction_bits} fraction bits and {self.timesteps} time steps has {THRESHOLD_BITS} bits",
-        )
+        most_chunks = MAX_TIMESTEPS // self.timesteps
+        require(1 <= self.time_chunks <= most_chunks, "time_chunks", f"be 1 to {most_chunks}")
+        if self.time_chunks == 1:
+            require(
+                self.membrane_bits <= THRESHOLD_BITS,
+                "accumulator_bits",
+                f"be at most {self.accumulator_bits + THRESHOLD_BITS - self.membrane_bits}, so that a threshold at "
+                f"{self.bias_fraction_bits} fraction bits and {self.timesteps} time steps has {THRESHOLD_BITS} bits",
+            )
+        else:
+            excess = self.current_bits + self.membrane_bits - PARAMETER_BITS
+            require(
+                excess <= 0,
+                "accumulator_bits",
+                f"be at most {self.accumulator_bits - -(-excess // 2)}, so that bias and threshold at "
+                f"{self.bias_fraction_bits} fraction bits and {self.max_timesteps} time steps have {PARAMETER_BITS} "
+                "bits together",
+            )
         require(self.memory_bits in (64, 128), "memory_bits", "be 64 or 128")
         require(
             power_of_two(self.program_beats) and 256 <= self.program_beats <= 1 << 16,
@@ -225,9 +244,24 @@ class HardwareConfig:
         return self.sum_bits + self.bias_fraction_bits + 1
 
     @property
+    def max_timesteps(self) -> int:
+        """Most time steps of a network."""
+        return self.timesteps * self.time_chunks
+
+    @property
     def membrane_bits(self) -> int:
-        """Width of the signed membrane after the last time step."""
-        return self.current_bits + self.timesteps
+        """Width of the signed membrane after the last time step, and of a threshold."""
+        return self.current_bits + self.max_timesteps
+
+    @property
+    def threshold_offset(self) -> int:
+        """Lowest bit of a threshold in a channel's parameters: 32, or less where it is wider than the bits above."""
+        return min(PARAMETER_BITS - THRESHOLD_BITS, PARAMETER_BITS - self.membrane_bits)
+
+    @property
+    def carried_bits(self) -> int:
+        """Width of the signed membrane that is carried from one time chunk to the next."""
+        return self.membrane_bits - self.timesteps
 
     @property
     def fingerprint(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -235,6 +235,8 @@ class Core(wiring.Component):
             attention.output_base.eq(job.destination_base),
             attention.output_stride.eq(job.destination_slice_stride),
         ]
+        if self._config.time_chunks > 1:
+            m.d.comb += attention.time_chunks.eq(job.time_chunks)
 
     @staticmethod
     def _join_writes(m: Module, port, sources: list) -> None:
@@ -293,6 +295,9 @@ class Core(wiring.Component):
     def _trace(self, m: Module, dispatcher, writeback, attention, spikes, residual, head) -> None:
         """Named signals that a testbench observes; nothing reads them, so synthesis drops them."""
         config, token = self._config, writeback.token_write
+        chunk = token.chunk
+        if config.time_chunks > 1:
+            chunk = Cat(token.chunk, token.time_chunk)
         attending = Signal()
         m.d.comb += attending.eq(attention.write.valid & attention.write_ready)
         points = {
@@ -315,7 +320,7 @@ class Core(wiring.Component):
             "token_layer": (writeback.token_layer, 8),
             "token_value": (token.is_value, 1),
             "token_channel": (token.channel, 12),
-            "token_chunk": (token.chunk, 8),
+            "token_chunk": (chunk, 8),
             "token_data": (token.data, config.timesteps * config.chunk_tokens),
             "logit_valid": (head.valid, 1),
             "logit_layer": (dispatcher.neurons.layer, 8),

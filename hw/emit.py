@@ -146,7 +146,9 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             "parameters": {
                 "beats_per_output_tile": config.parameter_beats,
                 "bits_per_channel": PARAMETER_BITS,
-                "text": "signed 32-bit bias, signed 32-bit threshold of each channel",
+                "threshold_bit": config.threshold_offset,
+                "text": "signed bias and, from threshold_bit on, signed threshold of each channel; the head has a bias "
+                "of 32 bits and no threshold",
             },
             "weights": {
                 "beats_per_slice": config.slice_beats,
@@ -157,6 +159,10 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
                 "beats_per_group": config.group_beats,
                 "text": "bit-planes of the signed 8-bit image, the lowest first, as words "
                 "[positions][timesteps][inputs] in which the time steps are further positions",
+            },
+            "event_frames": {
+                "beats_per_group": config.group_beats,
+                "text": "words [positions][timesteps][inputs], for every position group one for each time chunk",
             },
         },
     }

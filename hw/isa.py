@@ -93,7 +93,7 @@ DESCRIPTOR = data.StructLayout({
     "wide": unsigned(1),              # 8-bit weights: the passes are made twice, over the high, then the low halves
     "token_buffer": unsigned(1),      # K, V: the buffer written; attention: the buffer read
     "passes": unsigned(4),            # bit-planes walked, top plane first
-    "timesteps": unsigned(5),         # time steps in use; lanes above are held silent
+    "timesteps": unsigned(5),         # time steps in use (of the last time chunk); lanes above are held silent
     # shape
     "slices": unsigned(10),           # input slices per tap
     "height": unsigned(9),
@@ -125,6 +125,11 @@ DESCRIPTOR = data.StructLayout({
     # external memory
     "weight_beats": unsigned(20),     # weights of an output tile, one segment of them; beats to load for LOAD
     "memory_address": unsigned(32),   # LOAD: beats from the image's base
+    # time chunks: so many words of a position group lie side by side
+    "time_chunks": unsigned(5),
+    "chunk_groups": unsigned(6),      # position groups of every position tile but the last
+    "last_chunk_groups": unsigned(6),
+    "pace": unsigned(5),              # least reads of a piece, of K, V and logits of a batch: membranes come back
 })  # fmt: skip
 """Bit layout of a descriptor; the first field is in the lowest bits."""
 

@@ -33,6 +33,11 @@ class Lif(wiring.Component):
     is ``current_bits + t + 1``, for the threshold's bits below are one bit to it. The cleared membrane after a spike is
     an AND in front of the next adder.
 
+    With `fraction_bits`, the T steps are a time chunk of a longer run. It starts from the membrane `carried` and leaves
+    `membrane` for the next one: fixed-point numbers with so many fractional bits, in units of the current. A step
+    halves the membrane, which shifts it right; that stays exact as long as no more steps than fractional bits came
+    before a chunk. The threshold is then ``ceil(2**(T + fraction_bits) * theta)``.
+
     Latency is ``2 T`` cycles; one set of currents per cycle, no back-pressure: the parent delays its own valid bit.
 
     Parameters
@@ -41,13 +46,20 @@ class Lif(wiring.Component):
         T, at least 1.
     current_bits : int
         Width of a signed current, at least 2.
+    fraction_bits : int
+        Fractional bits of the membrane carried in, 0 for none.
 
     Members
     -------
     current : In(ArrayLayout(signed(current_bits), T))
         Input currents of the steps, the first step in the lowest bits.
-    threshold : In(signed(current_bits + T))
+    threshold : In(signed(current_bits + T + fraction_bits))
         Smallest ``G_T`` that fires; sampled with `current`.
+    carried : In(signed(current_bits + fraction_bits))
+        Only with `fraction_bits`. Membrane to start from; sampled with `current`.
+    membrane : Out(signed(current_bits + fraction_bits))
+        Only with `fraction_bits`. Membrane after the last step, of `latency` cycles ago; the bits below, which are
+        cut, are zero if another chunk may follow.
     spikes : Out(T)
         Bit t is the spike of step t + 1, of `latency` cycles ago.
 
@@ -57,19 +69,23 @@ class Lif(wiring.Component):
         If a parameter is below its limit.
     """
 
-    def __init__(self, timesteps: int, current_bits: int):
+    def __init__(self, timesteps: int, current_bits: int, *, fraction_bits: int = 0):
         if timesteps < 1:
             raise ValueError(f"timesteps must be at least 1, not {timesteps}")
         if current_bits < 2:
             raise ValueError(f"current_bits must be at least 2, not {current_bits}")
-        self._timesteps, self._current_bits = timesteps, current_bits
-        super().__init__(
-            {
-                "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
-                "threshold": In(signed(current_bits + timesteps)),
-                "spikes": Out(unsigned(timesteps)),
-            }
-        )
+        if fraction_bits < 0:
+            raise ValueError(f"fraction_bits must be at least 0, not {fraction_bits}")
+        self._timesteps, self._fraction_bits = timesteps, fraction_bits
+        self._carried_bits = current_bits + fraction_bits
+        members = {
+            "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
+            "threshold": In(signed(self._carried_bits + timesteps)),
+            "spikes": Out(unsigned(timesteps)),
+        }
+        if fraction_bits:
+            members |= {"carried": In(signed(self._carried_bits)), "membrane": Out(signed(self._carried_bits))}
+        super().__init__(members)
 
     @property
     def latency(self) -> int:
@@ -82,24 +98,28 @@ class Lif(wiring.Component):
         threshold = delayed(m, self.threshold, 1, name="threshold")
 
         spikes = []
-        membrane = None
+        membrane = self.carried if self._fraction_bits else None
         for t in range(1, steps + 1):
             current = delayed(m, self.current[t - 1], CYCLES_PER_STEP * (t - 1), name=f"current{t}")
-            charged = Signal(signed(self._current_bits + t), name=f"charged{t}", reset_less=True)
+            charged = Signal(signed(self._carried_bits + t), name=f"charged{t}", reset_less=True)
             fired = Signal(name=f"fired{t}", reset_less=True)
             if membrane is None:
                 m.d.sync += charged.eq(current)
             else:
                 # The current first: synthesis feeds it to the carry chain and the AND of `membrane` into its LUT.
-                m.d.sync += charged.eq(Cat(membrane[: t - 1], current + membrane[t - 1 :].as_signed()).as_signed())
+                low = self._fraction_bits + t - 1
+                m.d.sync += charged.eq(Cat(membrane[:low], current + membrane[low:].as_signed()).as_signed())
             # x >= ceil(y / 2**k): of the bits below, one that is set in y decides like all of them.
             below = steps - t
             limit = Cat(threshold[:below].any(), threshold[below:]).as_signed() if below else threshold
             m.d.sync += fired.eq((charged << 1 if below else charged) >= limit)
             spikes.append(delayed(m, fired, CYCLES_PER_STEP * (steps - t), name=f"spike{t}"))
-            if t < steps:
+            if t < steps or self._fraction_bits:
                 membrane = Signal.like(charged, name=f"membrane{t}")
                 m.d.comb += membrane.eq(Mux(fired, 0, delayed(m, charged, 1, name=f"held{t}")))
+                if t == steps:
+                    m.d.comb += self.membrane.eq(membrane >> steps)
+            if t < steps:
                 threshold = delayed(m, threshold, CYCLES_PER_STEP, name=f"threshold{t}")
         m.d.comb += self.spikes.eq(Cat(spikes))
         return m

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -12,6 +13,7 @@ from amaranth.utils import exact_log2
 from .batch import batch_layout
 from .config import WEIGHT_BITS, HardwareConfig
 from .isa import DESCRIPTOR, Destination
+from .membranes import membrane_words
 from .weight_array import DRAIN_BUFFERS
 
 CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
@@ -31,12 +33,23 @@ def drain_cycles(config: HardwareConfig, fields: Mapping[str, int], groups: int,
     """
     reads = config.piece // config.neurons
     destination = Destination(fields.get("destination", 0))
-    halves = 1 + fields.get("wide", 0)
+    halves, pace = 1 + fields.get("wide", 0), fields.get("pace", 0)
+    chunks = max(1, fields.get("time_chunks", 0))
     if destination in CHANNEL_ORDER:
-        return pieces * reads * max(groups, config.neurons) * halves
+        return pieces * reads * chunks * max(groups // chunks, config.neurons, pace) * halves
     planes = fields.get("residual_planes_out", 0) if destination == Destination.RESIDUAL else 0
-    positions = config.timesteps if fields.get("image") else 1
-    return groups * positions * pieces * max(reads, planes) * halves
+    words = groups * config.timesteps * chunks if fields.get("image") else groups
+    return words * pieces * max(reads, planes, pace) * halves
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunks:
+    """Time chunk of the read and of what follows it, whether it is the last one, and how many a layer has."""
+
+    index: Signal
+    following: Signal
+    last: Signal
+    count: Value
 
 
 class NeuronWalk(wiring.Component):
@@ -48,6 +61,11 @@ class NeuronWalk(wiring.Component):
     of ``max(groups, neurons)`` reads. So much time is between the ends of any two of them, and what is behind the
     neurons needs it: a pause comes in front of the reads, for the ones before may have had none. In a layer of 8-bit
     weights a read takes two cycles, one for each half; otherwise one.
+
+    In a machine of several time chunks a position group has a word for each of them, side by side. Words are read in
+    their order; in an image layer, where one sum serves all time steps, every position group is read once per chunk.
+    For K, V and logits the order is batch, chunk, position group, and the time is that of a batch and chunk. It, or the
+    time of a piece, is at least ``pace`` reads, so that membranes are back when they are wanted (see `Membranes`).
 
     The first read of a tile is made 2 cycles after its `tile_done` (the later one, of two halves), or 2 cycles after
     `start`, or one cycle after the last read of the tile before, whichever is latest; the last one
@@ -73,6 +91,8 @@ class NeuronWalk(wiring.Component):
         Of the read: its layer has 8-bit weights, is an image layer; the time-step lane that is its position group.
     batch : Out(batch_layout(config))
         Belongs to the read, of two halves to the second one.
+    membrane : Out
+        Only with several time chunks. Where the batch's membranes are kept.
     buffers_freed : Out(2)
         Drain buffers that are free from the next cycle on.
     output_tile_drained, layer_done : Out(1)
@@ -83,6 +103,7 @@ class NeuronWalk(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config = config
+        carry = {"membrane": Out(range(membrane_words(config)))} if config.time_chunks > 1 else {}
         super().__init__(
             {
                 "start": In(1),
@@ -100,6 +121,7 @@ class NeuronWalk(wiring.Component):
                 "output_tile_drained": Out(1),
                 "layer_done": Out(1),
                 "done": Out(1),
+                **carry,
             }
         )
 
@@ -113,8 +135,8 @@ class NeuronWalk(wiring.Component):
             batch.destination.eq(d.destination),
             batch.token_buffer.eq(d.token_buffer),
             batch.pool.eq(d.pool),
-            batch.steps.eq((1 << d.timesteps) - 1),
         ]
+        self._chunks = self._count_chunks(m)
         # The last cycle of a read, and of a tile.
         tick, last, last_tile = Signal(), Signal(), Signal()
         self._follow_tiles(m, tick, last, last_tile)
@@ -122,6 +144,23 @@ class NeuronWalk(wiring.Component):
         self._follow_addresses(m, beat_end, word_end)
         self._follow_positions(m, reading, beat_end, word_end, last)
         return m
+
+    def _count_chunks(self, m: Module) -> _Chunks | None:
+        """The time chunk of the read and, by it, the time steps in use; None in a machine of a single one."""
+        most, d, batch = self._config.time_chunks, self.descriptor, self.batch
+        steps = (1 << d.timesteps) - 1
+        if most == 1:
+            m.d.comb += batch.steps.eq(steps)
+            return None
+        index, following, last = Signal(range(most)), Signal(range(most)), Signal()
+        count = d.time_chunks[: most.bit_length()]
+        m.d.comb += [
+            last.eq(index == count - 1),
+            following.eq(Mux(last, 0, index + 1)),
+            batch.time_chunk.eq(index),
+            batch.steps.eq(Mux(last, steps, ~0)),
+        ]
+        return _Chunks(index, following, last, count)
 
     def _follow_tiles(self, m: Module, tick: Signal, last: Signal, last_tile: Signal) -> None:
         """Output tiles and position tiles, and when to begin the next one."""
@@ -146,8 +185,8 @@ class NeuronWalk(wiring.Component):
             self.layer_done.eq(last & last_tile & self._last_output_tile),
             self.done.eq(~busy & ~self.start),
             batch.chunk.eq(chunk),
-            batch.first_tile.eq(first_tile),
-            batch.last_tile.eq(last_tile),
+            batch.first_tile.eq(first_tile & (self._chunks.index == 0) if self._chunks else first_tile),
+            batch.last_tile.eq(last_tile & self._chunks.last if self._chunks else last_tile),
         ]
         m.d.sync += pending.eq(pending + self.tile_done - Mux(begin, buffers, 0))
         if has_wide:
@@ -182,16 +221,21 @@ class NeuronWalk(wiring.Component):
         ]
 
         # A piece or a batch of channels takes `pace` ticks, of which the last `wanted` ones read.
-        least = Signal.like(d.residual_planes_out)
+        chunks, in_chunk = self._chunks, groups
+        least = Signal.like(d.pace if chunks else d.residual_planes_out)
         wanted, pace = (
             Signal(range(1 + max(config.tile_groups, reads, 1 << len(least))), name=n) for n in ("wanted", "pace")
         )
         beat, lead = Signal(len(pace)), Signal.like(least)
         short, beat_end, reading = Signal(), Signal(), Signal()
         least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out, 0)
+        behind = Mux(self._channel_order, config.neurons, least_words)
+        if chunks:
+            behind = Mux(behind > d.pace, behind, d.pace)
+            in_chunk = Mux(last_tile, d.last_chunk_groups, d.chunk_groups)
         m.d.comb += [
-            wanted.eq(Mux(self._channel_order, groups, reads)),
-            least.eq(Mux(self._channel_order, config.neurons, least_words)),
+            wanted.eq(Mux(self._channel_order, in_chunk, reads)),
+            least.eq(behind),
             short.eq(wanted < least),
             pace.eq(Mux(short, least, wanted)),
             lead.eq(Mux(short, least - wanted, 0)),
@@ -206,6 +250,7 @@ class NeuronWalk(wiring.Component):
         # Words: pieces of a position group, and the position groups of an image's word of sums.
         word_group, next_group = Signal.like(self.group), Signal(len(self.group) + 1)
         last_piece, last_sub, group_end = Const(1), Const(1), Signal()
+        channel_group, channel_end = beat - lead, beat_end
         piece_end = beat_end & ~self._channel_order
         if config.tile_pieces > 1:
             piece = Signal(range(config.tile_pieces))
@@ -213,18 +258,27 @@ class NeuronWalk(wiring.Component):
             m.d.comb += last_piece.eq(piece + 1 == pieces)
             with m.If(piece_end):
                 m.d.sync += piece.eq(Mux(last_piece, 0, piece + 1))
-        word_end = piece_end & last_piece
+        word_end = sub_end = piece_end & last_piece
+        if chunks:
+            m.d.comb += self.membrane.eq(Mux(self._channel_order, channel_group, self.select))
+            channel_group, channel_end = Signal.like(self.group), beat_end & chunks.last
+            with m.If(Mux(self._channel_order, beat_end, word_end)):
+                m.d.sync += [chunks.index.eq(chunks.following), channel_group.eq(chunks.following)]
+            with m.Elif(reading):
+                m.d.sync += channel_group.eq(channel_group + chunks.count)
+            # A sum of the image serves every chunk.
+            sub_end = word_end & (chunks.last | ~d.image)
         if config.timesteps > 1:
             last_sub = Signal()
             m.d.comb += last_sub.eq(~d.image | (self.sub == config.timesteps - 1))
-            with m.If(word_end):
+            with m.If(sub_end):
                 m.d.sync += self.sub.eq(Mux(last_sub, 0, self.sub + 1))
         m.d.comb += [
             next_group.eq(word_group + 1),
             group_end.eq(next_group == groups),
-            self.group.eq(Mux(self._channel_order, beat - lead, word_group)),
+            self.group.eq(Mux(self._channel_order, channel_group, word_group)),
         ]
-        with m.If(word_end & last_sub):
+        with m.If(sub_end & last_sub):
             m.d.sync += word_group.eq(Mux(group_end, 0, next_group))
 
         # Which batch: counted in both orders.
@@ -232,9 +286,9 @@ class NeuronWalk(wiring.Component):
         m.d.comb += [
             next_select.eq(self.select + 1),
             last_batch.eq(next_select == (pieces * reads if config.tile_pieces > 1 else batches)),
-            last.eq(beat_end & Mux(self._channel_order, last_batch, last_piece & last_sub & group_end)),
+            last.eq(Mux(self._channel_order, channel_end & last_batch, sub_end & last_sub & group_end)),
         ]
-        with m.If(Mux(self._channel_order, beat_end, reading)):
+        with m.If(Mux(self._channel_order, channel_end, reading)):
             m.d.sync += self.select.eq(next_select)
         with m.If(last | word_end):
             m.d.sync += self.select.eq(0)
@@ -285,9 +339,16 @@ class NeuronWalk(wiring.Component):
         groups = DESCRIPTOR["groups"].shape
         at, following, tile_start = Signal(groups), Signal(groups), Signal(groups)
         partial, beyond = Signal(), Signal()
+        first_partial = d.positions >> lane_bits
+        channel_step, partial_end, restart = reading, word_end & partial, tile_start
+        if self._chunks:
+            # Words, not groups, are counted: a tile's last one is followed by the next tile's first one.
+            channel_step = Mux(reading, Mux(last, 1, self._chunks.count), 0)
+            partial_end = word_end & partial & self._chunks.last
+            restart = tile_start + self._chunks.following
         m.d.comb += [
-            following.eq(at + Mux(self._channel_order, reading, word_end)),
-            partial.eq(at == d.positions >> lane_bits),
+            following.eq(at + Mux(self._channel_order, channel_step, word_end)),
+            partial.eq(at >= first_partial if self._chunks else at == first_partial),
             batch.position_group.eq(at),
             # The last word of an image's sums may hold whole groups that are none.
             batch.valid.eq(reading & batch.lanes.any()),
@@ -295,10 +356,10 @@ class NeuronWalk(wiring.Component):
         for lane in range(config.positions):
             m.d.comb += batch.lanes[lane].eq(~beyond & (~partial | (lane < d.positions[:lane_bits])))
         m.d.sync += at.eq(following)
-        with m.If(word_end & partial):
+        with m.If(partial_end):
             m.d.sync += beyond.eq(1)
         with m.If(beat_end & self._channel_order):
-            m.d.sync += at.eq(tile_start)
+            m.d.sync += at.eq(restart)
         with m.If(last):
             m.d.sync += [at.eq(following), tile_start.eq(following), beyond.eq(0)]
         with m.If(self.output_tile_drained):

@@ -11,6 +11,7 @@ from .config import WEIGHT_BITS, HardwareConfig
 from .delay import delayed
 from .isa import DESCRIPTOR
 from .lif import Lif, lif_latency
+from .membranes import READ_LATENCY, Membranes
 from .neuron_walk import NeuronWalk
 from .parameter_buffer import BIAS_BITS, ParameterBuffer
 from .program_reader import ParameterWrite
@@ -36,6 +37,9 @@ class Neurons(wiring.Component):
     all time steps get the current of that lane.
 
     Sums of 8-bit weights come as two halves: the high one, then the low one, which is unsigned but in image layers.
+
+    In a machine of several time chunks a neuron starts from the membrane that it had after the chunk before, see
+    `Membranes`.
 
     `sums` leaves ``sum_latency(config)`` cycles after the read, `spikes` ``neurons_latency(config)`` cycles after it.
 
@@ -121,6 +125,7 @@ class Neurons(wiring.Component):
         image = delayed(m, walk.image, sum_latency(config), name="image")
         sub = delayed(m, walk.sub, sum_latency(config), name="sub")
 
+        lifs = []
         fire = Signal(config.neurons * config.lanes)
         for neuron in range(config.neurons):
             threshold = delayed(m, parameters.thresholds[neuron], 1, name=f"threshold_{neuron}")
@@ -128,12 +133,34 @@ class Neurons(wiring.Component):
                 first = (neuron * config.positions + position) * config.timesteps
                 lanes = [self.sums[first + t] for t in range(config.timesteps)]
                 spikes = fire[first : first + config.timesteps]
-                self._neuron(
-                    m, f"{neuron}_{position}", lanes, image, sub, parameters.biases[neuron], threshold, spikes
-                )  # fmt: skip
+                lifs.append(
+                    self._neuron(
+                        m, f"{neuron}_{position}", lanes, image, sub, parameters.biases[neuron], threshold, spikes
+                    )
+                )
                 real = self.batch.lanes[position].replicate(config.timesteps)
                 m.d.comb += self.spikes[first : first + config.timesteps].eq(spikes & self.batch.steps & real)
+        if config.time_chunks > 1:
+            self._carry(m, walk, lifs)
         return m
+
+    def _carry(self, m: Module, walk: NeuronWalk, lifs: list[Lif]) -> None:
+        """Membranes from one time chunk to the next."""
+        config = self._config
+        m.submodules.carry = carry = Membranes(config)
+        read = delayed(m, walk.membrane, sum_latency(config), name="membrane_read")
+        fresh = delayed(m, walk.batch.time_chunk == 0, sum_latency(config), name="membrane_fresh")
+        m.d.comb += [
+            carry.read_index.eq(read),
+            carry.fresh.eq(fresh),
+            carry.write.eq(self.batch.valid),
+            carry.write_index.eq(
+                delayed(m, read, READ_LATENCY + lif_latency(config.timesteps), name="membrane_written")
+            ),
+            carry.membranes.eq(Cat(lif.membrane for lif in lifs)),
+        ]
+        for number, lif in enumerate(lifs):
+            m.d.comb += lif.carried.eq(carry.carried.word_select(number, config.carried_bits))
 
     @staticmethod
     def _follow(m: Module, batch: data.View, late: data.View, cycles: int, name: str) -> None:
@@ -160,10 +187,12 @@ class Neurons(wiring.Component):
 
     def _neuron(
         self, m: Module, name: str, lanes: list, image: Value, sub: Value, bias: Value, threshold: Value, spikes: Value
-    ) -> None:
+    ) -> Lif:
         """One output channel at one position: currents from the lanes' sums, then the neuron."""
         config, fraction = self._config, self._config.bias_fraction_bits
-        m.submodules[f"lif_{name}"] = lif = Lif(config.timesteps, config.current_bits)
+        m.submodules[f"lif_{name}"] = lif = Lif(
+            config.timesteps, config.current_bits, fraction_bits=config.max_timesteps - config.timesteps
+        )
         m.d.comb += [lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
         joint = Signal(signed(config.sum_bits), name=f"joint_{name}")
         with m.Switch(sub):
@@ -177,3 +206,4 @@ class Neurons(wiring.Component):
             whole = (bias[fraction : config.current_bits].as_signed() + total)[: config.sum_bits + 1]
             m.d.sync += current.eq(Cat(bias[:fraction], whole).as_signed())
             m.d.comb += lif.current[t].eq(current)
+        return lif

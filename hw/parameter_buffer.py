@@ -40,7 +40,8 @@ class ParameterBuffer(wiring.Component):
     biases : Out(ArrayLayout(signed(32), neurons))
         Their biases.
     thresholds : Out(ArrayLayout(signed(membrane_bits), neurons))
-        Their thresholds.
+        Their thresholds. Where they are so wide that they begin within the bias, its bits from there on are not the
+        neuron's; the head, which has no threshold, has all of them.
     """
 
     def __init__(self, config: HardwareConfig, latency: int):
@@ -59,7 +60,7 @@ class ParameterBuffer(wiring.Component):
         m = Module()
         config = self._config
         beat = config.memory_bits // PARAMETER_BITS
-        kept = BIAS_BITS + config.membrane_bits
+        kept = config.threshold_offset + config.membrane_bits
         columns = max(config.neurons, beat)
         batches_per_row, beats_per_row = columns // config.neurons, columns // beat
         row_bits = max(1, (-(-config.outputs // columns) - 1).bit_length())
@@ -87,7 +88,10 @@ class ParameterBuffer(wiring.Component):
             row = row.word_select(delayed(m, address[:part], self._latency - waits, name="part"), kept * config.neurons)
         for neuron in range(config.neurons):
             one = row[neuron * kept : (neuron + 1) * kept]
-            m.d.comb += [self.biases[neuron].eq(one[:BIAS_BITS]), self.thresholds[neuron].eq(one[BIAS_BITS:])]
+            m.d.comb += [
+                self.biases[neuron].eq(one[:BIAS_BITS]),
+                self.thresholds[neuron].eq(one[config.threshold_offset :]),
+            ]
         return m
 
 

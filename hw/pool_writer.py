@@ -9,6 +9,7 @@ from amaranth.utils import exact_log2
 
 from .config import HardwareConfig
 from .isa import DESCRIPTOR
+from .multiple import multiple
 from .or_pool import OrPool
 
 MAX_POOL_SIDE = 256
@@ -26,7 +27,8 @@ class PoolWriter(wiring.Component):
     """Feeds a piece's positions to the OR-pool one after the other.
 
     A pooled position leaves `OrPool.latency` cycles after the input position that completes it, which is ``p`` cycles
-    after the piece for lane ``p``. The next piece may come `positions` cycles after a piece, no sooner.
+    after the piece for lane ``p``. The next piece may come `positions` cycles after a piece, no sooner. To the pool,
+    time chunks are further pieces of a position.
 
     Parameters
     ----------
@@ -64,7 +66,10 @@ class PoolWriter(wiring.Component):
         config, d = self._config, self.descriptor
         width = config.timesteps * config.piece
         m.submodules.pool = pool = OrPool(
-            width, max_width=MAX_POOL_SIDE, lanes=config.positions, max_words=config.tile_pieces
+            width,
+            max_width=MAX_POOL_SIDE,
+            lanes=config.positions,
+            max_words=config.tile_pieces * config.time_chunks,
         )
         # Lane 0 goes in the piece's own cycle, the others from a copy: the next piece is already being collected.
         feeding, position = Signal(), Signal(width)
@@ -81,7 +86,7 @@ class PoolWriter(wiring.Component):
             pool.clear.eq(self.start),
             pool.height.eq(d.height),
             pool.width.eq(d.width),
-            pool.words.eq(d.tile_pieces),
+            pool.words.eq(multiple(m, d.tile_pieces, d.time_chunks, config.time_chunks, name="words")),
             pool.input.valid.eq(feeding),
             pool.input.payload.eq(position),
             pool.output.ready.eq(1),

@@ -37,7 +37,8 @@ class State(enum.Enum, shape=3):
 class ParameterWrite(wiring.Signature):
     """Write of one beat of an output tile's neuron parameters.
 
-    A channel has 64 bits: signed 32-bit bias below signed 32-bit threshold. The first channel is lowest.
+    A channel has 64 bits: signed bias below signed threshold, which begins at bit 32 (or
+    `HardwareConfig.threshold_offset`). The first channel is lowest.
 
     Members
     -------

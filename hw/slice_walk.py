@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class SliceWalk(wiring.Component):
-    """Walk ``base + slice * stride + group``: for each group, lane, slice; behind the last one again from `base`.
+    """Walk ``base + slice * stride + group * step``: for each group, lane, slice; behind the last one from `base`.
 
     Additions only. `address` and the flags are registered and follow `start` or `step` by one cycle; a step per cycle.
 
@@ -20,6 +20,8 @@ class SliceWalk(wiring.Component):
         Times each group's slices are walked (positions in a group).
     groups, slices : int
         Most groups and slices.
+    group_words : int
+        Largest distance of groups.
 
     Members
     -------
@@ -29,6 +31,8 @@ class SliceWalk(wiring.Component):
         Go to the next.
     base, stride : In(address_bits)
         First address, distance of slices.
+    group_step : In(range(group_words + 1))
+        Distance of groups; a member only if it can be more than 1.
     last_group, last_slice : In
         Counts less one. Stable while walking, like the addresses.
     address : Out(address_bits)
@@ -43,8 +47,8 @@ class SliceWalk(wiring.Component):
         It is the very last one before `base`.
     """
 
-    def __init__(self, address_bits: int, lanes: int, groups: int, slices: int):
-        self._lanes = lanes
+    def __init__(self, address_bits: int, lanes: int, groups: int, slices: int, *, group_words: int = 1):
+        self._lanes, self._group_words = lanes, group_words
         address = unsigned(address_bits)
         super().__init__(
             {
@@ -59,19 +63,21 @@ class SliceWalk(wiring.Component):
                 "slice": Out(range(max(2, slices))),
                 "slices_end": Out(1),
                 "walk_end": Out(1),
+                **({"group_step": In(range(group_words + 1))} if group_words > 1 else {}),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         group, group_start = Signal.like(self.last_group), Signal.like(self.address)
+        group_step = self.group_step if self._group_words > 1 else 1
         last_lane, last_group, following = Signal(), Signal(), Signal.like(self.address)
         m.d.comb += [
             self.slices_end.eq(self.slice == self.last_slice),
             last_lane.eq(self.lane == self._lanes - 1),
             last_group.eq(group == self.last_group),
             self.walk_end.eq(self.slices_end & last_lane & last_group),
-            following.eq(Mux(last_lane, Mux(last_group, self.base, group_start + 1), group_start)),
+            following.eq(Mux(last_lane, Mux(last_group, self.base, group_start + group_step), group_start)),
         ]
         with m.If(self.step):
             m.d.sync += [self.slice.eq(self.slice + 1), self.address.eq(self.address + self.stride)]

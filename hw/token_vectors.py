@@ -16,6 +16,8 @@ from .token_write import TokenWrite
 class TokenVectors(wiring.Component):
     """Shifts position groups into a vector per neuron and writes the vectors, a channel per cycle.
 
+    Every time chunk of a batch makes words of its own.
+
     A neuron's spikes are delayed by its number, so the vectors of a batch are complete in the order and at the pace in
     which they are written, and the next batch may follow at once. Its last group must keep `neurons` cycles away.
 
@@ -73,6 +75,8 @@ class TokenVectors(wiring.Component):
             complete.append(delayed(m, now & last, 1, name=f"{name}_complete", reset=True))
 
         about = [(write.is_value, values), (write.buffer, batch.token_buffer), (write.chunk, batch.chunk)]
+        if config.time_chunks > 1:
+            about.append((write.time_chunk, batch.time_chunk))
         channel = Signal.like(batch.channel, reset_less=True)
         with m.If(here & batch.last):
             m.d.sync += [channel.eq(batch.channel), self.layer.eq(batch.layer)]

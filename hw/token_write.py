@@ -24,11 +24,14 @@ class TokenWrite(wiring.Signature):
         Channel of the head.
     chunk : Out(range(token_chunks))
         Position tile.
+    time_chunk : Out(range(time_chunks))
+        Time chunk; only with several.
     data : Out(timesteps * chunk_tokens)
         ``[timesteps][chunk_tokens]``, tokens fastest.
     """
 
     def __init__(self, config: HardwareConfig):
+        chunked = {"time_chunk": Out(range(config.time_chunks))} if config.time_chunks > 1 else {}
         super().__init__(
             {
                 "valid": Out(1),
@@ -37,5 +40,6 @@ class TokenWrite(wiring.Signature):
                 "channel": Out(range(max(2, config.head_channels))),
                 "chunk": Out(range(max(2, config.token_chunks))),
                 "data": Out(unsigned(config.timesteps * config.chunk_tokens)),
+                **chunked,
             }
         )

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
 from .isa import ADDRESS_BITS, DESCRIPTOR
+from .multiple import multiple
 from .padding import PaddingMask
 from .weight_array import DRAIN_BUFFERS, step_layout
 
@@ -40,6 +41,10 @@ class Walker(wiring.Component):
     kernel tap, position group. Everything inside the position groups shares one slice of weights. Positions are a flat
     raster; a tap shifts the index by ``dy * width + dx``, the banks rotate accordingly, and lanes whose source lies
     outside the feature map are masked to zero.
+
+    In a machine of several time chunks a position group has a word for each of them, side by side. "Group" here means
+    such a word: a tap shifts by as many words per position group, and the rows and columns of the lanes go on with
+    every last word of a group. (Words of an image have no chunks: they are not masked, and have no taps.)
 
     A layer that `follows` reads the output of the one before while its last words are still being written: a slice is
     begun once all its channels are complete. With slices outside the taps that rarely means waiting.
@@ -130,6 +135,7 @@ class Walker(wiring.Component):
         shift = Signal(signed(d.width.shape().width + 2))  # in positions
         with m.If(d.kernel3):
             m.d.comb += shift.eq(Mux(tap_y == 0, -d.width, Mux(tap_y == 2, d.width, 0)) + tap_x - 1)
+        shifted = multiple(m, shift >> lane_bits, d.time_chunks, config.time_chunks, name="shifted")
         last_slice, last_x, last_y, last_plane, last_half, last_tile = (
             Signal(name=f"last_{n}") for n in ("slice", "x", "y", "plane", "half", "tile")
         )
@@ -147,7 +153,7 @@ class Walker(wiring.Component):
         ahead = Signal(slice_layout(config))
         with m.If(walking & (take | ~ahead_valid)):
             m.d.sync += [
-                ahead.address.eq(plane_base + slice_offset + tile_base + (shift >> lane_bits)),
+                ahead.address.eq(plane_base + slice_offset + tile_base + shifted),
                 ahead.rotate.eq(shift[:lane_bits] if lane_bits else 0),
                 ahead.tap_x.eq(Mux(d.kernel3, tap_x, 1)),
                 ahead.tap_y.eq(Mux(d.kernel3, tap_y, 1)),
@@ -216,6 +222,17 @@ class Walker(wiring.Component):
         with m.If(take):
             m.d.sync += [active.eq(1), group.eq(0), now.eq(ahead)]
 
+        advance, words = active, None
+        if config.time_chunks > 1:
+            word, last_word = Signal(range(config.time_chunks)), Signal()
+            words = d.time_chunks[: config.time_chunks.bit_length()]
+            m.d.comb += last_word.eq(word == words - 1)
+            advance = active & last_word
+            with m.If(active):
+                m.d.sync += word.eq(Mux(last_word, 0, word + 1))
+            with m.If(take):
+                m.d.sync += word.eq(0)
+
         m.submodules.padding = padding = PaddingMask(config)
         m.d.comb += [
             padding.start.eq(self.start),
@@ -224,7 +241,7 @@ class Walker(wiring.Component):
             padding.width.eq(d.width),
             padding.tap_x.eq(now.tap_x),
             padding.tap_y.eq(now.tap_y),
-            padding.advance.eq(active),
+            padding.advance.eq(advance),
             padding.rewind.eq(take),
             padding.tile_end.eq(active & last_group & now.tile_end),
             padding.last_tile.eq(now.last_tile),
@@ -234,6 +251,8 @@ class Walker(wiring.Component):
         addresses = Signal.like(self.read_addresses)
         for bank in range(config.positions):
             wrapped = (bank < now.rotate) if config.positions > 1 else 0
+            if words is not None:
+                wrapped = Mux(wrapped, words, 0)
             m.d.sync += addresses[bank].eq(now.address + group + wrapped)
         m.d.comb += self.read_addresses.eq(addresses)
 

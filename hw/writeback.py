@@ -11,6 +11,7 @@ from .batch import batch_layout
 from .config import HardwareConfig
 from .delay import delayed
 from .isa import ADDRESS_BITS, DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, ResidualMode
+from .multiple import multiple
 from .or_pool import OrPool
 from .pool_writer import PoolWriter, pool_latency
 from .residual_adder import ResidualAdder
@@ -170,8 +171,11 @@ class Writeback(wiring.Component):
         lane_bits = exact_log2(config.positions)
         late = {
             field: delayed(m, Value.cast(about[field]), OrPool.latency, name=f"pooled_{field}")
-            for field in ("slice_address", "piece", "layer")
+            for field in ("slice_address", "piece", "layer", *(("time_chunk",) if config.time_chunks > 1 else ()))
         }
+        pooled_word = multiple(
+            m, pool.position >> lane_bits, self.descriptor.time_chunks, config.time_chunks, name="pooled_word"
+        )
         slice_address, group = Signal.like(about.slice_address), Signal.like(about.slice_address)
         piece, spikes = Signal.like(about.piece), Signal.like(self.piece_spikes)
         m.d.comb += [
@@ -184,7 +188,7 @@ class Writeback(wiring.Component):
         ]
         with m.If(pool.valid):
             m.d.comb += [
-                group.eq(pool.position >> lane_bits),
+                group.eq(pooled_word + late["time_chunk"] if config.time_chunks > 1 else pooled_word),
                 slice_address.eq(late["slice_address"]),
                 piece.eq(late["piece"]),
                 spikes.eq(pool.spikes.replicate(config.positions)),

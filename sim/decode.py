@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,24 @@ def decode_trace(program: Program, trace: dict[str, Events]) -> Recorded:
 
 
 def _fold(config: HardwareConfig, words: Tensor, steps: tuple[Step, ...], grid: tuple[int, int]) -> Tensor:
-    """Words ``[slice, group, P, T, channels]`` to ``[T, C, H, W]``, without the silent channels between heads."""
-    slices, groups, _, _, channels = words.shape
-    tensor = words.transpose(3, 0, 4, 1, 2).reshape(config.timesteps, slices * channels, groups * config.positions)
-    timesteps, (height, width) = steps[0].fields["timesteps"], grid
+    """Words ``[slice, group * time chunk, P, T, channels]`` to ``[T, C, H, W]``.
+
+    The silent channels between heads are dropped.
+    """
+    chunks, timesteps = steps[0].fields["time_chunks"], _timesteps(config, steps[0].fields)
+    slices, _, _, _, channels = words.shape
+    split = words.reshape(slices, -1, chunks, *words.shape[2:])
+    # [slice, group, chunk, P, T, channel] -> [chunk, T, slice, channel, group, P]
+    tensor = split.transpose(2, 4, 0, 5, 1, 3).reshape(chunks * config.timesteps, slices * channels, -1)
+    height, width = grid
     places = {channel: place for step in steps for channel, place in zip(step.channels, step.places, strict=False)}
     chosen = [places[channel] for channel in range(len(places))]
     return tensor[:timesteps, chosen, : height * width].reshape(timesteps, -1, height, width)
+
+
+def _timesteps(config: HardwareConfig, fields: dict[str, int]) -> int:
+    """Time steps of the network."""
+    return (fields["time_chunks"] - 1) * config.timesteps + fields["timesteps"]
 
 
 def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
@@ -97,9 +109,10 @@ def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, even
     order: list[tuple[int, int]] = []
     for step in steps:
         fields = step.fields
-        first = step.rows.start * layer.width // config.positions
+        chunks = fields["time_chunks"]
+        first = step.rows.start * layer.width // config.positions * chunks
         words = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
-        groups = range(first, first + words * (config.timesteps if fields["image"] else 1))
+        groups = range(first, first + words * (config.timesteps * chunks if fields["image"] else 1))
         piece = step.places.start // config.piece
         for output_tile in range(fields["output_tiles"]):
             last = output_tile == fields["output_tiles"] - 1
@@ -153,24 +166,31 @@ def _residual(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, eve
 
 
 def _tokens(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
-    """Writes to K or V: per head, channel and position tile a token vector, the tile's tokens at its top."""
+    """Writes to K or V: per head, channel, position tile and time chunk a vector, the tile's tokens at its top.
+
+    A position tile is numbered in the lower bits, a time chunk above them.
+    """
     fields = steps[0].fields
-    tiles = fields["tiles"]
-    capacity = tiles * fields["tile_groups"] * config.positions
-    tensor = np.full((config.timesteps, layer.out_channels, capacity), UNWRITTEN, np.uint8)
+    tiles, time_chunks = fields["tiles"], fields["time_chunks"]
+    capacity = tiles * fields["chunk_groups"] * config.positions
+    tensor = np.full((time_chunks, config.timesteps, layer.out_channels, capacity), UNWRITTEN, np.uint8)
+    tile_bits = (max(2, config.token_chunks) - 1).bit_length()
     vectors = events.bits(config.timesteps, config.chunk_tokens)
     is_value = int(fields["destination"] == Destination.VALUES.value)
     seen = 0
     for step in steps:
-        of_head = slice(seen, seen + len(step.places) * tiles)
+        of_head = slice(seen, seen + len(step.places) * tiles * time_chunks)
         seen = of_head.stop
         chunks, channels = events.fields["chunk"][of_head], events.fields["channel"][of_head]
         right = (events.fields["value"][of_head] == is_value) & (channels < len(step.channels))
-        for chunk in range(tiles):
-            groups = fields["last_tile_groups" if chunk == tiles - 1 else "tile_groups"]
-            tokens, first = groups * config.positions, chunk * fields["tile_groups"] * config.positions
-            chosen = right & (chunks == chunk)
-            spikes = vectors[of_head][chosen][:, :, config.chunk_tokens - tokens :]
-            tensor[:, step.channels.start + channels[chosen], first : first + tokens] = spikes.transpose(1, 0, 2)
-    height, width = layer.height, layer.width
-    return tensor[: fields["timesteps"], :, : height * width].reshape(fields["timesteps"], -1, height, width)
+        for tile, time_chunk in itertools.product(range(tiles), range(time_chunks)):
+            groups = fields["last_chunk_groups" if tile == tiles - 1 else "chunk_groups"]
+            tokens, first = groups * config.positions, tile * fields["chunk_groups"] * config.positions
+            chosen = right & (chunks == tile + (time_chunk << tile_bits))
+            spikes = vectors[of_head][chosen][:, :, config.chunk_tokens - tokens :].transpose(1, 0, 2)
+            tensor[time_chunk, :, step.channels.start + channels[chosen], first : first + tokens] = spikes.transpose(
+                1, 0, 2
+            )
+    height, width, timesteps = layer.height, layer.width, _timesteps(config, fields)
+    flat = tensor.reshape(time_chunks * config.timesteps, layer.out_channels, capacity)
+    return flat[:timesteps, :, : height * width].reshape(timesteps, -1, height, width)

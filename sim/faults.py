@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hw.config import PARAMETER_BITS, WEIGHT_BITS
+from hw.config import WEIGHT_BITS
 from hw.isa import DESCRIPTOR
 from sim.rtl import Flip
 from sw.errors import UserError
@@ -46,7 +46,7 @@ def find_flip(program: Program, text: str) -> Flip:
     if part == "bias":
         return _flip(parameters + channel, config.current_bits - 1)
     if part == "threshold":
-        return _flip(parameters + channel, PARAMETER_BITS // 2 + config.membrane_bits - 2)
+        return _flip(parameters + channel, config.threshold_offset + config.membrane_bits - 2)
     taps = 9 if step.fields["kernel3"] else 1
     slice_bits = config.outputs * config.inputs * WEIGHT_BITS
     sign = (channel * config.inputs + 1) * WEIGHT_BITS - 1

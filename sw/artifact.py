@@ -6,7 +6,8 @@ header. Tensors, with the layers named by `sw.network.NetworkConfig.layers`:
 ================== ======= ================ ==================================================================
 tensor             dtype   shape            meaning
 ================== ======= ================ ==================================================================
-image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel
+image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel; for
+                                            event frames 0 or 1
 <layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``; -119..119 for
                                             8-bit weights of the image layer (`sw.network.IMAGE_WEIGHT_LIMIT`)
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "spikeloom-artifact"
-VERSION = 2
+VERSION = 3
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 
-Version 2 brought ``residual_mode`` and ``pools`` to the network, in version 1 they are ``add`` and 2.
+Version 2 brought ``residual_mode`` and ``pools`` to the network, in version 1 they are ``add`` and 2. Version 3 brought
+``events``, before it is false.
 """
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"

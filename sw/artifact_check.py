@@ -14,7 +14,7 @@ from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, La
 from sw.errors import UserError
 from sw.network import Layer, NetworkConfig
 
-FIELD_SINCE = {"residual_mode": 2, "pools": 2}
+FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3}
 """Version of the format that brought a network field; the others were always there."""
 
 EXPORT_AGAIN = "export the artifact again with this version"
@@ -68,7 +68,8 @@ def network_from_header(values: object, version: int) -> NetworkConfig:
     _same_names("network fields", values, fields)
     for name, kind in fields.items():
         value = values[name]
-        if (kind == "int" and type(value) is not int) or (kind == "float" and type(value) not in (int, float)):
+        exact = {"int": int, "bool": bool}
+        if (kind in exact and type(value) is not exact[kind]) or (kind == "float" and type(value) not in (int, float)):
             raise UserError(f"network {name} must be of type {kind}, not {value!r}; {EXPORT_AGAIN}")
     try:
         return NetworkConfig(**values)
@@ -110,6 +111,9 @@ def check_artifact(artifact: Artifact) -> None:
     _check_tensor("image.table", artifact.image_table, np.int8, (artifact.network.image_channels, 256))
     if artifact.image_table.min() == -128:
         raise UserError("image.table holds -128, outside -127..127; quantise the image with a narrow range")
+    if artifact.network.events and not np.isin(artifact.image_table, (0, 1)).all():
+        worst = artifact.image_table[~np.isin(artifact.image_table, (0, 1))][0]
+        raise UserError(f"image.table holds {worst}, but events are 0 or 1; map every pixel value to one of them")
     _check_descriptions(artifact)
     weighted = {layer.name: layer for layer in artifact.network.layers() if layer.has_weights}
     _same_names("layers", artifact.tensors, weighted)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.isa import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
+from hw.membranes import carry_cycles
+from hw.neuron_walk import CHANNEL_ORDER
 from hw.program_buffer import region_limit
 from sw.allocate import Lifetime, first_fit
 from sw.artifact import Artifact
 from sw.errors import UserError
 from sw.fit import REMEDY, check_fit, require
 from sw.heads import input_channels, is_per_head, padded_head, reads_heads
-from sw.image_pack import WORD_BITS, image_groups
+from sw.image_pack import WORD_BITS, image_groups, plane_words
 from sw.network import Layer
 from sw.program import Program, Step
 from sw.strips import cut_strips, strip_words
-from sw.weight_pack import output_tiles, pack_weights
+from sw.weight_pack import OutputTiles, output_tiles, pack_weights
 
 
 def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
@@ -46,6 +48,8 @@ class _Compiler:
     def __init__(self, artifact: Artifact, config: HardwareConfig):
         self.artifact, self.config, self.network = artifact, config, artifact.network
         self.layers = artifact.network.layers()
+        # Words of a position group, side by side, one for each time chunk.
+        self.time_chunks = -(-self.network.timesteps // config.timesteps)
         # The layer whose (pooled) spikes start the residual stream: the one that the first layer to join it reads.
         self.seed = next(layer.source for layer in self.layers if layer.residual)
         self.numbers = {layer.name: number for number, layer in enumerate(self.layers, start=1)}
@@ -57,14 +61,14 @@ class _Compiler:
         check_fit(self.artifact, self.config)
         self.places, spike_words = self._place_spikes()
         # The layer that starts the stream may write silent channels behind the last.
-        self.residual_plane = self._written_slices(self._layer(self.seed)) * self._groups(self.network.tokens)
+        self.residual_plane = self._written_slices(self._layer(self.seed)) * self._words(self.network.tokens)
         planes = max(layer.input_planes for layer in self.layers if layer.source == "residual")
         require(spike_words, self.config.spike_words, "the network", "words of spike memory")
         require(planes * self.residual_plane, self.config.residual_words, "the network", "words of residual memory")
 
         self.residual_max = 1  # the spikes that start the stream
         for layer in self.layers:
-            if layer.source == "image":
+            if layer.reads_input:
                 self._image_layer(layer)
             elif layer.kind == "attention":
                 self._attention_block(layer)
@@ -115,6 +119,9 @@ class _Compiler:
     def _groups(self, positions: int) -> int:
         return -(-positions // self.config.positions)
 
+    def _words(self, positions: int) -> int:
+        return self._groups(positions) * self.time_chunks
+
     def _written_slices(self, layer: Layer) -> int:
         """Words per position group that the layer writes, silent channels included."""
         pieces = output_tiles(self.config, self.network, layer).total_pieces
@@ -128,15 +135,20 @@ class _Compiler:
         ones even if they lie behind the image.
         """
         if layer.source == "image" and not layer.pool:
-            return image_groups(self.config, layer.positions) * self.config.timesteps
+            return image_groups(self.config, layer.positions) * self.config.timesteps * self.time_chunks
         height, width = layer.output_grid
-        return self._groups(height * width)
+        return self._words(height * width)
 
-    def _tiles(self, groups: int) -> dict[str, int]:
-        """Position tiles of nearly equal size: no short one that waits for its weights."""
-        size = -(-groups // -(-groups // self.config.tile_groups))
+    def _tiles(self, groups: int, words: int) -> dict[str, int]:
+        """Position tiles of nearly equal size, of whole groups of words: no short one that waits for its weights."""
+        most = self.config.tile_groups // words
+        size = -(-groups // -(-groups // most))
         tiles = -(-groups // size)
-        return {"tiles": tiles, "tile_groups": size, "last_tile_groups": groups - (tiles - 1) * size}
+        last = groups - (tiles - 1) * size
+        return {
+            "tiles": tiles, "tile_groups": size * words, "last_tile_groups": last * words,
+            "chunk_groups": size, "last_chunk_groups": last,
+        }  # fmt: skip
 
     def _place_spikes(self) -> tuple[dict[str, int], int]:
         """Spike memory: from the layer that writes a tensor to the last one that reads it.
@@ -146,8 +158,8 @@ class _Compiler:
         """
         first = self.layers[0]
         output = self._written_slices(first) * self._stride(first)
-        self.strips = cut_strips(self.config, first, self.config.spike_words - output)
-        longest = max(strip_words(self.config, first, len(rows)) for rows in self.strips)
+        self.strips = cut_strips(self.config, first, self.config.spike_words - output, self.time_chunks)
+        longest = max(strip_words(self.config, first, len(rows), self.time_chunks) for rows in self.strips)
         self.strip_words = longest if len(self.strips) > 1 else 0
         lives = [Lifetime("image", longest + self.strip_words, 0, 1)]
         readers = {layer.source: number for number, layer in enumerate(self.layers, start=1)}
@@ -176,21 +188,22 @@ class _Compiler:
             last = number == len(self.strips) - 1
             if not last:
                 self._load_strip(layer, number + 1)
-            words = strip_words(self.config, layer, len(rows))
+            positions = len(rows) * layer.width
             place = self._strip_place(number)
             fields = self._weights(layer)
-            groups = image_groups(self.config, len(rows) * layer.width)
-            plane = words // IMAGE_PLANES
+            slice_words = plane_words(self.config, layer, positions, self.time_chunks)
+            plane = slice_words * fields["slices"]
+            tiles = self._tiles(self._groups(positions), self.time_chunks)
             fields.update(
                 wait_load=(Wait.ALL if last else Wait.ALL_BUT_NEWEST).value,
                 height=len(rows),
-                positions=len(rows) * layer.width,
-                source_base=place + (IMAGE_PLANES - 1) * plane,
-                source_slice_stride=groups,
+                positions=self._counted_positions(positions),
+                source_base=place + (layer.input_planes - 1) * plane,
+                source_slice_stride=slice_words,
                 source_plane_stride=plane,
                 destination_base=self.places[layer.name]
-                + rows.start * height // layer.height * width // self.config.positions,
-                **self._tiles(groups),
+                + rows.start * height // layer.height * width // self.config.positions * self.time_chunks,
+                **(tiles if self.network.events else self._tiles(slice_words, 1)),
             )
             self._add(layer.name, layer, channels, fields, rows=rows)
 
@@ -198,7 +211,7 @@ class _Compiler:
         return self.places["image"] + number % 2 * self.strip_words
 
     def _load_strip(self, layer: Layer, number: int) -> None:
-        words = strip_words(self.config, layer, len(self.strips[number]))
+        words = strip_words(self.config, layer, len(self.strips[number]), self.time_chunks)
         fields = {
             "opcode": Opcode.LOAD.value,
             "wait_weights": (Wait.ALL if number > 1 else Wait.NONE).value,
@@ -233,27 +246,30 @@ class _Compiler:
         config = self.config
         tiles, passes = output_tiles(config, self.network, layer), layer.input_planes
         slices = self._slices(input_channels(config, self.network, layer))
-        taps = 1 if layer.source == "image" else layer.taps
+        taps = 1 if layer.reads_input else layer.taps
         base, groups = self.places.get(layer.source, 0), self._groups(layer.positions)
-        source_stride = self._stride(self._layer(layer.source)) if layer.source in self.numbers else groups
+        source_stride = (
+            self._stride(self._layer(layer.source)) if layer.source in self.numbers else groups * self.time_chunks
+        )
+        destination = self._destination(layer)
         plane_stride = self.residual_plane if layer.source == "residual" else 0
         fields = {
             "opcode": Opcode.WEIGHTS.value,
             "layer": self.numbers[layer.name],
             "wait_attention": (Wait.ALL if reads_heads(layer) else Wait.NONE).value,
-            "follows": int(layer.source != "image" and not reads_heads(layer)),
-            "destination": self._destination(layer).value,
+            "follows": int(not layer.reads_input and not reads_heads(layer)),
+            "destination": destination.value,
             "source_residual": int(layer.source == "residual"),
             "image": int(layer.source == "image"),
             "kernel3": int(taps == 9),
             "pool": int(layer.pool),
             "wide": int(self.artifact.weight_bits == 8),
             "passes": passes,
-            "timesteps": self.network.timesteps,
+            **self._time(),
             "slices": slices,
             "height": layer.height,
             "width": layer.width,
-            "positions": layer.positions,
+            "positions": self._counted_positions(layer.positions),
             "output_tiles": tiles.count,
             "tile_pieces": tiles.pieces,
             "last_tile_pieces": tiles.last_pieces,
@@ -263,7 +279,8 @@ class _Compiler:
             "destination_base": self.places.get(layer.name, 0),
             "destination_slice_stride": self._stride(layer),
             "weight_beats": taps * slices * config.slice_beats,
-            **self._tiles(groups),
+            "pace": self._pace(destination, tiles),
+            **self._tiles(groups, self.time_chunks),
         }
         if layer.residual:
             fields["residual_plane_stride"] = self.residual_plane
@@ -274,6 +291,24 @@ class _Compiler:
         need, limit = segments * fields["weight_beats"], region_limit(config)
         require(need, limit, layer.name, "beats of the program's buffer for an output tile's weights")
         return fields
+
+    def _time(self) -> dict[str, int]:
+        """Time chunks, and the time steps of the last one."""
+        earlier = (self.time_chunks - 1) * self.config.timesteps
+        return {"time_chunks": self.time_chunks, "timesteps": self.network.timesteps - earlier}
+
+    def _counted_positions(self, positions: int) -> int:
+        """Positions as the neurons count them: up to the whole groups word by word."""
+        whole, rest = divmod(positions, self.config.positions)
+        return whole * self.config.positions * self.time_chunks + rest
+
+    def _pace(self, destination: Destination, tiles: OutputTiles) -> int:
+        """Least reads of a piece (of K, V and logits: a batch): membranes must be back for the next time chunk."""
+        if self.time_chunks == 1:
+            return 0
+        halves = self.artifact.weight_bits // WEIGHT_BITS
+        pieces = 1 if destination in CHANNEL_ORDER else min(tiles.pieces, tiles.last_pieces)
+        return -(-carry_cycles(self.config) // (pieces * halves))
 
     def _layer(self, name: str) -> Layer:
         return self.layers[self.numbers[name] - 1]
@@ -289,21 +324,21 @@ class _Compiler:
         return {"k": Destination.KEYS, "v": Destination.VALUES}.get(part, Destination.SPIKES)
 
     def _attention(self, layer: Layer, places: range) -> dict[str, int]:
-        network, groups = self.network, self._groups(layer.positions)
-        offset = self._slices(places.start) * groups
+        network, groups, stride = self.network, self._groups(layer.positions), self._words(layer.positions)
+        offset = self._slices(places.start) * stride
         return {
             "opcode": Opcode.ATTENTION.value,
             "layer": self.numbers[layer.name],
             "wait_weights": Wait.ALL.value,
             "token_buffer": places.start // len(places) % 2,
-            "timesteps": network.timesteps,
+            **self._time(),
             "head_channels": len(places),
             "groups": groups,
             "attention_planes": network.tokens.bit_length(),
-            "attention_threshold": network.attention_threshold << (self.config.timesteps - network.timesteps),
+            "attention_threshold": network.attention_threshold << (self.config.max_timesteps - network.timesteps),
             "source_base": self.places[layer.source] + offset,
-            "source_slice_stride": groups,
+            "source_slice_stride": stride,
             "destination_base": self.places[layer.name] + offset,
-            "destination_slice_stride": groups,
-            **self._tiles(groups),
+            "destination_slice_stride": stride,
+            **self._tiles(groups, self.time_chunks),
         }

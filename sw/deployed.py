@@ -49,9 +49,13 @@ def deployed_model(artifact: Artifact) -> Spikformer:
 
 
 def encoded_images(artifact: Artifact, images: Tensor) -> Tensor:
-    """Pixels as the deployed model reads them: uint8 ``[B, C, H, W]`` to float64 integers of the same shape."""
+    """Pixels as the deployed model reads them: uint8 ``[B, C, H, W]`` to float64 integers of the same shape.
+
+    The same for event frames ``[B, T, C, H, W]``.
+    """
     table = torch.tensor(artifact.image_table, dtype=torch.float64)
-    return torch.stack([table[c][images[:, c].long()] for c in range(len(table))], dim=1)
+    planes = [table[c][images.select(-3, c).long()] for c in range(len(table))]
+    return torch.stack(planes, dim=-3)
 
 
 def run_deployed(artifact: Artifact, images: Tensor) -> tuple[Tensor, Trace]:
@@ -62,7 +66,7 @@ def run_deployed(artifact: Artifact, images: Tensor) -> tuple[Tensor, Trace]:
     artifact : Artifact
         What to run.
     images : Tensor
-        uint8 ``[B, C, H, W]``.
+        uint8 ``[B, C, H, W]``, of event frames ``[B, T, C, H, W]``.
 
     Returns
     -------

@@ -41,7 +41,7 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
     network = artifact.network
     layers = network.layers()
     require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
-    require(network.timesteps, config.timesteps, "the network", "time steps")
+    require(network.timesteps, config.max_timesteps, "the network", "time steps")
     require(network.classes, config.max_classes, "head", "classes")
     require(len(layers) + 1, config.max_layers, "the network", "layers")
     if artifact.bias_fraction_bits != config.bias_fraction_bits:
@@ -67,7 +67,9 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
             )
     require(padded_head(config, network), config.head_channels, "attention", "channels per head")
     require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
-    chunks = -(-network.tokens // config.chunk_tokens)
+    time_chunks = -(-network.timesteps // config.timesteps)
+    tile_tokens = config.tile_groups // time_chunks * config.positions
+    chunks = -(-network.tokens // tile_tokens)
     require(chunks, config.token_chunks, "attention", "position tiles of K and V")
 
 

@@ -25,8 +25,8 @@ def reads_heads(layer: Layer) -> bool:
 
 
 def input_channels(config: HardwareConfig, network: NetworkConfig, layer: Layer) -> int:
-    """Input channels on the chip; the image's are whole 3x3 patches."""
-    if layer.source == "image":
+    """Input channels on the chip; those of the network's input are whole 3x3 patches."""
+    if layer.reads_input:
         return layer.taps * layer.in_channels
     return network.heads * padded_head(config, network) if reads_heads(layer) else layer.in_channels
 

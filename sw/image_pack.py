@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hw.config import IMAGE_PLANES, HardwareConfig
 from sw.artifact import Artifact
 from sw.errors import UserError
+from sw.network import Layer
 
 TAPS = 9
 WORD_BITS = 64
@@ -40,6 +41,16 @@ def image_groups(config: HardwareConfig, positions: int) -> int:
     return -(-positions // config.lanes)
 
 
+def plane_words(config: HardwareConfig, layer: Layer, positions: int, time_chunks: int) -> int:
+    """Words of one plane and slice of so many positions of the input.
+
+    Event frames have as many words per position group as time chunks, like everything but an image.
+    """
+    if layer.source == "image":
+        return image_groups(config, positions)
+    return -(-positions // config.positions) * time_chunks
+
+
 def pack_image(
     artifact: Artifact, config: HardwareConfig, image: NDArray[np.uint8], strips: Sequence[range]
 ) -> NDArray[np.uint64]:
@@ -49,21 +60,24 @@ def pack_image(
     by tap, channels fastest, zero outside). The image is the same at every time step, so the time-step lanes carry
     further positions: lane ``t`` of group ``g`` holds the positions ``(g * timesteps + t) * positions`` and following.
 
+    Event frames differ from time step to time step, and have a single plane: the lanes carry them, and a position group
+    has a word for each time chunk.
+
     Parameters
     ----------
     artifact : Artifact
         Gives the image table and the shape.
     config : HardwareConfig
         Gives the word.
-    image : uint8 array [channels, size, size]
+    image : uint8 array [channels, size, size], of event frames [T, channels, size, size]
     strips : sequence of range
         Rows that are loaded together, in their order; they may overlap.
 
     Returns
     -------
     uint64 array
-        Per strip words ``[plane][slice][group]`` of ``[positions][timesteps][inputs]`` bits, inputs fastest, whole
-        beats each; the lowest plane first.
+        Per strip words ``[plane][slice][group]`` (``[slice][group][time chunk]``) of ``[positions][timesteps][inputs]``
+        bits, inputs fastest, whole beats each; the lowest plane first.
 
     Raises
     ------
@@ -71,24 +85,38 @@ def pack_image(
         If the image's shape or type is another.
     """
     network = artifact.network
-    expected = (network.image_channels, network.image_size, network.image_size)
+    expected = network.input_shape
     if image.dtype != np.uint8 or image.shape != expected:
         raise UserError(
             f"image is {image.dtype} {list(image.shape)}, the network takes uint8 {list(expected)}: "
             "give unsigned 8-bit pixels, channels first, of that size"
         )
-    channels, size, _ = expected
-    quantised = np.stack([artifact.image_table[c][image[c]] for c in range(channels)])
-    padded = np.pad(quantised, ((0, 0), (1, 1), (1, 1)))
-    patches = np.stack([padded[:, y : y + size, x : x + size] for y in range(3) for x in range(3)])
-    inputs = patches.reshape(TAPS * channels, size, size).view(np.uint8)
-    return np.concatenate(
-        [_pack_strip(config, inputs[:, rows.start : rows.stop].reshape(TAPS * channels, -1)) for rows in strips]
-    )
+    frames = image if network.events else image[None]
+    channels, size = frames.shape[1:3]
+    quantised = np.stack([artifact.image_table[c][frames[:, c]] for c in range(channels)])
+    padded = np.pad(quantised, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    patches = np.stack([padded[..., y : y + size, x : x + size] for y in range(3) for x in range(3)])
+    inputs = patches.reshape(TAPS * channels, len(frames), size, size).view(np.uint8)
+    pack = _pack_events if network.events else _pack_strip
+    return np.concatenate([pack(config, inputs[:, :, rows.start : rows.stop]) for rows in strips])
+
+
+def _pack_events(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Pack the patches ``[inputs, T, rows, columns]`` of a strip of event frames."""
+    flat = inputs.reshape(*inputs.shape[:2], -1)
+    slices, chunks = -(-flat.shape[0] // config.inputs), -(-flat.shape[1] // config.timesteps)
+    groups = -(-flat.shape[2] // config.positions)
+    full = np.zeros((slices * config.inputs, chunks * config.timesteps, groups * config.positions), np.uint8)
+    full[: flat.shape[0], : flat.shape[1], : flat.shape[2]] = flat
+    # [slice, i, chunk, t, group, p] -> [slice, group, chunk, p, t, i]
+    shape = (slices, config.inputs, chunks, config.timesteps, groups, config.positions)
+    words: NDArray[np.uint8] = full.reshape(shape).transpose(0, 4, 2, 5, 3, 1)
+    return pack_bits(words.reshape(-1, config.group_bits), config.group_bits, config.memory_bits)
 
 
 def _pack_strip(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Pack the patches ``[inputs, positions]`` of a strip."""
+    """Pack the patches ``[inputs, 1, rows, columns]`` of a strip of an image."""
+    inputs = inputs.reshape(len(inputs), -1)
     slices, groups = -(-inputs.shape[0] // config.inputs), image_groups(config, inputs.shape[1])
     full = np.zeros((slices * config.inputs, groups * config.lanes), np.uint8)
     full[: inputs.shape[0], : inputs.shape[1]] = inputs

@@ -111,7 +111,8 @@ class Spikformer(nn.Module):
         super().__init__()
         self.config = config
         self.weight_bits = weight_bits
-        self.image_quantiser: nn.Module = nn.Identity() if weight_bits is None else quantised_image(image_scale)
+        exact = weight_bits is None or config.events
+        self.image_quantiser: nn.Module = nn.Identity() if exact else quantised_image(image_scale)
         layers = [layer for layer in config.layers() if layer.has_weights]
         for layer in layers:
             if layer.kind == "conv":
@@ -135,7 +136,7 @@ class Spikformer(nn.Module):
         Parameters
         ----------
         image : Tensor
-            Normalised images ``[B, C, H, W]``; zero is the padding value.
+            Normalised images ``[B, C, H, W]``; zero is the padding value. Event frames ``[B, T, C, H, W]`` of 0 and 1.
         trace : Trace, optional
             Filled with every layer's spikes, the residual stream and the margins.
 
@@ -144,8 +145,10 @@ class Spikformer(nn.Module):
         Tensor
             Logits ``[B, classes]``.
         """
+        if self.config.events:
+            image = image.transpose(0, 1).flatten(0, 1)
         image = image.contiguous(memory_format=torch.channels_last)
-        # The image is the same at every step, so its current is too: one convolution, repeated over T.
+        # An image is the same at every step, so its current is too: one convolution, repeated over T.
         x = self.image_quantiser(image)
         for layer in self.config.layers()[:STEM]:
             x = self._spikes(layer.name, x, trace, repeat=layer.source == "image")

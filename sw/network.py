@@ -45,7 +45,7 @@ class Layer:
     kind : str
         ``conv`` (3x3, stride 1, pad 1), ``linear``, ``attention`` (no weights) or ``head``.
     source : str
-        Name of what it reads: ``image``, the spikes of an earlier layer, or ``residual``.
+        Name of what it reads: ``image`` or ``events``, the spikes of an earlier layer, or ``residual``.
         Attention reads the ``q``, ``k`` and ``v`` of its block and names ``q``.
     in_channels, out_channels : int
         Channels read and written; for attention both are the embedding dimension.
@@ -74,6 +74,11 @@ class Layer:
     def has_weights(self) -> bool:
         """Whether the layer has a weight tensor."""
         return self.kind != "attention"
+
+    @property
+    def reads_input(self) -> bool:
+        """Whether it is the first layer, which reads the network's input."""
+        return self.source in ("image", "events")
 
     @property
     def taps(self) -> int:
@@ -137,7 +142,10 @@ class NetworkConfig:
         ``iand``, ``x AND NOT s`` (the IAND of SEW-ResNet, arXiv 2102.04159), always spikes.
     pools : int
         How many of the four convolutions are followed by a max-pool, the last ones: 2 in the paper's CIFAR variant, 4
-        in its ImageNet variant.
+        in its ImageNet and its DVS variant.
+    events : bool
+        Whether the input is event frames, as in the paper's DVS variant: spikes of `image_channels` polarities, a frame
+        for each time step, instead of an 8-bit image that is the same at every step.
 
     Raises
     ------
@@ -156,6 +164,7 @@ class NetworkConfig:
     attention_scale: float = 0.125
     residual_mode: ResidualMode = "add"
     pools: int = 2
+    events: bool = False
 
     def __post_init__(self) -> None:
         for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
@@ -177,6 +186,12 @@ class NetworkConfig:
             raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {self.attention_scale}")
         if self.residual_mode not in get_args(ResidualMode):
             raise ValueError(f"residual_mode must be add, clamp or iand, not {self.residual_mode!r}")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of an input: ``[channels, size, size]``, of event frames ``[T, channels, size, size]``."""
+        image = (self.image_channels, self.image_size, self.image_size)
+        return (self.timesteps, *image) if self.events else image
 
     @property
     def grid(self) -> int:
@@ -211,12 +226,13 @@ class NetworkConfig:
         """Every layer, in order of execution."""
         dim, size, grid = self.embed_dim, self.image_size, self.grid
         layers: list[Layer] = []
+        source, largest = ("events", 1) if self.events else ("image", 127)
         for i in range(STEM):
             first, pool = i == 0, i >= STEM - self.pools
             layers.append(
-                Layer(name=f"conv{i}", kind="conv", source="image" if first else f"conv{i - 1}",
+                Layer(name=f"conv{i}", kind="conv", source=source if first else f"conv{i - 1}",
                       in_channels=self.image_channels if first else layers[-1].out_channels,
-                      out_channels=dim >> STEM - 1 - i, height=size, width=size, input_max=127 if first else 1,
+                      out_channels=dim >> STEM - 1 - i, height=size, width=size, input_max=largest if first else 1,
                       pool=pool)
             )  # fmt: skip
             size = size // 2 if pool else size

@@ -33,9 +33,16 @@ LOWEST_RATE, HIGHEST_RATE = 0.1, 0.3
 
 
 def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
-    """Pixels with edges, noise and flat areas: uint8 [count, channels, size, size], the same for the same seed."""
+    """Pixels with edges, noise and flat areas: uint8 [count, channels, size, size], the same for the same seed.
+
+    Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others.
+    """
     rng = np.random.default_rng([seed, 1])
     size = network.image_size
+    if network.events:
+        shape = (count, network.timesteps, network.image_channels, size // 4, size // 4)
+        density = rng.uniform(0.0, 0.5, shape).repeat(4, axis=3).repeat(4, axis=4)
+        return torch.tensor((rng.random(density.shape) < density).astype(np.uint8))
     coarse = rng.integers(0, 256, (count, network.image_channels, size // 4, size // 4))
     noise = rng.integers(-40, 41, (count, network.image_channels, size, size))
     pixels = np.clip(coarse.repeat(4, axis=2).repeat(4, axis=3) + noise, 0, 255)
@@ -55,7 +62,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         4 or 8.
     seed : int
         Of weights and images.
-    images : uint8 Tensor [B, C, H, W], optional
+    images : uint8 Tensor [B, C, H, W] or [B, T, C, H, W], optional
         Calibration images; `random_images` of the same seed if not given.
 
     Returns
@@ -98,9 +105,10 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         )
         return lif(current, threshold, network.timesteps)[0].to(torch.float32)
 
-    channels = [torch.tensor(table[c], dtype=torch.float32)[images[:, c].long()] for c in range(len(table))]
+    frames = images.transpose(0, 1) if network.events else images.unsqueeze(0)
+    channels = [torch.tensor(table[c], dtype=torch.float32)[frames[:, :, c].long()] for c in range(len(table))]
     with exact_arithmetic():
-        walk(network, torch.stack(channels, dim=-1).unsqueeze(0), step)
+        walk(network, torch.stack(channels, dim=-1), step)
     return Artifact(
         network=network,
         weight_bits=weight_bits,
@@ -114,8 +122,10 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
 
 
 def _image_table(network: NetworkConfig, rng: Generator) -> NDArray[np.int8]:
-    """Full signed range for the first channel, random contrast and brightness for the others."""
+    """Full signed range for the first channel, random contrast and brightness for the others; events are events."""
     pixels = np.arange(256)
+    if network.events:
+        return np.stack([np.minimum(pixels, 1).astype(np.int8)] * network.image_channels)
     rows = [np.maximum(pixels - 128, -127)]
     for _ in range(network.image_channels - 1):
         rows.append(np.clip(np.floor((pixels - rng.integers(90, 160)) * rng.uniform(0.4, 1.2)), -127, 127).astype(int))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.config import HardwareConfig
 from sw.errors import UserError
-from sw.image_pack import TAPS, image_groups
+from sw.image_pack import TAPS, plane_words
 from sw.network import Layer
 
 HALO = 2
 """Rows computed again above a strip before a pool: a window of the pool begins one row above its even row."""
 
 
-def strip_words(config: HardwareConfig, layer: Layer, rows: int) -> int:
-    """Words of spike memory for `rows` rows of the image."""
+def strip_words(config: HardwareConfig, layer: Layer, rows: int, time_chunks: int = 1) -> int:
+    """Words of spike memory for `rows` rows of the image, or of event frames of so many time chunks."""
     slices = -(-TAPS * layer.in_channels // config.inputs)
-    return IMAGE_PLANES * slices * image_groups(config, rows * layer.width)
+    return layer.input_planes * slices * plane_words(config, layer, rows * layer.width, time_chunks)
 
 
-def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range, ...]:
+def cut_strips(config: HardwareConfig, layer: Layer, words: int, time_chunks: int = 1) -> tuple[range, ...]:
     """Cut the rows of the image layer so that two strips fit at a time.
 
     Strips are computed from the bottom up. Before a pool each but the topmost begins `HALO` rows early, with the even
@@ -31,6 +31,8 @@ def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range,
         The layer that reads the image.
     words : int
         Words of spike memory that the image may take.
+    time_chunks : int
+        Of the network; matters to event frames only.
 
     Returns
     -------
@@ -42,15 +44,18 @@ def cut_strips(config: HardwareConfig, layer: Layer, words: int) -> tuple[range,
     UserError
         If not even two of the smallest strips fit.
     """
-    if strip_words(config, layer, layer.height) <= words:
+    if strip_words(config, layer, layer.height, time_chunks) <= words:
         return (range(layer.height),)
     halo = HALO if layer.pool else 0
-    fitting = [rows for rows in range(2, layer.height, 2) if 2 * strip_words(config, layer, rows + halo) <= words]
+    fitting = [
+        rows for rows in range(2, layer.height, 2) if 2 * strip_words(config, layer, rows + halo, time_chunks) <= words
+    ]
     if not fitting or layer.width % config.lanes:
+        need = strip_words(config, layer, layer.height, time_chunks)
         raise UserError(
-            f"{layer.name} reads an image of {strip_words(config, layer, layer.height)} words, {words} of spike memory "
-            f"are left for it, and strips of it need two rows, and rows of a multiple of {config.lanes} pixels: use a "
-            "larger configuration or smaller images"
+            f"{layer.name} reads an image of {need} words, {words} of spike memory are left for it, and strips of it "
+            f"need two rows, and rows of a multiple of {config.lanes} pixels: "
+            "use a larger configuration or smaller images"
         )
     size = max(fitting)
     count = -(-layer.height // size)

@@ -51,10 +51,10 @@ def output_tiles(config: HardwareConfig, network: NetworkConfig, layer: Layer) -
 
 
 def weight_matrix(artifact: Artifact, layer: Layer) -> NDArray[np.int8]:
-    """Weights as ``[out, taps, in]``; the image layer's patch is one tap of ``9 * channels`` inputs, tap-major."""
+    """Weights as ``[out, taps, in]``; the first layer's patch is one tap of ``9 * channels`` inputs, tap-major."""
     weight = artifact.tensors[layer.name].weight
     matrix = weight.reshape(layer.out_channels, layer.in_channels, layer.taps).transpose(0, 2, 1)
-    return matrix.reshape(layer.out_channels, 1, -1) if layer.source == "image" else matrix
+    return matrix.reshape(layer.out_channels, 1, -1) if layer.reads_input else matrix
 
 
 def split_weights(weights: NDArray[np.int8], *, image: bool) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -84,9 +84,9 @@ def segments(artifact: Artifact, layer: Layer) -> tuple[NDArray[np.int8], ...]:
 def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, channels: range) -> NDArray[np.uint64]:
     """Pack some output channels of one layer.
 
-    Per output tile: the parameters of each of its channels (signed 32-bit bias, signed 32-bit threshold), then the
-    segments of weights ``[slice][tap][output][input]``. Channels and inputs beyond the layer's are zero weights and
-    never fire.
+    Per output tile: the parameters of each of its channels (signed bias, from bit `HardwareConfig.threshold_offset` on
+    signed threshold), then the segments of weights ``[slice][tap][output][input]``. Channels and inputs beyond the
+    layer's are zero weights and never fire.
 
     Parameters
     ----------
@@ -122,9 +122,10 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     threshold = np.full(count * config.outputs, largest, np.int64)
     bias[:out] = parameters.bias[chosen]
     if parameters.threshold is not None:
-        scaled = parameters.threshold[chosen] << (config.timesteps - artifact.network.timesteps)
+        scaled = parameters.threshold[chosen] << (config.max_timesteps - artifact.network.timesteps)
         threshold[:out] = np.minimum(scaled, largest)
-    words = bias.astype(np.int32).view(np.uint32).astype(np.uint64) | (
-        threshold.astype(np.uint64) << np.uint64(PARAMETER_BITS // 2)
-    )
+    # A wide threshold begins where the neuron's bias ends; the head has no threshold and needs all bits of its bias.
+    offset = PARAMETER_BITS // 2 if layer.kind == "head" else config.threshold_offset
+    low = np.uint64((1 << min(offset, PARAMETER_BITS // 2)) - 1)
+    words = bias.astype(np.uint64) & low | threshold.astype(np.uint64) << np.uint64(offset)
     return np.concatenate([words.reshape(count, -1), weight_words], axis=1).reshape(-1)

@@ -503,6 +503,19 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert images.images.shape == (3, 1, 8, 8)
     assert cli.run(["random", str(path), *shape, "--residual", "clamp"]) == 0
     assert load(path).network.residual_mode == "clamp"
+    events = ["--events", "--channels", "2", "--scale", "0.25"]
+    assert cli.run(["random", str(path), *shape, *events]) == 0
+    network = load(path).network
+    assert (network.events, network.attention_scale, network.input_shape) == (True, 0.25, (2, 2, 8, 8))
+    assert images_for(load(path), None, whole=False, count=3).images.shape == (3, 2, 2, 8, 8)
+    frames = tmp_path / "frames.npz"
+    np.savez(frames, images=np.zeros((1, 3, 2, 8, 8), np.uint8), labels=np.zeros(1, int))
+    with pytest.raises(UserError) as wrong:
+        images_for(load(path), frames, whole=False)
+    assert str(wrong.value) == (
+        "the images are [3, 2, 8, 8], the network takes [2, 2, 8, 8] (time steps, channels, height, width): "
+        "use images of that size, or another model"
+    )
     assert "'or' is not one of 'add', 'clamp', 'iand'" in refused(
         capsys, "random", tmp_path / "other.spikeloom", "--residual", "or"
     )

@@ -102,10 +102,11 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
         if count > len(images):
             images = data.load(artifact.dataset, "test")
     network = artifact.network
-    expected = [network.image_channels, network.image_size, network.image_size]
+    expected, axes = list(network.input_shape), "channels, height, width"
     if list(images.images.shape[1:]) != expected:
         raise UserError(
-            f"the images are {list(images.images.shape[1:])}, the network takes {expected} (channels, height, width): "
+            f"the images are {list(images.images.shape[1:])}, the network takes {expected} "
+            f"({'time steps, ' if network.events else ''}{axes}): "
             "use images of that size, or another model"
         )
     return images
@@ -134,10 +135,10 @@ def _from_file(path: Path) -> ImageSet:
         raise UserError(f"{path}: cannot be read ({error.strerror or 'not an .npz file'}); check the path") from error
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: must hold the arrays images and labels (numpy.savez), but {error}") from error
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if images.dtype != np.uint8 or images.ndim not in (4, 5):
         raise UserError(
             f"{path}: images are {images.dtype} {list(images.shape)}; they must be uint8 [n, channels, height, width], "
-            "pixels 0 to 255"
+            "pixels 0 to 255, or event frames [n, time steps, channels, height, width]"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1] or not len(labels):
         raise UserError(

@@ -35,7 +35,8 @@ def info(model: Path, as_json: bool) -> None:
     weights = sum(parameters.weight.size for parameters in artifact.tensors.values())
     console.print(
         f"{shown(model)}: Spikformer-{net.depth}-{net.embed_dim}, {net.heads} heads, T = {net.timesteps}, "
-        f"{net.image_size}x{net.image_size}x{net.image_channels} to {net.classes} classes ({artifact.dataset})"
+        f"{net.image_size}x{net.image_size}x{net.image_channels} {'event frames ' if net.events else ''}to "
+        f"{net.classes} classes ({artifact.dataset})"
     )
     console.print(f"residual stream: {net.residual_mode}, integers up to {net.layers()[-1].input_max}")
     console.print(f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} bits")

@@ -30,10 +30,12 @@ from sw.network import NetworkConfig, ResidualMode
     help="How spikes join the residual stream.",
 )
 @click.option("--pools", type=int, default=2, show_default=True, help="Convolutions with a pool: 2 or (ImageNet) 4.")
+@click.option("--events", is_flag=True, help="Event frames, one for each time step, instead of an image (DVS).")
+@click.option("--scale", type=float, default=0.125, show_default=True, help="Attention scale; DVS: 0.25.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights and images.")
 def random(
     out: Path, dim: int, depth: int, heads: int, timesteps: int, size: int, channels: int, classes: int, bits: str,
-    residual: ResidualMode, pools: int, seed: int,
+    residual: ResidualMode, pools: int, events: bool, scale: float, seed: int,
 ) -> None:  # fmt: skip
     """Write an artifact OUT of random weights whose neurons fire at moderate rates.
 
@@ -46,7 +48,7 @@ def random(
     try:
         network = NetworkConfig(
             image_size=size, image_channels=channels, classes=classes, embed_dim=dim, depth=depth, heads=heads,
-            timesteps=timesteps, residual_mode=residual, pools=pools,
+            timesteps=timesteps, residual_mode=residual, pools=pools, events=events, attention_scale=scale,
         )  # fmt: skip
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom random --help") from error

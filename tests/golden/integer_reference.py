@@ -71,8 +71,9 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
         return spikes[name]
 
     table = artifact.image_table.astype(np.int64)
-    image = np.stack([table[c][images[:, c]] for c in range(images.shape[1])], axis=1)
-    x = layer("conv0", np.stack([image] * steps))
+    # An image is the same at every time step, event frames are not.
+    frames = images.swapaxes(0, 1) if artifact.network.events else np.stack([images] * steps)
+    x = layer("conv0", np.stack([table[c][frames[:, :, c]] for c in range(frames.shape[2])], axis=2))
     x = layer("conv1", x)
     x = pooled["conv2"] = pool(layer("conv2", x))
     x = pooled["conv3"] = pool(layer("conv3", x))

@@ -15,10 +15,10 @@ from sw.random_artifact import random_artifact, random_images
 IMAGES = 3
 
 
-def network(residual_mode="add", timesteps=4):
+def network(residual_mode="add", timesteps=4, events=False):
     return NetworkConfig(
         image_size=12, image_channels=2, classes=3, embed_dim=16, depth=2, heads=2, timesteps=timesteps,
-        residual_mode=residual_mode,
+        residual_mode=residual_mode, events=events,
     )  # fmt: skip
 
 
@@ -30,9 +30,9 @@ def measured(shape, batch_size=IMAGES):
     return statistics, model.run(images, record=True)
 
 
-@pytest.mark.parametrize("timesteps", [1, 4])
-def test_rates_by_layer_and_time_step_equal_the_spikes(timesteps):
-    shape = network(timesteps=timesteps)
+@pytest.mark.parametrize(("timesteps", "events"), [(1, False), (4, False), (6, True)])
+def test_rates_by_layer_and_time_step_equal_the_spikes(timesteps, events):
+    shape = network(timesteps=timesteps, events=events)
     statistics, result = measured(shape)
     report = {layer.name: layer for layer in statistics.report()}
     assert list(report) == list(result.spikes) == [layer.name for layer in shape.layers() if layer.kind != "head"]

@@ -27,6 +27,7 @@ NETWORKS = {
     "odd tokens": NetworkConfig(image_size=12, image_channels=1, classes=5, embed_dim=24, depth=1, heads=3),
     "clamp": dataclasses.replace(TINY, residual_mode="clamp"),
     "iand": dataclasses.replace(TINY, residual_mode="iand"),
+    "events": dataclasses.replace(TINY, image_channels=2, timesteps=6, events=True),
     "2-64": NetworkConfig(image_size=28, image_channels=1, classes=10, embed_dim=64, depth=2, heads=4),
 }
 
@@ -51,7 +52,7 @@ def test_equals_the_reference(name, weight_bits):
     assert_equals_reference(random_artifact(network, weight_bits, seed=7), random_images(network, 2, seed=8))
 
 
-@pytest.mark.parametrize("name", ["tiny", "clamp", "iand"])
+@pytest.mark.parametrize("name", ["tiny", "clamp", "iand", "events"])
 def test_equals_the_brevitas_model(name):
     network = NETWORKS[name]
     artifact, images = random_artifact(network, 4, seed=7), random_images(network, 4, seed=8)

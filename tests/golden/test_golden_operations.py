@@ -82,6 +82,15 @@ def test_dense_operations_count_the_image_once():
     assert by_name["head"].dense == 4 * 64 * 256 * 10
 
 
+def test_dense_operations_count_event_frames_at_every_step():
+    network = NetworkConfig(
+        image_size=16, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, events=True
+    )
+    first = dense_operations(network)[0]
+    assert (first.steps, first.planes, first.macs) == (10, 1, 16 * 16 * 9 * 2 * 2)
+    assert first.plane_operations == 10 * first.macs
+
+
 def test_ones_of_twos_complement():
     values = torch.arange(-128, 256)
     assert count_ones(values).tolist() == [(value & 0xFF).bit_count() for value in values.tolist()]

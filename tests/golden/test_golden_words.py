@@ -31,6 +31,7 @@ CASES = {
     # Six steps in lanes of 4, four positions in a word.
     "chunks": (dataclasses.replace(NETWORK, timesteps=6), dataclasses.replace(TINY, positions=4, neurons=1)),
     "iand": (dataclasses.replace(NETWORK, residual_mode="iand"), BASE),
+    "events": (dataclasses.replace(NETWORK, events=True, timesteps=6), TINY),
 }
 
 
@@ -80,8 +81,8 @@ def test_words_of_spikes_and_residuals_equal_a_slow_count(case):
     readers, values = tensor_readers(network), tensors_of(result)
     report = {tensor.name: tensor for tensor in counter.report()}
     assert list(report) == list(readers) == [
-        "image", "conv0", "conv1", "conv2", "conv3", "rpe", "block0.attention", "block0.proj", "block0.fc1",
-        "block0.fc2",
+        network.layers()[0].source, "conv0", "conv1", "conv2", "conv3", "rpe", "block0.attention", "block0.proj",
+        "block0.fc1", "block0.fc2",
     ]  # fmt: skip
     for name in list(report)[1:]:
         layer, per_head = readers[name][0], name.endswith("attention")
@@ -99,20 +100,22 @@ def test_words_of_spikes_and_residuals_equal_a_slow_count(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_words_of_the_image_are_those_that_the_host_packs(case):
+def test_words_of_the_input_are_those_that_the_host_packs(case):
     network, config = CASES[case]
     artifact, images, _, counter = measured(network, config)
     rows = (range(network.image_size),)
     packed = np.stack([pack_image(artifact, config, image.numpy(), rows) for image in images])
-    words = packed.reshape(IMAGES, 8, -1, config.group_beats * config.memory_bits // 64)
-    (image,) = (tensor for tensor in counter.report() if tensor.name == "image")
+    first = network.layers()[0]
+    words = packed.reshape(IMAGES, first.input_planes, -1, config.group_beats * config.memory_bits // 64)
+    (image,) = (tensor for tensor in counter.report() if tensor.name == first.source)
     for plane in image.planes:
         zero = ~words[:, plane.plane].any(axis=-1)
         assert plane.words == plane.reads == zero.shape[1]
         assert plane.zero_words == plane.zero_reads == zero.sum() / IMAGES
         assert plane.empty == zero.all(axis=-1).sum() / IMAGES
         ones = int(np.bitwise_count(words[:, plane.plane]).sum())
-        assert plane.rate == ones / (IMAGES * network.image_size**2 * 9 * network.image_channels)
+        steps = network.timesteps if network.events else 1
+        assert plane.rate == ones / (IMAGES * steps * network.image_size**2 * 9 * network.image_channels)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from amaranth.lib import data
 from hw.batch import batch_layout
 from hw.config import HardwareConfig
 from hw.isa import Destination
+from hw.membranes import carry_cycles
 
 CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
 """Destinations whose batches come channel by channel."""
@@ -28,20 +29,35 @@ def layer_fields(
     output_tiles: int = 2,
     last_pieces: int | None = None,
     image: int = 0,
+    time_chunks: int = 1,
     **fields: Any,
 ) -> Fields:
-    """Descriptor of a layer; `tile_groups` are words of sums, of which one of an image has several position groups."""
-    words = -(-positions // (config.lanes if image else config.positions))
+    """Descriptor of a layer; `tile_groups` are words of sums, of which one of an image has several position groups.
+
+    With several time chunks a position group has so many words, in an image layer none of its own.
+    """
+    words = -(-positions // (config.lanes if image else config.positions)) * (1 if image else time_chunks)
     tiles = -(-words // tile_groups)
+    last, in_group = words - (tiles - 1) * tile_groups, 1 if image else time_chunks
+    whole, rest = divmod(positions, config.positions)
+    if time_chunks > 1:
+        least_pieces = 1 if destination in CHANNEL_ORDER else min(config.tile_pieces, last_pieces or config.tile_pieces)
+        fields = {
+            "chunk_groups": tile_groups // in_group,
+            "last_chunk_groups": last // in_group,
+            "pace": -(-carry_cycles(config) // (least_pieces * (1 + fields.get("wide", 0)))),
+            **fields,
+        }
     return {
+        "time_chunks": time_chunks,
         "destination": destination,
         "timesteps": config.timesteps,
         "image": image,
-        "positions": positions,
+        "positions": whole * config.positions * time_chunks + rest,
         "groups": -(-positions // config.positions),
         "tiles": tiles,
         "tile_groups": tile_groups,
-        "last_tile_groups": words - (tiles - 1) * tile_groups,
+        "last_tile_groups": last,
         "output_tiles": output_tiles,
         "tile_pieces": config.tile_pieces,
         "last_tile_pieces": last_pieces or config.tile_pieces,
@@ -60,8 +76,8 @@ class Batch:
         Of its read (of two halves, the second), from the first read of its tile.
     output_tile, tile, group, lane, select : int
         Where it is read: `group` in the position tile, of an image time-step lane `lane`; `select` in the output tile.
-    first_channel, first_position : int
-        What it is: its lowest channel and position of the layer.
+    first_channel, first_position, time_chunk : int
+        What it is: its lowest channel and position of the layer, its time chunk.
     members : dict
         Fields of `batch_layout` that matter to its destination.
     """
@@ -75,28 +91,40 @@ class Batch:
     first_channel: int
     first_position: int
     members: dict[str, int]
+    time_chunk: int = 0
 
 
 def _reads(
     config: HardwareConfig, fields: Fields, groups: int, pieces: int
-) -> Iterator[tuple[int, int, int, int, int]]:
-    """Number of the read, group, lane, batch within the output tile, and place in its piece or channel."""
-    reads = config.piece // config.neurons
+) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Number of the read, group, lane, time chunk, batch within the output tile, and place in its piece or channel."""
+    reads, chunks = config.piece // config.neurons, fields.get("time_chunks", 1)
     if fields["destination"] in CHANNEL_ORDER:
-        pace = max(groups, config.neurons)
+        in_chunk = groups // chunks
+        pace = max(in_chunk, config.neurons, fields.get("pace", 0))
         for batch in range(pieces * reads):
-            for group in range(groups):
-                yield (batch + 1) * pace - groups + group, group, 0, batch, group
+            for chunk in range(chunks):
+                for group in range(in_chunk):
+                    end = (batch * chunks + chunk + 1) * pace
+                    yield end - in_chunk + group, group * chunks + chunk, 0, chunk, batch, group
     else:
-        joins = fields["destination"] == Destination.RESIDUAL
-        pace = max(reads, fields.get("residual_planes_out", 0) if joins else 0)
+        joins, image = fields["destination"] == Destination.RESIDUAL, fields.get("image")
+        pace = max(reads, fields.get("residual_planes_out", 0) if joins else 0, fields.get("pace", 0))
         piece_number = 0
         for group in range(groups):
-            for lane in range(config.timesteps if fields.get("image") else 1):
+            words = [(lane, chunk) for lane in range(config.timesteps) for chunk in range(chunks)]
+            for lane, chunk in words if image else [(0, group % chunks)]:
                 for piece in range(pieces):
                     for read in range(reads):
-                        yield (piece_number + 1) * pace - reads + read, group, lane, piece * reads + read, read
+                        at = (piece_number + 1) * pace - reads + read
+                        yield at, group, lane, chunk, piece * reads + read, read
                     piece_number += 1
+
+
+def position_count(config: HardwareConfig, fields: Fields) -> int:
+    """Positions of the layer; the descriptor counts those of whole groups once per time chunk."""
+    whole, rest = divmod(fields["positions"], config.positions * fields.get("time_chunks", 1))
+    return whole * config.positions + rest
 
 
 def tile_batches(config: HardwareConfig, fields: Fields, output_tile: int, tile: int) -> Iterator[Batch]:
@@ -105,13 +133,15 @@ def tile_batches(config: HardwareConfig, fields: Fields, output_tile: int, tile:
     pieces = fields["last_tile_pieces" if output_tile == fields["output_tiles"] - 1 else "tile_pieces"]
     reads, wide = config.piece // config.neurons, fields.get("wide", 0)
     in_channel_order = fields["destination"] in CHANNEL_ORDER
-    for number, group, lane, select, place in _reads(config, fields, groups, pieces):
+    chunks = fields.get("time_chunks", 1)
+    for number, group, lane, chunk, select, place in _reads(config, fields, groups, pieces):
         position_group = tile * fields["tile_groups"] + group
         if fields.get("image"):
             position_group = position_group * config.timesteps + lane
-        lanes = sum(
-            1 << p for p in range(config.positions) if position_group * config.positions + p < fields["positions"]
-        )
+        else:
+            position_group //= chunks
+        left = position_count(config, fields) - position_group * config.positions
+        lanes = (1 << max(0, min(config.positions, left))) - 1
         if not lanes:
             continue
         channel = output_tile * config.outputs + select * config.neurons
@@ -119,18 +149,20 @@ def tile_batches(config: HardwareConfig, fields: Fields, output_tile: int, tile:
             "valid": 1,
             "layer": fields.get("layer", 0),
             "destination": fields["destination"].value,
-            "steps": (1 << fields["timesteps"]) - 1,
+            "steps": (1 << (fields["timesteps"] if chunk == chunks - 1 else config.timesteps)) - 1,
             "lanes": lanes,
             "first": int(place == 0),
-            "last": int(place == (groups if in_channel_order else reads) - 1),
+            "last": int(place == (groups // chunks if in_channel_order else reads) - 1),
         }
+        if config.time_chunks > 1:
+            members["time_chunk"] = chunk
         if in_channel_order:
             members |= {
                 "token_buffer": fields.get("token_buffer", 0),
                 "channel": channel,
                 "chunk": tile,
-                "first_tile": int(tile == 0),
-                "last_tile": int(tile == fields["tiles"] - 1),
+                "first_tile": int(tile == 0 and chunk == 0),
+                "last_tile": int(tile == fields["tiles"] - 1 and chunk == chunks - 1),
             }
         else:
             slice_number, piece = divmod(output_tile * config.tile_pieces + select // reads, config.word_pieces)
@@ -138,7 +170,7 @@ def tile_batches(config: HardwareConfig, fields: Fields, output_tile: int, tile:
                 "pool": fields.get("pool", 0),
                 "piece": piece,
                 "slice_address": fields.get("destination_base", 0) + slice_number * fields["destination_slice_stride"],
-                "position_group": position_group,
+                "position_group": position_group * chunks + chunk,
             }
         yield Batch(
             cycle=number * (1 + wide) + wide,
@@ -150,6 +182,7 @@ def tile_batches(config: HardwareConfig, fields: Fields, output_tile: int, tile:
             first_channel=channel,
             first_position=position_group * config.positions,
             members=members,
+            time_chunk=chunk,
         )
 
 

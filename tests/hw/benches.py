@@ -102,14 +102,18 @@ def random_stream(stream: Any, payloads: Sequence[int], *, seed: int, rate: floa
     return process
 
 
-def tile_fields(config: HardwareConfig, positions: int, tile_groups: int) -> dict[str, int]:
-    """Descriptor fields that cut `positions` into tiles of `tile_groups` groups, the last one shorter."""
+def tile_fields(config: HardwareConfig, positions: int, tile_groups: int, time_chunks: int = 1) -> dict[str, int]:
+    """Descriptor fields that cut `positions` into tiles of `tile_groups` groups, the last one shorter.
+
+    A position group has a word for each time chunk.
+    """
     groups = -(-positions // config.positions)
     tiles = -(-groups // tile_groups)
     return {
         "positions": positions,
         "groups": groups,
         "tiles": tiles,
-        "tile_groups": tile_groups,
-        "last_tile_groups": groups - (tiles - 1) * tile_groups,
+        "tile_groups": tile_groups * time_chunks,
+        "last_tile_groups": (groups - (tiles - 1) * tile_groups) * time_chunks,
+        "time_chunks": time_chunks,
     }

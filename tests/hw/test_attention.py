@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 from collisions import guard_memories
 
 from golden.attention_cycles import attention_cycles
-from hw import attention_memory, attention_output, attention_tables
+from hw import attention_membranes, attention_memory, attention_output, attention_tables
 from hw.attention import Attention
 from hw.attention_geometry import AttentionGeometry
 from hw.config import BASE, LARGE, TINY, HardwareConfig
@@ -23,6 +23,8 @@ SMALL = dataclasses.replace(
 )  # fmt: skip
 PAIRS = dataclasses.replace(SMALL, name="pairs", positions=2, outputs=8, token_chunks=2)
 FOUR_STEPS = dataclasses.replace(SMALL, name="four_steps", timesteps=4, attention_columns=1, attention_segment=4)
+CHUNKED = dataclasses.replace(PAIRS, name="chunked", time_chunks=5)
+CHUNKED_ONE_STEP = dataclasses.replace(SMALL, name="chunked_one_step", timesteps=1, time_chunks=3)
 ONE_STEP = dataclasses.replace(SMALL, name="one_step", timesteps=1)
 WHOLE_SLICE = dataclasses.replace(
     SMALL, name="whole_slice", attention_columns=4, attention_segment=16, head_channels=32, token_chunks=1,
@@ -32,7 +34,7 @@ WHOLE_SLICE = dataclasses.replace(
 
 @pytest.fixture(autouse=True)
 def _guarded_memories(monkeypatch):
-    for module in (attention_memory, attention_output, attention_tables):
+    for module in (attention_membranes, attention_memory, attention_output, attention_tables):
         guard_memories(monkeypatch, module)
 
 
@@ -78,6 +80,21 @@ def pack(bits: np.ndarray) -> int:
     return int.from_bytes(np.packbits(bits.ravel(), bitorder="little").tobytes(), "little")
 
 
+def time_chunks(config: HardwareConfig, timesteps: int) -> int:
+    """Chunks of the lanes."""
+    return -(-timesteps // config.timesteps)
+
+
+def tile_tokens(config: HardwareConfig, job: Job) -> int:
+    """Most tokens of a position tile, whose words are shared by the time chunks."""
+    return config.tile_groups // time_chunks(config, len(job.q)) * config.positions
+
+
+def tiles(config: HardwareConfig, job: Job) -> int:
+    """Position tiles."""
+    return -(-job.tokens // tile_tokens(config, job))
+
+
 class AttentionBench:
     """A spike memory around the engine; runs jobs one after another.
 
@@ -97,31 +114,37 @@ class AttentionBench:
         self.writes = 0
 
     def group_words(self, spikes: np.ndarray) -> np.ndarray:
-        """[T, N, d] as [slices, groups, P, T, I]."""
+        """[T, N, d] as [slices, groups * time chunks, P, T, I], with silent time steps behind the last."""
         config = self.config
         timesteps, tokens, channels = spikes.shape
-        padded = np.zeros((timesteps, channels, -(-tokens // config.positions) * config.positions), bool)
-        padded[..., :tokens] = spikes.transpose(0, 2, 1)
-        words = padded.reshape(timesteps, channels // config.inputs, config.inputs, -1, config.positions)
-        return words.transpose(1, 3, 4, 0, 2)
+        rounds, groups = time_chunks(config, timesteps), -(-tokens // config.positions)
+        padded = np.zeros((rounds * config.timesteps, channels, groups * config.positions), bool)
+        padded[:timesteps, :, :tokens] = spikes.transpose(0, 2, 1)
+        shape = (rounds, config.timesteps, channels // config.inputs, config.inputs, groups, config.positions)
+        words = padded.reshape(shape).transpose(2, 4, 0, 5, 1, 3)
+        return words.reshape(words.shape[0], groups * rounds, *words.shape[3:])
 
     async def write_tokens(self, ctx, job: Job, pause: float = 0.0):
         config, write = self.config, self.dut.token_write
         timesteps, tokens, channels = job.k.shape
-        chunks = -(-tokens // config.chunk_tokens)
+        rounds, chunks, size = time_chunks(config, timesteps), tiles(config, job), tile_tokens(config, job)
         stored = []
         for is_value, spikes in enumerate((job.k, job.v)):
-            padded = np.zeros((timesteps, channels, chunks * config.chunk_tokens), bool)
-            padded[..., :tokens] = spikes.transpose(0, 2, 1)
-            words = padded.reshape(timesteps, channels, chunks, config.chunk_tokens).transpose(1, 2, 0, 3)
-            stored += [(is_value, *place, pack(words[place])) for place in np.ndindex(channels, chunks)]
+            padded = np.zeros((rounds * config.timesteps, channels, chunks * size), bool)
+            padded[:timesteps, :, :tokens] = spikes.transpose(0, 2, 1)
+            shape = (rounds, config.timesteps, channels, chunks, size)
+            words = np.zeros((channels, chunks, rounds, config.timesteps, config.chunk_tokens), bool)
+            words[..., :size] = padded.reshape(shape).transpose(2, 3, 0, 1, 4)
+            stored += [(is_value, *place, pack(words[place])) for place in np.ndindex(channels, chunks, rounds)]
         random.Random(tokens).shuffle(stored)
         ctx.set(write.buffer, job.buffer)
+        members = ("is_value", "channel", "chunk", "time_chunk", "data")
         for one in stored:
             while self.rng.random() < pause:
                 await ctx.tick()
-            for member, value in zip(("is_value", "channel", "chunk", "data"), one, strict=True):
-                ctx.set(getattr(write, member), value)
+            for member, value in zip(members, one, strict=True):
+                if member != "time_chunk" or config.time_chunks > 1:
+                    ctx.set(getattr(write, member), value)
             ctx.set(write.valid, 1)
             await ctx.tick()
             ctx.set(write.valid, 0)
@@ -129,15 +152,17 @@ class AttentionBench:
     async def run_job(self, ctx, job: Job) -> np.ndarray:
         """Run one job; returns the output spikes read back from the memory."""
         config, dut = self.config, self.dut
-        _, tokens, channels = job.q.shape
-        words = self.group_words(job.q)
-        groups, stride = words.shape[1], words.shape[1] + 1
+        timesteps, tokens, channels = job.q.shape
+        words, rounds = self.group_words(job.q), time_chunks(config, timesteps)
+        groups, stride = words.shape[1] // rounds, words.shape[1] + 1
         for k, g in np.ndindex(words.shape[:2]):
             self.memory[job.query_base + k * stride + g] = words[k, g]
         members = {
-            "head_channels": channels, "chunks": -(-tokens // config.chunk_tokens), "groups": groups,
-            "threshold": job.threshold, "token_buffer": job.buffer, "query_base": job.query_base,
-            "query_stride": stride, "output_base": job.output_base, "output_stride": stride,
+            "head_channels": channels, "chunks": tiles(config, job), "groups": groups,
+            "threshold": job.threshold << config.max_timesteps - timesteps, "token_buffer": job.buffer,
+            "query_base": job.query_base, "query_stride": stride,
+            "output_base": job.output_base, "output_stride": stride,
+            **({"time_chunks": rounds} if config.time_chunks > 1 else {}),
         }  # fmt: skip
         for member, value in members.items():
             ctx.set(getattr(dut, member), value)
@@ -163,9 +188,10 @@ class AttentionBench:
         assert not ctx.get(dut.write.valid)
         self.cycles.append(cycle)
         result = np.array(
-            [[self.memory[job.output_base + k * stride + g] for g in range(groups)] for k in range(len(words))]
+            [[self.memory[job.output_base + k * stride + g] for g in range(groups * rounds)] for k in range(len(words))]
         )
-        return result.transpose(3, 1, 2, 0, 4).reshape(len(job.q), groups * config.positions, channels)[:, :tokens]
+        split = result.reshape(len(words), groups, rounds, *result.shape[2:]).transpose(2, 4, 1, 3, 0, 5)
+        return split.reshape(rounds * config.timesteps, groups * config.positions, channels)[:timesteps, :tokens]
 
     def store(self, ctx):
         config, write = self.config, self.dut.write
@@ -215,11 +241,11 @@ def check(config: HardwareConfig, jobs: list[Job], stall: float = 0.0) -> Attent
     outputs = bench.run(jobs)
     expected_writes = 0
     for job, output, cycles in zip(jobs, outputs, bench.cycles, strict=True):
-        _, tokens, channels = job.q.shape
+        timesteps, tokens, channels = job.q.shape
         np.testing.assert_array_equal(output, attention_spikes(job))
-        groups, chunks = -(-tokens // config.positions), -(-tokens // config.chunk_tokens)
-        expected_writes += (channels // config.inputs) * groups * config.positions
-        assert cycles == attention_cycles(config, channels, chunks, groups)
+        groups, rounds = -(-tokens // config.positions), time_chunks(config, timesteps)
+        expected_writes += (channels // config.inputs) * groups * config.positions * rounds
+        assert cycles == attention_cycles(config, channels, tiles(config, job), groups, rounds)
     assert bench.writes == expected_writes
     return bench
 
@@ -246,6 +272,28 @@ def check(config: HardwareConfig, jobs: list[Job], stall: float = 0.0) -> Attent
 )  # fmt: skip
 def test_random_spikes(config, tokens, channels, stall):
     check(config, [random_job(config.timesteps, tokens, channels, seed=tokens)], stall)
+
+
+@pytest.mark.parametrize(
+    ("config", "timesteps", "tokens", "channels"),
+    [
+        (CHUNKED, 10, 12, 16),  # all chunks full, several position tiles
+        (CHUNKED, 5, 11, 8),  # the last chunk half full, the last group too
+        (CHUNKED, 2, 33, 8),  # a single chunk, with room for more
+        (CHUNKED_ONE_STEP, 3, 9, 16),  # a lane hands on to itself
+    ],
+)
+def test_time_chunks_carry_the_membranes(config, timesteps, tokens, channels):
+    """Twice, so that nothing of a job's last chunk reaches the next job's first."""
+    jobs = [random_job(timesteps, tokens, channels, seed=tokens + n, buffer=n, density=0.5) for n in range(2)]
+    bench = check(config, jobs, stall=0.3)
+    rounds = time_chunks(config, timesteps)
+    if rounds > 1:
+        # Membranes that are forgotten between chunks would show.
+        part = dataclasses.replace(jobs[0], **{name: getattr(jobs[0], name)[config.timesteps :] for name in "qkv"})
+        part.threshold >>= config.timesteps
+        assert (attention_spikes(part) != attention_spikes(jobs[0])[config.timesteps :]).any()
+    assert bench.cycles[0] % rounds == 0
 
 
 @pytest.mark.parametrize(

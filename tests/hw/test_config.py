@@ -71,6 +71,13 @@ def test_derived_sizes():
             "neurons must be a power of two and, times positions, divide the smaller one of inputs and outputs, 4, "
             "not 0",
         ),
+        ({"time_chunks": 0}, "time_chunks must be 1 to 4, not 0"),
+        ({"time_chunks": 5}, "time_chunks must be 1 to 4, not 5"),
+        (
+            {"accumulator_bits": 18, "weight_bits": 8, "time_chunks": 4},
+            "accumulator_bits must be at most 15, so that bias and threshold at 4 fraction bits and 16 time steps have "
+            "64 bits together, not 18",
+        ),
         ({"weight_bits": 2}, "weight_bits must be 4 or 8, not 2"),
         ({"memory_bits": 32}, "memory_bits must be 64 or 128, not 32"),
         ({"accumulator_bits": 7}, "accumulator_bits must be 8 to 18, not 7"),

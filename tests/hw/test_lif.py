@@ -53,6 +53,33 @@ def test_spikes_match_the_recurrence(timesteps, current_bits):
     assert run_lif(timesteps, current_bits, sets) == [lif_spikes(*one) for one in sets]
 
 
+@pytest.mark.parametrize(("timesteps", "chunks"), [(1, 3), (2, 4), (4, 2), (4, 4)])
+def test_time_chunks_that_carry_the_membrane_are_one_long_run(timesteps, chunks):
+    """Chunk after chunk through the pipeline, all runs at a time: spikes of the recurrence over all steps."""
+    rng = random.Random(timesteps * 10 + chunks)
+    bits, total = 7, timesteps * chunks
+    dut = Lif(timesteps, bits, fraction_bits=total - timesteps)
+    runs = []
+    for _ in range(200):
+        span = rng.choice([1, 8, 63])
+        runs.append(([rng.randint(-span, span) for _ in range(total)], rng.randint(1, span << total)))
+    runs += [([-64] * total, 1), ([63] * total, (63 << total) - 63), ([63] * total, (64 << total) - 1)]
+    carried, spikes = [0] * len(runs), [0] * len(runs)
+    for chunk in range(chunks):
+        steps = slice(chunk * timesteps, (chunk + 1) * timesteps)
+        members = [
+            {"current": currents[steps], "threshold": threshold, "carried": membrane}
+            for (currents, threshold), membrane in zip(runs, carried, strict=True)
+        ]
+        seen = run_pipeline(dut, members, lambda ctx: (ctx.get(dut.spikes), ctx.get(dut.membrane)))
+        carried = [membrane for _, membrane in seen]
+        spikes = [all_ | now << steps.start for all_, (now, _) in zip(spikes, seen, strict=True)]
+    assert spikes == [lif_spikes(*one) for one in runs]
+    # What is carried matters: chunks that start from zero would fire otherwise.
+    alone = [lif_spikes(currents[-timesteps:], threshold >> total - timesteps) for currents, threshold in runs]
+    assert any(one >> total - timesteps != other for one, other in zip(spikes, alone, strict=True))
+
+
 @pytest.mark.parametrize("timesteps", [1, 2, 4])
 def test_extreme_currents_and_thresholds(timesteps):
     bits = 6

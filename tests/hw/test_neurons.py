@@ -38,6 +38,9 @@ HALF = config_of(
 """Two pieces in a word, 8-bit weights, as in LARGE."""
 
 FOUR = config_of(outputs=16, inputs=8, positions=4)
+CHUNKED = config_of(time_chunks=4)
+NARROW_CHUNKED = config_of(time_chunks=2, accumulator_bits=10, timesteps=2)
+HALF_CHUNKED = dataclasses.replace(HALF, time_chunks=3)
 
 
 class Stimulus:
@@ -55,7 +58,7 @@ class Stimulus:
         channels = fields["output_tiles"] * config.outputs
         scale = 1 << config.bias_fraction_bits
         self.bias = [self.rng.randint(-30 * scale, 30 * scale) for _ in range(channels)]
-        self.threshold = [self.rng.randint(1, 40 * scale << config.timesteps) for _ in range(channels)]
+        self.threshold = [self.rng.randint(1, 40 * scale << config.max_timesteps) for _ in range(channels)]
 
     def random_sums(self, half: int) -> Sums:
         """Of a wide layer first the high halves, then the low ones, which are unsigned but in image layers."""
@@ -68,9 +71,9 @@ class Stimulus:
 
     def parameter_beat(self, index: int) -> int:
         """Beat of the layer's parameters."""
-        per_beat = self.config.memory_bits // PARAMETER_BITS
+        per_beat, offset = self.config.memory_bits // PARAMETER_BITS, self.config.threshold_offset
         return sum(
-            (self.bias[c] % (1 << 32) | self.threshold[c] << 32) << PARAMETER_BITS * i
+            (self.bias[c] % (1 << offset) | self.threshold[c] << offset) << PARAMETER_BITS * i
             for i, c in enumerate(range(index * per_beat, (index + 1) * per_beat))
         )
 
@@ -88,17 +91,21 @@ class Stimulus:
         return self.bias[batch.first_channel :][: self.config.neurons]
 
     def spikes(self, batch: Batch) -> int:
-        """Expected ``[neurons][positions][timesteps]``, by the golden neuron."""
+        """Expected ``[neurons][positions][timesteps]``, by the golden neuron: it runs through all time chunks."""
         config, fraction = self.config, self.config.bias_fraction_bits
-        rows = torch.tensor(self.read(batch), dtype=torch.int64)
-        sums = rows.reshape(config.neurons, config.positions, config.timesteps)
-        if self.image:
-            sums = sums[:, :, batch.lane : batch.lane + 1].expand(-1, -1, config.timesteps)
+        chunks = []
+        for chunk in range(config.time_chunks):
+            group = batch.group if self.image else batch.group - batch.time_chunk + min(chunk, batch.time_chunk)
+            rows = torch.tensor(self.read(dataclasses.replace(batch, group=group)), dtype=torch.int64)
+            sums = rows.reshape(config.neurons, config.positions, config.timesteps)
+            if self.image:
+                sums = sums[:, :, batch.lane : batch.lane + 1].expand(-1, -1, config.timesteps)
+            chunks.append(sums)
         bias = torch.tensor(self.biases(batch))
-        current = (sums << fraction).permute(2, 1, 0) + bias
+        current = (torch.cat(chunks, dim=2) << fraction).permute(2, 1, 0) + bias
         limits = torch.tensor(self.threshold[batch.first_channel :][: config.neurons])
-        fired, _ = lif(current.contiguous(), limits, config.timesteps)
-        fired = fired.permute(2, 1, 0)
+        fired, _ = lif(current.contiguous(), limits, config.max_timesteps)
+        fired = fired[batch.time_chunk * config.timesteps :][: config.timesteps].permute(2, 1, 0)
         packed, members = 0, batch.members
         for neuron in range(config.neurons):
             for position in range(config.positions):
@@ -249,7 +256,8 @@ class Bench:
                 assert (cycle, members) == (begin + batch.cycle + sum_latency(config), members | batch.members)
                 rows = [value for row in one.read(batch) for value in row]
                 assert values == pack(rows, config.sum_bits)
-                assert biases == [bias % (1 << 32) for bias in one.biases(batch)]
+                bits = 1 << config.threshold_offset  # a wide threshold begins within the bias
+                assert [bias % bits for bias in biases] == [bias % bits for bias in one.biases(batch)]
                 cycle, members, fired = next(spikes)
                 assert (cycle, members) == (begin + batch.cycle + neurons_latency(config), members | batch.members)
                 assert fired == one.spikes(batch), batch
@@ -310,6 +318,25 @@ CASES = {
     "half_wide_one_neuron": (dataclasses.replace(HALF, neurons=1), Destination.SPIKES, {"positions": 9, "wide": 1}),
     "half_wide_keys": (HALF, Destination.KEYS, {"positions": 9, "wide": 1}),
     "half_wide_logits": (HALF, Destination.LOGITS, {"positions": 3, "wide": 1, "output_tiles": 1}),
+    "chunks": (CHUNKED, Destination.SPIKES, {"positions": 13, "time_chunks": 3, "tile_groups": 6, "timesteps": 2}),
+    "chunks_of_one_piece": (
+        CHUNKED, Destination.SPIKES,
+        {"positions": 6, "time_chunks": 2, "last_pieces": 1, "output_tiles": 3, "destination_base": 100},
+    ),
+    "chunks_residual": (
+        NARROW_CHUNKED, Destination.RESIDUAL, {"positions": 11, "time_chunks": 2, "residual_planes_out": 5},
+    ),
+    "chunks_keys": (CHUNKED, Destination.KEYS, {"positions": 13, "time_chunks": 4, "tile_groups": 12, "timesteps": 1}),
+    "chunks_logits": (CHUNKED, Destination.LOGITS, {"positions": 13, "time_chunks": 2, "timesteps": 3}),
+    "chunks_image": (CHUNKED, Destination.SPIKES, {"positions": 29, "image": 1, "time_chunks": 3, "tile_groups": 2}),
+    "one_chunk_of_several": (CHUNKED, Destination.SPIKES, {"positions": 5, "timesteps": 3}),
+    "chunks_half_wide": (HALF_CHUNKED, Destination.SPIKES, {"positions": 9, "time_chunks": 2, "wide": 1}),
+    "chunks_half_wide_values": (
+        HALF_CHUNKED, Destination.VALUES, {"positions": 9, "time_chunks": 3, "tile_groups": 6, "wide": 1},
+    ),
+    "chunks_half_wide_image": (
+        HALF_CHUNKED, Destination.SPIKES, {"positions": 29, "wide": 1, "image": 1, "time_chunks": 2, "tile_groups": 3},
+    ),
     "half_wide_image": (HALF, Destination.SPIKES, {"positions": 29, "wide": 1, "image": 1, "tile_groups": 3}),
 }  # fmt: skip
 
@@ -335,6 +362,13 @@ def test_layers_follow_each_other():
     ]
     run(TINY, *layers)
     run(TINY, *layers, wait=10)
+
+
+def test_layers_of_time_chunks_follow_each_other():
+    names = ("chunks_keys", "chunks", "chunks_image", "one_chunk_of_several", "chunks_logits", "chunks_of_one_piece")
+    layers = [layer_fields(CHUNKED, CASES[name][1], **CASES[name][2]) for name in names]
+    run(CHUNKED, *layers)
+    run(CHUNKED, *layers, wait=10)
 
 
 @pytest.mark.parametrize("wide", [0, 1])

@@ -29,11 +29,14 @@ def config_of(positions: int) -> HardwareConfig:
 
 def layer(
     config: HardwareConfig, *, height: int, width: int, tile_groups: int, rows: range | None = None, base: int = 11,
-    **fields: int,
+    time_chunks: int = 1, **fields: int,
 ) -> Fields:  # fmt: skip
-    """Descriptor of a layer, or of a strip of its rows; its planes and slices lie apart by odd strides."""
+    """Descriptor of a layer, or of a strip of its rows; its planes and slices lie apart by odd strides.
+
+    Tiles are of `tile_groups` position groups, each of a word per time chunk.
+    """
     rows = rows or range(height)
-    slice_stride = -(-height * width // config.positions) + 3
+    slice_stride = -(-height * width // config.positions) * time_chunks + 3
     plane_stride = fields.get("slices", 1) * slice_stride + 5
     first, odd = divmod(rows.start * width, config.positions)
     assert not odd and (width >= config.positions or not fields.get("kernel3"))
@@ -45,8 +48,8 @@ def layer(
         "height": height,
         "width": width,
         "first_row": rows.start,
-        **tile_fields(config, len(rows) * width, tile_groups),
-        "source_base": base + first + (fields.get("passes", 1) - 1) * plane_stride,
+        **tile_fields(config, len(rows) * width, tile_groups, time_chunks),
+        "source_base": base + first * time_chunks + (fields.get("passes", 1) - 1) * plane_stride,
         "source_slice_stride": slice_stride,
         "source_plane_stride": plane_stride,
     }
@@ -94,18 +97,20 @@ class Slice:
 
 
 def spikes_of(config: HardwareConfig, fields: Fields, source: Source, tap: tuple[int, int], base: int, at: int) -> int:
-    """One word: position group `at` of the layer, seen through a tap; `base` is the slice's first word."""
+    """One word of the layer, word `at`, seen through a tap; `base` is the slice's first word."""
     height, width, lanes, spikes = fields["height"], fields["width"], config.positions, 0
+    chunks = fields["time_chunks"]
     residual = bool(fields.get("source_residual"))
     start = fields["first_row"] * width
     for lane in range(lanes):
-        y, x = divmod(start + at * lanes + lane, width)
+        y, x = divmod(start + at // chunks * lanes + lane, width)
         row, column = y + tap[0], x + tap[1]
         if fields.get("image"):
             spikes |= source.word(residual, lane, base + at) << lane * source.width
         elif y < height and 0 <= row < height and 0 <= column < width:
             place = row * width + column - start
-            spikes |= source.word(residual, place % lanes, base + place // lanes) << lane * source.width
+            address = base + place // lanes * chunks + at % chunks
+            spikes |= source.word(residual, place % lanes, address) << lane * source.width
     return spikes
 
 
@@ -149,7 +154,7 @@ def real_positions(config: HardwareConfig, fields: Fields, at: int) -> int:
     """Spikes that count: all of them, as lanes behind the last position are masked, but where a row has too few."""
     if fields["width"] >= config.positions:
         return (1 << config.group_bits) - 1
-    lanes = min(config.positions, max(0, fields["positions"] - at * config.positions))
+    lanes = min(config.positions, max(0, fields["positions"] - at // fields["time_chunks"] * config.positions))
     return (1 << lanes * config.group_bits // config.positions) - 1
 
 
@@ -330,6 +335,25 @@ SHAPES: dict[str, tuple[int, dict[str, Any]]] = {
         2, {"height": 4, "width": 3, "tile_groups": 2, "kernel3": 1, "rows": range(2, 4), "output_tiles": 2}
     ),
 }  # fmt: skip
+
+
+CHUNKED_SHAPES = {
+    "two": (2, {"height": 3, "width": 5, "tile_groups": 3, "kernel3": 1, "slices": 2, "time_chunks": 2}),
+    "three": (4, {"height": 4, "width": 5, "tile_groups": 2, "kernel3": 1, "passes": 2, "time_chunks": 3}),
+    "four": (1, {"height": 3, "width": 3, "tile_groups": 4, "kernel3": 1, "slices": 2, "time_chunks": 4}),
+    "one_of_four": (2, {"height": 3, "width": 4, "tile_groups": 4, "kernel3": 1, "output_tiles": 2}),
+    "linear": (2, {"height": 3, "width": 3, "tile_groups": 3, "passes": 2, "slices": 2, "time_chunks": 3}),
+    "strip": (2, {"height": 6, "width": 5, "tile_groups": 3, "kernel3": 1, "rows": range(2, 4), "time_chunks": 3}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", CHUNKED_SHAPES)
+def test_walks_every_time_chunk_of_a_group(shape):
+    """Behind an image whose words are no multiple of the chunks."""
+    positions, fields = CHUNKED_SHAPES[shape]
+    config = dataclasses.replace(config_of(positions), time_chunks=4)
+    image = layer(config, height=3, width=7, tile_groups=5, image=1, passes=2)
+    run_layers(config, [image | {"time_chunks": 3}, layer(config, **fields), layer(config, **fields)])
 
 
 @pytest.mark.parametrize("shape", SHAPES)

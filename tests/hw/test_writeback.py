@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batches import CHANNEL_ORDER, Batch, Fields, batch_bits, layer_batches, layer_cycles, layer_fields
+from batches import CHANNEL_ORDER, Batch, Fields, batch_bits, layer_batches, layer_cycles, layer_fields, position_count
 from benches import simulate
 from numpy.typing import NDArray
 
@@ -20,7 +20,7 @@ from hw.writeback import Writeback, writeback_latency
 DESTINATION_BASE, RESIDUAL_BASE, PLANE_STRIDE = 1000, 200, 300
 
 Spikes = NDArray[np.int64]
-"""``[channels][positions][timesteps]``, all output tiles and whole position groups."""
+"""``[channels][positions][timesteps]``, all output tiles, whole position groups and all time chunks."""
 
 Memory = dict[tuple[int, int, int], int]
 """Spikes of a piece ``[timesteps][piece]`` by (address, bank, piece)."""
@@ -49,7 +49,7 @@ def layer(
         "height": height,
         "width": width,
         "destination_base": DESTINATION_BASE,
-        "destination_slice_stride": -(-written // config.positions),
+        "destination_slice_stride": -(-written // config.positions) * fields.get("time_chunks", 1),
         "residual_base": RESIDUAL_BASE,
         "residual_plane_stride": PLANE_STRIDE,
     }
@@ -57,8 +57,9 @@ def layer(
 
 def random_spikes(config: HardwareConfig, fields: Fields, seed: int, rate: float = 0.3) -> Spikes:
     channels, positions = fields["output_tiles"] * config.outputs, fields["groups"] * config.positions
-    spikes = np.random.default_rng(seed).random((channels, positions, config.timesteps)) < rate
-    spikes[:, fields["positions"] :] = False
+    timesteps = config.timesteps * fields["time_chunks"]
+    spikes = np.random.default_rng(seed).random((channels, positions, timesteps)) < rate
+    spikes[:, position_count(config, fields) :] = False
     return spikes.astype(np.int64)
 
 
@@ -70,7 +71,8 @@ def pack(bits: NDArray[np.int64]) -> int:
 def batch_spikes(config: HardwareConfig, spikes: Spikes, batch: Batch) -> int:
     channels = slice(batch.first_channel, batch.first_channel + config.neurons)
     positions = slice(batch.first_position, batch.first_position + config.positions)
-    return pack(spikes[channels, positions])
+    steps = slice(batch.time_chunk * config.timesteps, (batch.time_chunk + 1) * config.timesteps)
+    return pack(spikes[channels, positions, steps])
 
 
 class Bench:
@@ -200,13 +202,14 @@ class Bench:
 def place(config: HardwareConfig, fields: Fields, spikes: Spikes, base: int) -> Memory:
     """Where the layout of `SpikeMemory` puts spikes."""
     pieces = (fields["output_tiles"] - 1) * config.tile_pieces + fields["last_tile_pieces"]
-    memory = {}
+    memory, chunks = {}, fields["time_chunks"]
     for number in range(pieces):
         channels = spikes[number * config.piece : (number + 1) * config.piece]
         slice_number, piece = divmod(number, config.word_pieces)
         for position in range(spikes.shape[1]):
-            address = base + slice_number * fields["destination_slice_stride"] + position // config.positions
-            memory[address, position % config.positions, piece] = pack(channels[:, position].T)
+            address = base + slice_number * fields["destination_slice_stride"] + position // config.positions * chunks
+            for chunk, steps in enumerate(np.split(channels[:, position], chunks, axis=1)):
+                memory[address + chunk, position % config.positions, piece] = pack(steps.T)
     return memory
 
 
@@ -238,6 +241,7 @@ FLAT = {
     "two_pieces": (HALF, {"height": 3, "width": 3, "output_tiles": 3}),
     "two_pieces_wide": (HALF, {"height": 3, "width": 3, "output_tiles": 3, "wide": 1}),
     "four_pieces": (QUARTER, {"height": 2, "width": 3, "output_tiles": 6}),
+    "time_chunks": (config_of(time_chunks=4), {"height": 3, "width": 5, "time_chunks": 3, "tile_groups": 6}),
 }
 
 
@@ -280,6 +284,12 @@ POOLED = {
     "image": (TINY, {"height": 4, "width": 4, "image": 1}),
     "two_pieces": (HALF, {"height": 4, "width": 6, "output_tiles": 3}),
     "four_pieces": (QUARTER, {"height": 4, "width": 4, "output_tiles": 5}),
+    "time_chunks": (config_of(time_chunks=4), {"height": 4, "width": 6, "time_chunks": 3, "tile_groups": 6}),
+    "time_chunks_of_an_image": (config_of(time_chunks=2), {"height": 4, "width": 4, "image": 1, "time_chunks": 2}),
+    "time_chunks_one_lane": (
+        config_of(positions=1, time_chunks=2),
+        {"height": 2, "width": 6, "time_chunks": 2, "output_tiles": 3},
+    ),
 }
 
 

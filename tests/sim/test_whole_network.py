@@ -30,6 +30,11 @@ NARROW = dataclasses.replace(
 )  # fmt: skip
 """A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image."""
 
+CHUNKED = dataclasses.replace(TINY, name="chunked", time_chunks=4)
+"""Up to 16 time steps on 4 lanes."""
+
+NARROW_CHUNKED = dataclasses.replace(NARROW, name="narrow-chunked", time_chunks=3)
+
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=48, depth=2, heads=3, timesteps=2)
 DEEP = NetworkConfig(
@@ -41,6 +46,20 @@ FOUR_POOLS = NetworkConfig(
     image_size=64, image_channels=3, classes=4, embed_dim=32, depth=1, heads=4, mlp_ratio=2, pools=4
 )
 """The ImageNet variant: its image is loaded in strips, its heads of 8 channels are padded to words of 16."""
+
+EIGHT_STEPS = dataclasses.replace(SMALL, timesteps=8)
+TEN_STEPS = dataclasses.replace(ODD_GRID, timesteps=10)
+SIXTEEN_STEPS = dataclasses.replace(SMALL, timesteps=16, residual_mode="clamp")
+EVENTS = dataclasses.replace(ODD_GRID, image_channels=2, events=True, timesteps=6)
+DVS = NetworkConfig(
+    image_size=32, image_channels=2, classes=11, embed_dim=64, depth=1, heads=16, mlp_ratio=2, pools=4, timesteps=10,
+    attention_scale=0.25, events=True,
+)  # fmt: skip
+"""The DVS variant: event frames, loaded in strips, four pools, 16 heads."""
+
+FOUR_POOLS_TEN_STEPS = dataclasses.replace(FOUR_POOLS, image_size=32, timesteps=10)
+
+IN_STRIPS = (FOUR_POOLS, DVS)
 
 
 def run(
@@ -77,6 +96,13 @@ def run(
         (TINY, IAND, 4),
         (NARROW, ODD_GRID, 4),
         (NARROW, FOUR_POOLS, 8),
+        (CHUNKED, EIGHT_STEPS, 4),
+        (CHUNKED, TEN_STEPS, 4),
+        (CHUNKED, SIXTEEN_STEPS, 4),
+        (CHUNKED, ODD_GRID, 4),
+        (CHUNKED, EVENTS, 4),
+        (CHUNKED, DVS, 4),
+        (NARROW_CHUNKED, FOUR_POOLS_TEN_STEPS, 8),
     ],
     ids=[
         "tiny",
@@ -88,6 +114,13 @@ def run(
         "tiny-iand",
         "narrow",
         "narrow-strips-8-bit",
+        "two-time-chunks",
+        "two-and-a-half-time-chunks",
+        "four-time-chunks",
+        "one-time-chunk-of-four",
+        "events",
+        "dvs",
+        "narrow-time-chunks-8-bit",
     ],
 )
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(
@@ -102,7 +135,7 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
     assert compared > 2 * network.timesteps * 2 * spikes  # both comparisons, both images
     cycles, layers = figures["cycles"], figures["layers"]
     assert cycles["rtl_min"] == cycles["rtl_max"]
-    if network is FOUR_POOLS:
+    if network in IN_STRIPS:
         # A strip that is loaded while the one before is written waits for the memory now and then.
         assert cycles["model"] <= cycles["rtl_min"] <= 1.01 * cycles["model"]
     else:

@@ -75,9 +75,35 @@ def test_round_trip(artifact, path):
 
 def test_version_1_adds_to_the_residual(artifact, path):
     header, tensors = read(path)
-    del header["network"]["residual_mode"], header["network"]["pools"]
+    for field in ("residual_mode", "pools", "events"):
+        del header["network"][field]
     write(path, header | {"version": 1}, tensors)
     assert load(path).header() == artifact.header()
+
+
+def test_version_2_reads_images(artifact, path):
+    header, tensors = read(path)
+    del header["network"]["events"]
+    write(path, header | {"version": 2}, tensors)
+    assert load(path).header() == artifact.header()
+    assert not artifact.network.events
+
+
+def test_events_survive(tmp_path):
+    network = dataclasses.replace(NETWORK, events=True)
+    save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
+    loaded = load(tmp_path / "a.spikeloom")
+    assert loaded.network == network
+    assert set(np.unique(loaded.image_table)) == {0, 1}
+
+
+def test_events_are_0_or_1(artifact):
+    with pytest.raises(UserError) as refused:
+        dataclasses.replace(artifact, network=dataclasses.replace(artifact.network, events=True))
+    worst = artifact.image_table[~np.isin(artifact.image_table, (0, 1))][0]
+    assert str(refused.value) == (
+        f"image.table holds {worst}, but events are 0 or 1; map every pixel value to one of them"
+    )
 
 
 @pytest.mark.parametrize("mode", ["clamp", "iand"])
@@ -148,11 +174,12 @@ def test_json_wrong(path, text):
 
 HEADERS = [
     ({"format": "other"}, f"format is 'other', not 'spikeloom-artifact'; {AGAIN}"),
-    ({"version": 3}, f"version is 3, this reader knows 1 to 2; {AGAIN}"),
-    ({"version": 0}, f"version is 0, this reader knows 1 to 2; {AGAIN}"),
-    ({"version": True}, f"version is True, this reader knows 1 to 2; {AGAIN}"),
-    ({"version": None}, f"version is None, this reader knows 1 to 2; {AGAIN}"),
-    ({"version": 1}, f"network fields unknown: pools, residual_mode; {AGAIN}"),
+    ({"version": 4}, f"version is 4, this reader knows 1 to 3; {AGAIN}"),
+    ({"version": 0}, f"version is 0, this reader knows 1 to 3; {AGAIN}"),
+    ({"version": True}, f"version is True, this reader knows 1 to 3; {AGAIN}"),
+    ({"version": None}, f"version is None, this reader knows 1 to 3; {AGAIN}"),
+    ({"version": 1}, f"network fields unknown: events, pools, residual_mode; {AGAIN}"),
+    ({"version": 2}, f"network fields unknown: events; {AGAIN}"),
     ({"colour": 1, "shape": 2}, f"header keys unknown: colour, shape; {AGAIN}"),
     ({"ranges": ...}, f"header keys missing: ranges; {AGAIN}"),
     ({"weight_bits": 5}, "weight_bits must be 4 or 8, not 5; quantise to one of these"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
 from hw.isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, Wait
+from hw.membranes import carry_cycles
 from sw.artifact import Artifact, LayerParameters
 from sw.compiler import compile_artifact
 from sw.errors import UserError
@@ -45,6 +46,7 @@ def artifact_of(
     network: NetworkConfig, *, weight: int = 0, biases: dict[str, int] | None = None, **changes: Any
 ) -> Artifact:
     """One value in all weights, another in all biases of a layer; the image uses its whole range."""
+    pixels = np.arange(256).clip(0, 1) if network.events else np.arange(-128, 128).clip(-127)
     fields: dict[str, Any] = {
         "network": network,
         "weight_bits": 4,
@@ -54,7 +56,7 @@ def artifact_of(
             for layer in network.layers()
             if layer.has_weights
         },
-        "image_table": np.tile(np.arange(-128, 128).clip(-127).astype(np.int8), (network.image_channels, 1)),
+        "image_table": np.tile(pixels.astype(np.int8), (network.image_channels, 1)),
         "image_scale": 1.0,
         "dataset": "none",
     }
@@ -76,6 +78,9 @@ COMPILED = {
     "tiny": (network_of(), TINY),
     "three_channels_two_blocks": (network_of(image_channels=3, depth=2, image_size=16), TINY),
     "fewer_time_steps": (network_of(timesteps=3), TINY),
+    "time_chunks": (network_of(timesteps=10, image_channels=3, image_size=16), config_of(time_chunks=4)),
+    "events": (network_of(timesteps=8, image_channels=2, events=True, image_size=16), config_of(time_chunks=2)),
+    "events_in_lanes": (network_of(timesteps=4, image_channels=2, events=True), TINY),
     "several_tiles": (network_of(image_size=32, embed_dim=24, heads=3), TINY),
     "many_heads": (network_of(image_size=16, embed_dim=32, heads=8, depth=2), TINY),
     "base": (network_of(image_size=28, embed_dim=64, depth=2, classes=10), BASE),
@@ -197,7 +202,7 @@ def test_order_of_the_steps(name):
 def test_image_words_are_those_of_the_packed_image(name):
     artifact, program = compiled(name)
     network, config = artifact.network, program.config
-    image = np.zeros((network.image_channels, network.image_size, network.image_size), np.uint8)
+    image = np.zeros(network.input_shape, np.uint8)
     assert len(pack_image(artifact, config, image, program.image_strips)) == program.image_words
     beat = 0
     for step in program.steps_of("load"):
@@ -215,13 +220,20 @@ def test_tiles_cover_all_positions(name):
             continue
         fields = step.fields
         positions = len(step.rows) * step.layer.width
+        chunks = -(-artifact.network.timesteps // config.timesteps)
         groups = -(-positions // (config.lanes if fields.get("image") else config.positions))
-        assert fields.get("positions", positions) == positions
+        whole, rest = divmod(positions, config.positions)
+        counted = whole * chunks * config.positions + rest
+        assert fields.get("positions", counted) == counted
         assert fields.get("groups", groups) == groups
         assert 1 <= fields["last_tile_groups"] <= fields["tile_groups"] <= config.tile_groups
-        assert (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"] == groups
-        assert fields["tiles"] == -(-groups // config.tile_groups)
-        assert fields["timesteps"] == artifact.network.timesteps
+        words = 1 if fields.get("image") else chunks
+        assert fields["tile_groups"] == fields["chunk_groups"] * words
+        assert fields["last_tile_groups"] == fields["last_chunk_groups"] * words
+        assert (fields["tiles"] - 1) * fields["chunk_groups"] + fields["last_chunk_groups"] == groups
+        assert fields["tiles"] == -(-groups // (config.tile_groups // words))
+        assert fields["time_chunks"] == chunks
+        assert (chunks - 1) * config.timesteps + fields["timesteps"] == artifact.network.timesteps
 
 
 @dataclass(frozen=True)
@@ -380,6 +392,7 @@ class Executor:
         self.tokens = OnChip(4, order)  # [buffer][K, V]
         self.planes, self.largest = 0, 0
         self.newest: int | None = None  # the layer with weights before
+        self.chunks = -(-artifact.network.timesteps // program.config.timesteps)  # words of a position group
         self.strips: list[int] = []
 
     def run(self) -> None:
@@ -407,15 +420,15 @@ class Executor:
         layer, fields = step.layer, step.fields
         assert bool(fields["source_residual"]) == (layer.source == "residual")
         assert bool(fields["image"]) == (layer.source == "image")
-        assert fields["kernel3"] == (layer.kind == "conv" and layer.source != "image")
+        assert fields["kernel3"] == (layer.kind == "conv" and not layer.reads_input)
         stride, planes = fields["source_slice_stride"], fields["passes"]
         groups = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
         bases = [
             fields["source_base"] - (planes - 1 - plane) * fields["source_plane_stride"] for plane in range(planes)
         ]
-        if layer.source == "image":
+        if layer.reads_input:
             slices, number = self.words(9 * layer.in_channels), self.program.image_strips.index(step.rows)
-            assert (fields["slices"], planes) == (slices, IMAGE_PLANES)
+            assert (fields["slices"], planes) == (slices, IMAGE_PLANES if layer.source == "image" else 1)
             for plane, base in enumerate(bases):
                 span = Span(base, stride, slices, groups)
                 first = plane * slices * groups
@@ -437,7 +450,7 @@ class Executor:
             source = self.program.steps_of(layer.source)
             slices = self.words(max(other.places.stop for other in source))
         assert fields["slices"] == slices
-        assert groups == -(-layer.positions // self.config.positions)
+        assert groups == -(-layer.positions // self.config.positions) * self.chunks
         for plane, base in enumerate(bases):
             memory.read(i, layer.source, plane, Span(base, stride, slices, groups), follows=follows)
 
@@ -452,9 +465,9 @@ class Executor:
         assert (fields["height"], fields["width"]) == (height, width)
         if fields["pool"]:
             height, width = height // 2, width // 2
-        groups = -(-height * width // config.positions)
+        groups = -(-height * width // config.positions) * self.chunks
         if fields["image"] and not fields["pool"]:
-            groups = -(-height * width // config.lanes) * config.timesteps
+            groups = -(-height * width // config.lanes) * config.timesteps * self.chunks
         stride, base = fields["destination_slice_stride"], fields["destination_base"]
         destination = Destination(fields["destination"])
         part = layer.name.rpartition(".")[2]
@@ -463,13 +476,16 @@ class Executor:
         if destination in (Destination.SPIKES, Destination.SPIKES_AND_RESIDUAL):
             first_row = step.rows.start // 2 if fields["pool"] else step.rows.start
             assert first_row * width % config.positions == 0
-            group, first = first_row * width // config.positions, step.places.start // config.inputs
+            group = first_row * width // config.positions * self.chunks
+            first = step.places.start // config.inputs
             span = Span(base, stride, slices, groups)
             self.spikes.write(i, "fire", layer.name, 0, span, first_slice=first, first_group=group)
             assert groups <= stride
             if fields["pool"] and step.rows.start:
                 # The first window lacks the row above it: another strip must write its row again.
-                self.spikes.content[Span(base, stride, slices, width // config.positions).addresses, 1] = -2
+                self.spikes.content[
+                    Span(base, stride, slices, width // config.positions * self.chunks).addresses, 1
+                ] = -2
         if destination == Destination.SPIKES_AND_RESIDUAL:
             self.residual.write(i, "fire", "residual", 0, Span(fields.get("residual_base", 0), stride, slices, groups))
             self.planes = self.largest = 1
@@ -501,7 +517,7 @@ class Executor:
 
     def attention(self, i: int, step: Step) -> None:
         fields, layer, network = step.fields, step.layer, self.artifact.network
-        slices, groups = self.words(fields["head_channels"]), fields["groups"]
+        slices, groups = self.words(fields["head_channels"]), fields["groups"] * fields["time_chunks"]
         assert fields["head_channels"] == len(step.places) == slices * self.config.inputs
         assert len(step.channels) == network.head_dim
         first = step.places.start // self.config.inputs
@@ -514,11 +530,29 @@ class Executor:
         output = Span(fields["destination_base"], fields["destination_slice_stride"], slices, groups)
         self.spikes.write(i, "start", layer.name, 0, output, first_slice=first)
         assert (1 << fields["attention_planes"]) > network.tokens
-        lanes = self.config.timesteps - network.timesteps
+        lanes = self.config.max_timesteps - network.timesteps
         assert fields["attention_threshold"] == network.attention_threshold << lanes
         key = self.program.steps_of(f"{block}.k")[0].fields
         for field in ("tiles", "tile_groups", "last_tile_groups"):
             assert fields[field] == key[field]
+
+
+def test_membranes_are_back_for_the_next_time_chunk():
+    """A piece, of K, V and logits a batch, is read so slowly that those of a word take ten cycles."""
+    config = config_of(time_chunks=4)
+    assert carry_cycles(config) == 10
+    artifact = artifact_of(network_of(timesteps=10, embed_dim=32))
+    program = compile_artifact(artifact, config)
+    pace = {name: program.steps_of(name)[0].fields["pace"] for name in program.names[1:] if "attention" not in name}
+    # Layers of one piece (conv0 and conv1 have 4 and 8 channels), of two, and in the order of channels.
+    assert pace["conv0"] == 10 and pace["conv1"] == pace["block0.fc1"] == pace["block0.q"] == 5
+    assert pace["block0.k"] == pace["block0.v"] == pace["head"] == 10
+    wide = compile_artifact(artifact_of(network_of(timesteps=10, embed_dim=32), weight_bits=8), config_of(
+        weight_bits=8, time_chunks=3
+    ))  # fmt: skip
+    assert wide.steps_of("block0.fc1")[0].fields["pace"] == 3
+    alone = compile_artifact(artifact_of(network_of(timesteps=4)), config)
+    assert {step.fields.get("pace", 0) for step in alone.steps} == {0}
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -599,6 +633,11 @@ def refusal(artifact: Artifact, config: HardwareConfig) -> str:
     ("network", "config", "message"),
     [
         ({}, {"timesteps": 2}, "the network needs 4 time steps, the configuration has 2"),
+        ({"timesteps": 9}, {"time_chunks": 2}, "the network needs 9 time steps, the configuration has 8"),
+        (
+            {"timesteps": 16, "image_size": 24}, {"time_chunks": 4, "token_chunks": 4},
+            "attention needs 5 position tiles of K and V, the configuration has 4",
+        ),
         ({}, {"max_classes": 2}, "head needs 3 classes, the configuration has 2"),
         ({}, {"max_layers": 13}, "the network needs 14 layers, the configuration has 13"),
         ({"depth": 15}, {"max_layers": 200}, "head needs 6 residual bit-planes, the configuration has 5"),

@@ -100,6 +100,36 @@ def test_unpacks_to_patches(name, channels, strips):
     assert start == len(packed)
 
 
+@pytest.mark.parametrize("name", ["tiny", "base", "positions_left_over"])
+@pytest.mark.parametrize("strips", [WHOLE, STRIPS], ids=["whole", "strips"])
+def test_event_frames_are_patches_of_every_time_step(name, strips):
+    """A position group has a word for each chunk of the lanes; lanes behind the last time step are silent."""
+    config = CONFIGS[name]
+    network = NetworkConfig(
+        image_size=12, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, events=True
+    )
+    made = random_artifact(network, 4, seed=1)
+    frames = image_of(made)
+    expected = np.stack([patches(made, frame) for frame in frames], axis=1)  # [inputs, T, positions]
+    slices, chunks = -(-18 // config.inputs), -(-10 // config.timesteps)
+    beats = iter(int(word) for word in pack_image(made, config, frames, strips))
+    for rows in strips:
+        groups = -(-len(rows) * 12 // config.positions)
+        for k in range(slices):
+            for group in range(groups):
+                for chunk in range(chunks):
+                    word = sum(next(beats) << 64 * i for i in range(config.group_beats * config.memory_bits // 64))
+                    for place in range(config.group_bits):
+                        lane, i = divmod(place, config.inputs)
+                        p, t = divmod(lane, config.timesteps)
+                        channel, step = k * config.inputs + i, chunk * config.timesteps + t
+                        position = group * config.positions + p
+                        real = channel < 18 and step < 10 and position < len(rows) * 12
+                        bit = expected[channel, step, rows.start * 12 + position] if real else 0
+                        assert word >> place & 1 == bit
+    assert next(beats, None) is None
+
+
 def test_every_pixel_value():
     made = artifact(1)
     image = np.arange(144, dtype=np.uint8).reshape(1, 12, 12)

@@ -29,6 +29,16 @@ def test_largest_inputs_follow_the_residual_mode(mode, largest):
     assert set(others) == {1}
 
 
+def test_events_are_spikes_of_every_time_step():
+    network = NetworkConfig(**{**SIZES, "image_channels": 2}, events=True, timesteps=10)
+    first = network.layers()[0]
+    assert (first.source, first.reads_input, first.input_max, first.input_planes) == ("events", True, 1, 1)
+    assert first.weight_limit(8) == 127
+    assert network.input_shape == (10, 2, 8, 8)
+    assert NetworkConfig(**SIZES).input_shape == (1, 8, 8)
+    assert [layer.reads_input for layer in network.layers()].count(True) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

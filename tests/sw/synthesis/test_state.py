@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from hw.config import TINY
 from hw.emit import emit_component
 from hw.lif import Lif
+from hw.membranes import Membranes, membrane_words
 from sw.errors import UserError
 from sw.synthesis.state import kept_bits, membrane_bits, named_memory_bits
 
@@ -37,6 +41,12 @@ def test_the_pipeline_of_the_neuron_keeps_nothing(tmp_path):
     neuron = emit_component(Lif(4, 12), "lif")
     verilog = "module small(clk);\nendmodule\n" + neuron.replace("module lif", r"module \small.lif0 ")
     assert membrane_bits(verilog, "small", tmp_path) == 0
+
+
+def test_membranes_of_time_chunks_are_found():
+    config = dataclasses.replace(TINY, time_chunks=4)
+    words, bits = membrane_words(config), config.neurons * config.positions * config.carried_bits
+    assert named_memory_bits(emit_component(Membranes(config), "carry")) == words * bits
 
 
 def test_a_design_without_neurons_is_refused(tmp_path):
