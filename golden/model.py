@@ -105,7 +105,7 @@ class GoldenModel:
 
         Returns
         -------
-        float32 Tensor [1, B, H, W, C], of event frames [T, B, H, W, C]
+        float32 Tensor [1, B, H, W, C], of event frames uint8 Tensor [T, B, H, W, C]
             Integers: the network's input.
 
         Raises
@@ -121,7 +121,8 @@ class GoldenModel:
             raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
         frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
         planes = [self._table[channel][frames[:, :, channel].long()] for channel in range(len(self._table))]
-        return torch.stack(planes, dim=-1)
+        image = torch.stack(planes, dim=-1)
+        return image.to(torch.uint8) if self.network.events else image  # spikes are bytes
 
     def run(
         self,
