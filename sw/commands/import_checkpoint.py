@@ -45,8 +45,8 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 @click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
 @click.option(
     "--calibrate", metavar="NAME|FILE.npz",
-    help="Take batch-norm statistics anew from these images: the data set's training images by its name, or images and "
-    "labels of your own.  [default: keep the checkpoint's]",
+    help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
+    "test images for the other), or a file of images and labels.  [default: the committed sample]",
 )  # fmt: skip
 @click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
 @click.option("--timesteps", type=int, default=4, show_default=True, help="Time steps T.")
@@ -69,9 +69,9 @@ def import_(
     """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code or by SpikingJelly.
 
     Weights are rounded to --bits, nothing is trained. The shape of the network is read from the tensors; --heads,
-    --timesteps and the normalisation of the images are in no tensor. Agreement of every layer's spikes and accuracy,
-    float model against golden model, are measured on the images of FILE.npz, the data set's test images if --calibrate
-    names it, or else its committed sample.
+    --timesteps and the normalisation of the images are in no tensor. Batch norm is corrected so that currents keep
+    the mean and deviation that they had before the rounding. Agreement of every layer's spikes and accuracy are
+    measured, float model against golden model.
     """
     from sw import artifact as artifact_file
     from sw.export import export_artifact
@@ -120,9 +120,9 @@ def import_(
         with progress_console.status(f"running float and golden model on {len(measured)} images"):
             agreement = measure(model, artifact, data, measured.images, measured.labels)
         artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy())
-        _show(agreement, artifact, calibrated=calibration is not None)
+        _show(agreement, artifact)
     else:
-        console.print("no images: neither agreement nor accuracy was measured; give --calibrate FILE.npz")
+        console.print("no images: nothing was calibrated or measured; give --calibrate FILE.npz")
     out.parent.mkdir(parents=True, exist_ok=True)
     artifact_file.save(artifact, out)
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
@@ -147,8 +147,8 @@ def _images(
             + (f", or {data.name} itself" if data.name in DATA_SETS else "")
         )
     elif data.name in DATA_SETS:
-        measured = load_sample(data.name)
-    if measured is None:
+        calibration = measured = load_sample(data.name)
+    if calibration is None or measured is None:
         return None, None
     check_images(measured, network)
     if not 0 <= int(measured.labels.min()) <= int(measured.labels.max()) < network.classes:
@@ -156,7 +156,7 @@ def _images(
             f"the labels are {int(measured.labels.min())} to {int(measured.labels.max())}, the network has classes 0 "
             f"to {network.classes - 1}; give its own labels"
         )
-    return None if calibration is None else _first(calibration, count), _first(measured, count)
+    return _first(calibration, count), _first(measured, count)
 
 
 def _first(images: ImageSet, count: int) -> ImageSet:
@@ -164,7 +164,7 @@ def _first(images: ImageSet, count: int) -> ImageSet:
     return dataclasses.replace(images, **{field.name: getattr(images, field.name)[:count] for field in fields})
 
 
-def _show(agreement: Agreement, artifact: Artifact, *, calibrated: bool) -> None:
+def _show(agreement: Agreement, artifact: Artifact) -> None:
     """Print what the integers cost."""
     table = Table("layer", "neurons firing, float", "golden", "equal spikes")
     for name, layer in agreement.layers.items():
@@ -182,6 +182,5 @@ def _show(agreement: Agreement, artifact: Artifact, *, calibrated: bool) -> None
         f"{agreement.equal_predictions:,} predictions are equal"
     )
     if agreement.lost > LARGEST_LOSS:
-        remedies = (["--calibrate"] if not calibrated else []) + (["--bits 8"] if artifact.weight_bits == 4 else [])
-        advice = f"try {' and '.join(remedies)}, or " if remedies else ""
+        advice = "try --bits 8, or " if artifact.weight_bits == 4 else ""
         console.print(f"[yellow]more than {LARGEST_LOSS:g} point lost: {advice}fine-tune it with quantised weights")
