@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from golden.model import BATCH_SIZE, GoldenModel
+from golden.model import GoldenModel
 from sw.artifact import Artifact
 from sw.data import DataSet
 from sw.model import Spikformer, Trace
+
+BATCH = 16
+"""Images at a time: the traces of a batch take tens of megabytes."""
 
 
 @dataclass
@@ -86,7 +89,7 @@ def measure(model: Spikformer, artifact: Artifact, data: DataSet, images: Tensor
         uint8 ``[n, C, H, W]`` and int64 ``[n]``.
     """
     golden, total = GoldenModel(artifact), Agreement()
-    for pixels, truth in zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True):
+    for pixels, truth in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
         trace, exact = Trace(), golden.run(pixels, record=True)
         with torch.inference_mode():
             predictions = model(normalised(data, pixels), trace).argmax(dim=1)
