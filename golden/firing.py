@@ -119,7 +119,7 @@ class FiringStatistics:
                 neurons=self._sizes[layer.name, "spikes"],
                 spikes=int(self._counts[layer.name, "spikes"].sum()) / self.images,
                 rates=self._rates(layer.name, "spikes"),
-                pooled_rates=self._rates(layer.name, "pooled") if layer.pool else None,
+                pooled_rates=self._rates(layer.name, "pooled") if layer.pools_spikes else None,
                 residual_counts=tuple(self._counts[layer.name, "residual"].tolist()) if layer.residual else None,
             )
             for layer in self.network.layers()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
-from golden.walk import LayerActivity, Observer, walk
+from golden.walk import LayerActivity, Observer, pool_sums, walk
 from sw.artifact import Artifact
 from sw.network import Layer
 
@@ -31,7 +31,7 @@ class GoldenResult:
     predictions : int64 Tensor [B]
         First largest logit.
     spikes : dict of uint8 Tensor [T, B, C, H, W]
-        By layer name, before the pool.
+        By layer name, before a pool that follows.
     pooled : dict of uint8 Tensor [T, B, C, H/2, W/2]
         By layer name, where a pool follows.
     residuals : dict of uint8 Tensor [T, B, C, H, W]
@@ -170,7 +170,7 @@ class GoldenModel:
                 if internals:
                     key_values[layer.name] = kv.to(torch.int64)
             else:
-                currents = arithmetic.currents(inputs[0])
+                currents = pool_sums(layer, arithmetic.currents(inputs[0]))
             if internals:
                 accumulators[layer.name] = _channels_first(arithmetic.accumulators(currents), torch.int64)
             fired, charged = arithmetic.fire(currents)

@@ -21,8 +21,9 @@ class LayerActivity:
     inputs : tuple of Tensor [T, B, H, W, in]
         One tensor, or q, k and v for attention; an image has one time step.
     spikes : Tensor [T, B, H, W, out]
-        Before the pool; empty for the head.
+        Of the neurons, before a pool that follows them; empty for the head.
     pooled : Tensor [T, B, H/2, W/2, out], optional
+        Where a pool follows the neurons.
     residual : Tensor [T, B, H, W, out], optional
         The residual stream after this layer's spikes joined it.
     """
@@ -39,6 +40,15 @@ LayerStep = Callable[[Layer, tuple[Tensor, ...]], Tensor]
 
 Observer = Callable[[LayerActivity], None]
 """Called after every layer; must not change the tensors."""
+
+
+def pool_sums(layer: Layer, sums: Tensor) -> Tensor:
+    """What reaches a layer's neurons of its sums or integer currents [T, B, H, W, out].
+
+    Where the pool comes before the neuron it takes the largest of each 3x3 window. Real currents are
+    ``alpha * (sum + B)`` with a positive alpha per channel, so that is the largest current too.
+    """
+    return or_pool(sums) if layer.pool_first else sums
 
 
 def join_residual(network: NetworkConfig, residual: Tensor, spikes: Tensor) -> Tensor:
@@ -81,7 +91,7 @@ def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tupl
             for observe in observers:
                 observe(LayerActivity(layer=layer, inputs=inputs, spikes=result.new_empty(0)))
             return result
-        pooled = or_pool(result) if layer.pool else None
+        pooled = or_pool(result) if layer.pools_spikes else None
         outputs[layer.name] = result if pooled is None else pooled
         if layer.residual:
             residual = join_residual(network, inputs[0] if residual is None else residual, result)

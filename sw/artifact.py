@@ -53,8 +53,8 @@ FORMAT = "spikeloom-artifact"
 VERSION = 3
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 
-Version 2 brought ``residual_mode`` and ``pools`` to the network, in version 1 they are ``add`` and 2. Version 3 brought
-``events``, before it is false.
+Version 2 brought ``residual_mode`` and ``pools`` to the network, before they are ``add`` and 2. Version 3 brought
+``events``, ``pool_order`` and ``linear_bias``, before they are false, ``after`` and ``all``.
 """
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"
@@ -160,6 +160,18 @@ class Artifact:
         return flat
 
 
+def check_path(path: Path) -> None:
+    """Refuse a path that no artifact may have: for commands that take long before they write one.
+
+    Raises
+    ------
+    UserError
+        If the suffix is not ``.spikeloom``.
+    """
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: an artifact's file name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
+
+
 def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     """Write `artifact` to `path` so that the file is there whole or not at all.
 
@@ -171,8 +183,7 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
         If the suffix is not ``.spikeloom`` or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix != SUFFIX:
-        raise UserError(f"{path}: an artifact's file name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
+    check_path(path)
     tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
     header = json.dumps(artifact.header(), sort_keys=True, allow_nan=False)
     data = safetensors_bytes(tensors, metadata={HEADER_KEY: header})

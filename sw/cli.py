@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,7 @@ COMMANDS = {
     "split": ("parts", "Cut a checkpoint into parts below 16 MB."),
     "join": ("parts", "Put the parts of a checkpoint together."),
     "export": ("export", "Export a finished training run as an artifact."),
+    "import": ("import_checkpoint", "Make an artifact of somebody else's Spikformer checkpoint, without training."),
     "random": ("random_model", "Write an artifact of random weights, for any size."),
     "info": ("info", "Show what an artifact holds."),
     "energy": ("energy", "Show operations and energy of every layer: the paper's formula beside what is counted."),
@@ -67,7 +69,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"sw.commands.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)  # Python keeps `import` to itself
         assert isinstance(command, click.Command)
         return command
 

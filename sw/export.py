@@ -120,7 +120,8 @@ def fold(model: Spikformer, layer: Layer, image_scale: float) -> FoldedLayer:
     norm = module.norm
     assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
     gain = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
-    linear_bias = module.weights.bias.detach() if isinstance(module.weights, nn.Linear) else torch.zeros_like(gain)
+    own_bias = module.weights.bias
+    linear_bias = own_bias.detach() if isinstance(own_bias, Tensor) else torch.zeros_like(gain)
     constant = gain * (linear_bias - norm.running_mean) + norm.bias.detach()
     silent = gain == 0
     alpha = torch.where(silent, SILENT_ALPHA, gain.abs() * unit)

@@ -42,6 +42,11 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
     layers = network.layers()
     require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
     require(network.timesteps, config.max_timesteps, "the network", "time steps")
+    if network.pool_order != "after":
+        raise UserError(
+            f"the network pools before its neurons (pool_order {network.pool_order}), configuration {config.name} "
+            "after them, as spikes: run it in the golden model, or train one with pool_order after"
+        )
     require(network.classes, config.max_classes, "head", "classes")
     require(len(layers) + 1, config.max_layers, "the network", "layers")
     if artifact.bias_fraction_bits != config.bias_fraction_bits:

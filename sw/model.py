@@ -26,7 +26,8 @@ class Trace:
     Attributes
     ----------
     spikes : dict of str to Tensor
-        Layer name to uint8 spikes ``[T, B, C, H, W]``, before any pool; attention's under ``blockI.attention``.
+        Layer name to uint8 spikes ``[T, B, C, H, W]`` of its neurons, before any pool that follows them; attention's
+        under ``blockI.attention``.
     residual : dict of str to Tensor
         uint8 residual stream ``[T, B, C, H, W]`` after ``rpe``, ``blockI.proj`` and ``blockI.fc2``.
     margin : dict of str to float
@@ -71,7 +72,11 @@ class SpikingLayer(nn.Module):
                 else quantised_conv(layer, bits=weight_bits)
             )
         else:
-            self.weights = nn.Linear(c_in, c_out) if weight_bits is None else quantised_linear(layer, bits=weight_bits)
+            self.weights = (
+                nn.Linear(c_in, c_out, bias=layer.bias)
+                if weight_bits is None
+                else quantised_linear(layer, bits=weight_bits)
+            )
         self.norm: nn.Module = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,7 +133,8 @@ class Spikformer(nn.Module):
         for module in self.modules():  # as the authors do: linear layers small, convolutions at torch's default
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor, trace: Trace | None = None) -> Tensor:
         """Classify images.
@@ -151,8 +157,13 @@ class Spikformer(nn.Module):
         # An image is the same at every step, so its current is too: one convolution, repeated over T.
         x = self.image_quantiser(image)
         for layer in self.config.layers()[:STEM]:
-            x = self._spikes(layer.name, x, trace, repeat=layer.source == "image")
-            if layer.pool:
+            repeat = layer.source == "image"
+            if layer.pool_first:
+                currents = functional.max_pool2d(self.get_submodule(layer.name)(x), 3, 2, 1)
+                x = self._fire(layer.name, currents, trace, repeat=repeat)
+            else:
+                x = self._spikes(layer.name, x, trace, repeat=repeat)
+            if layer.pools_spikes:
                 x = self._pool(x)
         x = self._join("rpe", x, self._spikes("rpe", x, trace), trace)
         for i in range(self.config.depth):

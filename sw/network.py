@@ -15,6 +15,12 @@ LayerKind = Literal["conv", "linear", "attention", "head"]
 ResidualMode = Literal["add", "clamp", "iand"]
 """How spikes join the residual stream; see `NetworkConfig.residual_mode`."""
 
+PoolOrder = Literal["after", "before"]
+"""Whether a pool comes after or before its neuron; see `NetworkConfig.pool_order`."""
+
+LinearBias = Literal["all", "not-qkv", "none"]
+"""Which linear layers of the blocks have a bias; see `NetworkConfig.linear_bias`."""
+
 IMAGE_BITS = 8
 """Bits of the signed image; its bit-planes are the first layer's input."""
 
@@ -54,9 +60,13 @@ class Layer:
     input_max : int
         Largest input integer: 1 for spikes, more for the residual stream, 127 for the signed image.
     pool : bool
-        Whether a 3x3/2 pad 1 max-pool (an OR of spikes) follows the neuron.
+        Whether there is a 3x3/2 pad 1 max-pool: behind the neuron, where it is an OR of spikes, or before it.
     residual : bool
         Whether the spikes join the residual stream.
+    pool_first : bool
+        Whether the pool comes before the neuron, as the largest current; then there are neurons for its output only.
+    bias : bool
+        Whether the float model's layer has a bias of its own beside that of its batch norm.
     """
 
     name: str
@@ -69,6 +79,8 @@ class Layer:
     input_max: int = 1
     pool: bool = False
     residual: bool = False
+    pool_first: bool = False
+    bias: bool = False
 
     @property
     def has_weights(self) -> bool:
@@ -79,6 +91,11 @@ class Layer:
     def reads_input(self) -> bool:
         """Whether it is the first layer, which reads the network's input."""
         return self.source in ("image", "events")
+
+    @property
+    def pools_spikes(self) -> bool:
+        """Whether a pool follows the neuron."""
+        return self.pool and not self.pool_first
 
     @property
     def taps(self) -> int:
@@ -146,6 +163,13 @@ class NetworkConfig:
     events : bool
         Whether the input is event frames, as in the paper's DVS variant: spikes of `image_channels` polarities, a frame
         for each time step, instead of an 8-bit image that is the same at every step.
+    pool_order : str
+        ``after``: pools follow their neurons, as in the authors' code. ``before``: they take the largest current, and
+        the neurons follow, as in SpikingJelly's Spikformer.
+    linear_bias : str
+        Which linear layers of the blocks have a bias: ``all`` (the authors' CIFAR variant), ``not-qkv``, all but q, k
+        and v (their ImageNet variant), or ``none`` (SpikingJelly's). Integers do not show it: it folds into the
+        layer's bias with the batch norm.
 
     Raises
     ------
@@ -165,6 +189,8 @@ class NetworkConfig:
     residual_mode: ResidualMode = "add"
     pools: int = 2
     events: bool = False
+    pool_order: PoolOrder = "after"
+    linear_bias: LinearBias = "all"
 
     def __post_init__(self) -> None:
         for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
@@ -186,6 +212,10 @@ class NetworkConfig:
             raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {self.attention_scale}")
         if self.residual_mode not in get_args(ResidualMode):
             raise ValueError(f"residual_mode must be add, clamp or iand, not {self.residual_mode!r}")
+        if self.pool_order not in get_args(PoolOrder):
+            raise ValueError(f"pool_order must be after or before, not {self.pool_order!r}")
+        if self.linear_bias not in get_args(LinearBias):
+            raise ValueError(f"linear_bias must be all, not-qkv or none, not {self.linear_bias!r}")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -233,7 +263,7 @@ class NetworkConfig:
                 Layer(name=f"conv{i}", kind="conv", source=source if first else f"conv{i - 1}",
                       in_channels=self.image_channels if first else layers[-1].out_channels,
                       out_channels=dim >> STEM - 1 - i, height=size, width=size, input_max=largest if first else 1,
-                      pool=pool)
+                      pool=pool, pool_first=pool and self.pool_order == "before")
             )  # fmt: skip
             size = size // 2 if pool else size
         layers.append(
@@ -244,12 +274,15 @@ class NetworkConfig:
         residual_max = self.residual_after(1)  # pooled spikes and rpe
         for i in range(self.depth):
 
-            def linear(name: str, source: str, c_in: int, c_out: int, *, top: int = 1, add: bool = False) -> Layer:
+            def linear(
+                name: str, source: str, c_in: int, c_out: int, *,
+                top: int = 1, add: bool = False, bias: bool = self.linear_bias != "none",
+            ) -> Layer:  # fmt: skip
                 return Layer(name=name, kind="linear", source=source, in_channels=c_in, out_channels=c_out,
-                             height=grid, width=grid, input_max=top, residual=add)  # fmt: skip
+                             height=grid, width=grid, input_max=top, residual=add, bias=bias)  # fmt: skip
 
-            block = f"block{i}"
-            layers += [linear(f"{block}.{part}", "residual", dim, dim, top=residual_max) for part in "qkv"]
+            block, biased = f"block{i}", self.linear_bias == "all"
+            layers += [linear(f"{block}.{part}", "residual", dim, dim, top=residual_max, bias=biased) for part in "qkv"]
             layers.append(
                 Layer(name=f"{block}.attention", kind="attention", source=f"{block}.q", in_channels=dim,
                       out_channels=dim, height=grid, width=grid)
@@ -261,7 +294,7 @@ class NetworkConfig:
             residual_max = self.residual_after(residual_max)
         layers.append(
             Layer(name="head", kind="head", source="residual", in_channels=dim, out_channels=self.classes,
-                  height=grid, width=grid, input_max=residual_max)
+                  height=grid, width=grid, input_max=residual_max, bias=True)
         )  # fmt: skip
         return tuple(layers)
 

@@ -90,9 +90,9 @@ def quantised_conv(layer: Layer, *, bits: int) -> nn.Module:
 
 
 def quantised_linear(layer: Layer, *, bits: int) -> nn.Module:
-    """Linear layer with bias, weights of `bits` bits; one scale per output channel, one in all for the head."""
+    """Linear layer, weights of `bits` bits; one scale per output channel, one in all for the head."""
     linear: nn.Module = qnn.QuantLinear(
-        layer.in_channels, layer.out_channels, bias=True, **_weight_quantiser(layer, bits)
+        layer.in_channels, layer.out_channels, bias=layer.bias, **_weight_quantiser(layer, bits)
     )
     return linear
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from golden.arithmetic import exact_arithmetic, exact_dtype, weighted_sum
 from golden.attention import attend, key_value
 from golden.neuron import lif
-from golden.walk import walk
+from golden.walk import pool_sums, walk
 from sw.artifact import Artifact, LayerParameters
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
 from sw.ranges import accumulator_range
@@ -87,7 +87,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
             return inputs[0]
         low, high = accumulator_range(weight, -128 if layer.source == "image" else 0, layer.input_max)
         dtype = exact_dtype(int((high - low).max()))
-        sums = weighted_sum(layer, torch.tensor(weight, dtype=dtype), inputs[0]).to(torch.int64)
+        sums = pool_sums(layer, weighted_sum(layer, torch.tensor(weight, dtype=dtype), inputs[0])).to(torch.int64)
         saturated = not _clears(layer, network)
         bias = _bias(sums, low, rng, saturated=saturated)
         current = (sums << BIAS_FRACTION_BITS) + torch.tensor(bias)

@@ -523,3 +523,15 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
         capsys, "random", tmp_path / "other.spikeloom", "--dim", 33
     )
     assert not (tmp_path / "other.spikeloom").exists()
+
+
+def test_random_artifact_of_a_network_of_the_paper(capsys, tmp_path):
+    path = tmp_path / "random.spikeloom"
+    smaller = ["--dim", "32", "--depth", "1", "--heads", "2", "--size", "32", "--pool-order", "before"]
+    assert cli.run(["random", str(path), "--network", "spikformer-8-384", *smaller]) == 0
+    network = load(path).network
+    assert (network.classes, network.pools, network.linear_bias) == (1000, 4, "not-qkv")
+    assert (network.embed_dim, network.depth, network.image_size, network.pool_order) == (32, 1, 32, "before")
+    assert "unknown network 'vit'; choose one of spikformer-4-256, spikformer-2-384" in refused(
+        capsys, "random", tmp_path / "other.spikeloom", "--network", "vit"
+    )

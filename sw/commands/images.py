@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sw.artifact import Artifact
     from sw.data import ImageSet
+    from sw.network import NetworkConfig
 
 RANDOM_IMAGES = 16
 """Images for a network of random weights, if no number is given."""
@@ -92,7 +93,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     from sw.random_artifact import RANDOM
 
     if is_file(place):
-        images = _from_file(place)
+        images = images_from_file(place)
     elif artifact.dataset == RANDOM:
         images = _random(artifact, count)
     elif place is not None or whole:
@@ -101,14 +102,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
         images = data.load_sample(artifact.dataset)
         if count > len(images):
             images = data.load(artifact.dataset, "test")
-    network = artifact.network
-    expected, axes = list(network.input_shape), "channels, height, width"
-    if list(images.images.shape[1:]) != expected:
-        raise UserError(
-            f"the images are {list(images.images.shape[1:])}, the network takes {expected} "
-            f"({'time steps, ' if network.events else ''}{axes}): "
-            "use images of that size, or another model"
-        )
+    check_images(images, artifact.network)
     return images
 
 
@@ -123,7 +117,36 @@ def _random(artifact: Artifact, count: int) -> ImageSet:
     return ImageSet(images=pixels, labels=torch.zeros(count, dtype=torch.int64), indices=torch.arange(count))
 
 
-def _from_file(path: Path) -> ImageSet:
+def check_images(images: ImageSet, network: NetworkConfig) -> None:
+    """Refuse images that are not of the shape a network takes.
+
+    Raises
+    ------
+    UserError
+        Naming both shapes.
+    """
+    expected = list(network.input_shape)
+    if list(images.images.shape[1:]) != expected:
+        raise UserError(
+            f"the images are {list(images.images.shape[1:])}, the network takes {expected} "
+            f"({'time steps, ' if network.events else ''}channels, height, width): "
+            "use images of that size, or another model"
+        )
+
+
+def images_from_file(path: Path) -> ImageSet:
+    """Images and labels of the user's.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` file with ``images``, uint8 ``[n, channels, height, width]``, and ``labels``, an integer for each.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or holds something else.
+    """
     import torch
 
     from sw.data import ImageSet

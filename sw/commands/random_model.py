@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from sw.commands.common import console, shown
 from sw.errors import UserError
-from sw.network import NetworkConfig, ResidualMode
+from sw.named_networks import NAMED_NETWORKS, named_network
+from sw.network import PoolOrder, ResidualMode
+
+SHAPE = {
+    "dim": "embed_dim", "size": "image_size", "channels": "image_channels", "residual": "residual_mode",
+    "scale": "attention_scale",
+}  # fmt: skip
+"""Fields of `NetworkConfig` whose options have names of their own."""
 
 
 @click.command("random")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--dim", type=int, default=256, show_default=True, help="Embedding dimension D.")
-@click.option("--depth", type=int, default=4, show_default=True, help="Encoder blocks L.")
-@click.option("--heads", type=int, default=8, show_default=True, help="Attention heads.")
-@click.option("--timesteps", type=int, default=4, show_default=True, help="Time steps T.")
-@click.option("--size", type=int, default=32, show_default=True, help="Height and width of the image.")
-@click.option("--channels", type=int, default=3, show_default=True, help="Channels of the image.")
-@click.option("--classes", type=int, default=10, show_default=True, help="Outputs of the head.")
-@click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
 @click.option(
-    "--residual",
-    type=click.Choice(get_args(ResidualMode)),
-    default="add",
-    show_default=True,
-    help="How spikes join the residual stream.",
+    "--network", default="spikformer-4-256", show_default=True, metavar="NAME",
+    help=f"A configuration of the paper: {', '.join(NAMED_NETWORKS)}. The options below change parts of it.",
+)  # fmt: skip
+@click.option("--dim", type=int, help="Embedding dimension D.")
+@click.option("--depth", type=int, help="Encoder blocks L.")
+@click.option("--heads", type=int, help="Attention heads.")
+@click.option("--timesteps", type=int, help="Time steps T.")
+@click.option("--size", type=int, help="Height and width of the image.")
+@click.option("--channels", type=int, help="Channels of the image.")
+@click.option("--classes", type=int, help="Outputs of the head.")
+@click.option("--residual", type=click.Choice(get_args(ResidualMode)), help="How spikes join the residual stream.")
+@click.option("--pools", type=int, help="Convolutions with a pool: 2 or (ImageNet) 4.")
+@click.option("--pool-order", type=click.Choice(get_args(PoolOrder)), help="Pools after or before their neurons.")
+@click.option(
+    "--events", is_flag=True, default=None, help="Event frames, one for each time step, instead of an image (DVS)."
 )
-@click.option("--pools", type=int, default=2, show_default=True, help="Convolutions with a pool: 2 or (ImageNet) 4.")
-@click.option("--events", is_flag=True, help="Event frames, one for each time step, instead of an image (DVS).")
-@click.option("--scale", type=float, default=0.125, show_default=True, help="Attention scale; DVS: 0.25.")
+@click.option("--scale", type=float, help="Attention scale; DVS: 0.25.")
+@click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights and images.")
-def random(
-    out: Path, dim: int, depth: int, heads: int, timesteps: int, size: int, channels: int, classes: int, bits: str,
-    residual: ResidualMode, pools: int, events: bool, scale: float, seed: int,
-) -> None:  # fmt: skip
+def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
     """Write an artifact OUT of random weights whose neurons fire at moderate rates.
 
     `spikeloom compare --model OUT` runs it on random images: every spike and cycle as with a trained model; its
@@ -45,12 +51,11 @@ def random(
     from sw.artifact import save
     from sw.random_artifact import random_artifact
 
+    given = {SHAPE.get(name, name): value for name, value in shape.items() if value is not None}
+    base = named_network(network)
     try:
-        network = NetworkConfig(
-            image_size=size, image_channels=channels, classes=classes, embed_dim=dim, depth=depth, heads=heads,
-            timesteps=timesteps, residual_mode=residual, pools=pools, events=events, attention_scale=scale,
-        )  # fmt: skip
+        config = dataclasses.replace(base, **given)
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom random --help") from error
-    save(random_artifact(network, int(bits), seed), out)
+    save(random_artifact(config, int(bits), seed), out)
     console.print(shown(out))

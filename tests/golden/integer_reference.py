@@ -40,9 +40,9 @@ def convolve(weight: Integers, inputs: Integers) -> Integers:
 
 
 def pool(spikes: Integers) -> Integers:
-    """3x3/2 pad 1 maximum of [T, B, C, H, W]."""
+    """3x3/2 pad 1 maximum of [T, B, C, H, W]; what lies outside is no candidate."""
     height, width = spikes.shape[-2:]
-    padded = np.pad(spikes, [(0, 0)] * 3 + [(1, 1)] * 2)
+    padded = np.pad(spikes, [(0, 0)] * 3 + [(1, 1)] * 2, constant_values=np.iinfo(np.int64).min)
     taps = [padded[..., r : r + height : 2, c : c + width : 2] for r in range(3) for c in range(3)]
     return np.max(taps, axis=0)
 
@@ -62,21 +62,23 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
     pooled: dict[str, Integers] = {}
     residuals: dict[str, Integers] = {}
 
-    def layer(name: str, inputs: Integers) -> Integers:
+    def layer(name: str, inputs: Integers, *, pool_currents: bool = False) -> Integers:
         parameters = artifact.tensors[name]
         weight = parameters.weight.astype(np.int64)
         sums = convolve(weight, inputs) if weight.ndim == 4 else np.einsum("oi,tbihw->tbohw", weight, inputs)
-        bias = parameters.bias.astype(np.int64)[:, None, None]
-        spikes[name] = neuron(sums * 2**shift + bias, parameters.threshold, steps)
+        currents = sums * 2**shift + parameters.bias.astype(np.int64)[:, None, None]
+        spikes[name] = neuron(pool(currents) if pool_currents else currents, parameters.threshold, steps)
         return spikes[name]
 
     table = artifact.image_table.astype(np.int64)
     # An image is the same at every time step, event frames are not.
-    frames = images.swapaxes(0, 1) if artifact.network.events else np.stack([images] * steps)
-    x = layer("conv0", np.stack([table[c][frames[:, :, c]] for c in range(frames.shape[2])], axis=2))
-    x = layer("conv1", x)
-    x = pooled["conv2"] = pool(layer("conv2", x))
-    x = pooled["conv3"] = pool(layer("conv3", x))
+    frames = images.swapaxes(0, 1) if network.events else np.stack([images] * steps)
+    x = np.stack([table[c][frames[:, :, c]] for c in range(frames.shape[2])], axis=2)
+    for name in ("conv0", "conv1", "conv2", "conv3"):
+        pools, first = int(name[-1]) >= 4 - network.pools, network.pool_order == "before"
+        x = layer(name, x, pool_currents=pools and first)
+        if pools and not first:
+            x = pooled[name] = pool(x)
     x = residuals["rpe"] = join(mode, x, layer("rpe", x))
     for i in range(network.depth):
         block = f"block{i}"

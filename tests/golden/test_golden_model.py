@@ -28,6 +28,9 @@ NETWORKS = {
     "clamp": dataclasses.replace(TINY, residual_mode="clamp"),
     "iand": dataclasses.replace(TINY, residual_mode="iand"),
     "events": dataclasses.replace(TINY, image_channels=2, timesteps=6, events=True),
+    "pool first": dataclasses.replace(TINY, pool_order="before"),
+    "four pools": dataclasses.replace(TINY, image_size=16, pools=4),
+    "four pools first": dataclasses.replace(TINY, image_size=16, pools=4, pool_order="before"),
     "2-64": NetworkConfig(image_size=28, image_channels=1, classes=10, embed_dim=64, depth=2, heads=4),
 }
 
@@ -52,7 +55,7 @@ def test_equals_the_reference(name, weight_bits):
     assert_equals_reference(random_artifact(network, weight_bits, seed=7), random_images(network, 2, seed=8))
 
 
-@pytest.mark.parametrize("name", ["tiny", "clamp", "iand", "events"])
+@pytest.mark.parametrize("name", ["tiny", "clamp", "iand", "events", "pool first", "four pools first"])
 def test_equals_the_brevitas_model(name):
     network = NETWORKS[name]
     artifact, images = random_artifact(network, 4, seed=7), random_images(network, 4, seed=8)

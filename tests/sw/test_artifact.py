@@ -75,15 +75,16 @@ def test_round_trip(artifact, path):
 
 def test_version_1_adds_to_the_residual(artifact, path):
     header, tensors = read(path)
-    for field in ("residual_mode", "pools", "events"):
+    for field in ("residual_mode", "pools", "events", "pool_order", "linear_bias"):
         del header["network"][field]
     write(path, header | {"version": 1}, tensors)
     assert load(path).header() == artifact.header()
 
 
-def test_version_2_reads_images(artifact, path):
+def test_version_2_reads_images_and_pools_after_its_neurons(artifact, path):
     header, tensors = read(path)
-    del header["network"]["events"]
+    for field in ("events", "pool_order", "linear_bias"):
+        del header["network"][field]
     write(path, header | {"version": 2}, tensors)
     assert load(path).header() == artifact.header()
     assert not artifact.network.events
@@ -109,6 +110,12 @@ def test_events_are_0_or_1(artifact):
 @pytest.mark.parametrize("mode", ["clamp", "iand"])
 def test_residual_mode_survives(mode, tmp_path):
     network = dataclasses.replace(NETWORK, residual_mode=mode)
+    save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
+    assert load(tmp_path / "a.spikeloom").network == network
+
+
+def test_pool_order_and_biases_survive(tmp_path):
+    network = dataclasses.replace(NETWORK, pool_order="before", linear_bias="none")
     save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
     assert load(tmp_path / "a.spikeloom").network == network
 
@@ -178,8 +185,8 @@ HEADERS = [
     ({"version": 0}, f"version is 0, this reader knows 1 to 3; {AGAIN}"),
     ({"version": True}, f"version is True, this reader knows 1 to 3; {AGAIN}"),
     ({"version": None}, f"version is None, this reader knows 1 to 3; {AGAIN}"),
-    ({"version": 1}, f"network fields unknown: events, pools, residual_mode; {AGAIN}"),
-    ({"version": 2}, f"network fields unknown: events; {AGAIN}"),
+    ({"version": 1}, f"network fields unknown: events, linear_bias, pool_order, pools, residual_mode; {AGAIN}"),
+    ({"version": 2}, f"network fields unknown: events, linear_bias, pool_order; {AGAIN}"),
     ({"colour": 1, "shape": 2}, f"header keys unknown: colour, shape; {AGAIN}"),
     ({"ranges": ...}, f"header keys missing: ranges; {AGAIN}"),
     ({"weight_bits": 5}, "weight_bits must be 4 or 8, not 5; quantise to one of these"),

@@ -667,6 +667,13 @@ def test_network_too_large(network, config, message):
     assert refusal(artifact_of(network_of(**network)), config_of(WIDE, **config)) == message + separator + REMEDY
 
 
+def test_pools_before_the_neurons_are_refused_by_name():
+    assert refusal(artifact_of(network_of(pool_order="before")), TINY) == (
+        "the network pools before its neurons (pool_order before), configuration tiny after them, as spikes: run it in "
+        "the golden model, or train one with pool_order after"
+    )
+
+
 def test_weights_too_wide():
     artifact = artifact_of(network_of(), weight_bits=8)
     assert refusal(artifact, TINY) == f"the network needs 8 bits per weight, the configuration has 4: {REMEDY}"

@@ -39,6 +39,14 @@ def test_events_are_spikes_of_every_time_step():
     assert [layer.reads_input for layer in network.layers()].count(True) == 1
 
 
+def test_a_pool_comes_before_or_after_the_neurons_of_the_same_layers():
+    for order in ("after", "before"):
+        layers = NetworkConfig(**SIZES, pool_order=order).layers()
+        assert [layer.name for layer in layers if layer.pool] == ["conv2", "conv3"]
+        assert [layer.name for layer in layers if layer.pool_first] == (["conv2", "conv3"] if order == "before" else [])
+        assert layers[3].output_grid == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -50,6 +58,8 @@ def test_events_are_spikes_of_every_time_step():
         ({"heads": 3}, "embed_dim 16 must be divisible by heads, not 3"),
         ({"attention_scale": 0.2}, "attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not 0.2"),
         ({"residual_mode": "or"}, "residual_mode must be add, clamp or iand, not 'or'"),
+        ({"pool_order": "first"}, "pool_order must be after or before, not 'first'"),
+        ({"linear_bias": True}, "linear_bias must be all, not-qkv or none, not True"),
         ({"residual_mode": None}, "residual_mode must be add, clamp or iand, not None"),
     ],
 )

@@ -1,0 +1,113 @@
+"""What images an imported network reads: their size and how its training normalised them, which no tensor tells."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from sw.data import DATA_SETS, DataSet
+from sw.data_sources import Source
+from sw.errors import UserError
+from sw.importer.shape import Found
+from sw.network import IMAGE_BITS
+
+IMAGENET = "imagenet"
+IMAGENET_SIZE = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Normalisation of the authors' ImageNet settings (imagenet.yml)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """What the user says about the images; None where nothing was said.
+
+    Attributes
+    ----------
+    name : str, optional
+        Of the data set.
+    size : int, optional
+        Height and width.
+    mean, std : tuple of float, optional
+        Normalisation of each channel, for pixels in 0..1.
+    """
+
+    name: str | None = None
+    size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def image_format(options: ImageOptions, found: Found) -> DataSet:
+    """Data set of a checkpoint's images: a known one, or one made of the options.
+
+    Without a name it is CIFAR-10 or ImageNet where channels, classes and pools are theirs.
+
+    Raises
+    ------
+    UserError
+        If options are missing, contradict the data set, or do not fit the checkpoint.
+    """
+    channels, classes = found.fields["image_channels"], found.fields["classes"]
+    name = options.name or _usual(found)
+    if name is None:
+        raise UserError(
+            f"no tensor tells the data set of a network of {channels} image channels and {classes} classes: "
+            "give --set, and for one that is not built in --size, --mean and --std"
+        )
+    if name in DATA_SETS:
+        data = DATA_SETS[name]
+        if (options.size or data.image_size) != data.image_size or options.mean or options.std:
+            raise UserError(f"--size, --mean and --std of {name} are known; leave them out, or give --set another name")
+    else:
+        data = _described(name, options, classes)
+    if data.image_channels != channels:
+        raise UserError(
+            f"the checkpoint reads {channels} image channels, but {data.title} has {data.image_channels}; "
+            "give the data set it was trained on"
+        )
+    if len(data.class_names) != classes:
+        raise UserError(
+            f"the checkpoint has {classes} classes, but {data.title} {len(data.class_names)}; "
+            "give the data set it was trained on"
+        )
+    return data
+
+
+def _usual(found: Found) -> str | None:
+    """The data set that the authors trained such a network on."""
+    kind = tuple(found.fields[key] for key in ("image_channels", "classes", "pools"))
+    return {(3, 10, 2): "cifar10", (3, 1000, 4): IMAGENET}.get(kind)
+
+
+def _described(name: str, options: ImageOptions, classes: int) -> DataSet:
+    size, mean, std = options.size, options.mean, options.std
+    if name == IMAGENET:
+        size, mean, std = size or IMAGENET_SIZE, mean or IMAGENET_MEAN, std or IMAGENET_STD
+    if size is None or mean is None or std is None:
+        raise UserError(f"{name} is not a built-in data set: give --size, --mean and --std of its images")
+    if len(mean) != len(std):
+        raise UserError(f"--mean has {len(mean)} numbers and --std {len(std)}; give one for each channel")
+    if not all(0 <= value <= 1 for value in mean) or not all(0 < value <= 1 for value in std):
+        raise UserError(f"--mean {mean} and --std {std} must be of pixels in 0..1; divide those of 0..255 by 255")
+    return DataSet(
+        name=name,
+        title=name,
+        image_size=size,
+        image_channels=len(mean),
+        class_names=tuple(map(str, range(classes))),
+        mean=mean,
+        std=std,
+        image_scale=_image_scale(mean, std),
+        source=Source((), "", _nowhere, ""),
+    )
+
+
+def _image_scale(mean: tuple[float, ...], std: tuple[float, ...]) -> float:
+    """Smallest power of two with which every normalised pixel is a signed integer of the image."""
+    largest = max(max(m, 1 - m) / s for m, s in zip(mean, std, strict=True))
+    return 2.0 ** math.ceil(math.log2(largest / (2 ** (IMAGE_BITS - 1) - 1)))
+
+
+def _nowhere(folder: Path) -> dict[str, bytes]:
+    raise UserError("the data set of an imported network is not built in; give images as an .npz file")

@@ -1,0 +1,108 @@
+"""`spikeloom import` from checkpoint to artifact, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import KINDS, checkpoint, lively, network
+
+from golden.model import GoldenModel
+from sw import cli
+from sw.artifact import load
+from sw.data import load_sample
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def saved(tmp_path, kind):
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": checkpoint(lively(network(kind)), kind)}, path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    path, sample = tmp_path / "images.npz", load_sample("cifar10")
+    np.savez(path, images=sample.images[:4].numpy(), labels=sample.labels[:4].numpy())
+    return path
+
+
+def refused(capsys, *arguments):
+    code = cli.run(["import", *map(str, arguments)])
+    error = capsys.readouterr().err
+    assert code == cli.EXIT_MENDABLE and "Traceback" not in error, error
+    return error.rstrip().splitlines()[-1].removeprefix("spikeloom: ")
+
+
+def test_every_layout_becomes_an_artifact(capsys, tmp_path, kind, images):
+    out = tmp_path / "new" / "model.spikeloom"
+    where = ["--set", "cifar10", "--heads", "2", "--calibrate", images]
+    assert cli.run(["import", *map(str, [saved(tmp_path, kind), "--out", out, "--bits", "8", *where])]) == 0
+    shown = capsys.readouterr().out
+    artifact = load(out)
+    assert artifact.network == network(kind) and artifact.weight_bits == 8 and artifact.dataset == "cifar10"
+    assert artifact.provenance["layout"] == kind and artifact.provenance["checkpoint"] == "model.pth"
+    assert len(artifact.provenance["checkpoint_sha256"]) == 64 and artifact.provenance["calibration_images"] == 4
+    assert ("ignored, for nothing reads them: block.0.norm1.weight" in shown) == (kind != "spikingjelly")
+    assert all(layer.name in shown for layer in artifact.network.layers()[:-1])
+    sample = load_sample("cifar10")
+    golden = GoldenModel(artifact).run(sample.images[:4])
+    assert artifact.accuracy["golden"] == {"correct": int((golden.predictions == sample.labels[:4]).sum()), "images": 4}
+    assert "accuracy on 4 images: float " in shown and "predictions are equal" in shown
+
+
+def test_the_committed_sample_serves_where_it_fits(capsys, tmp_path):
+    out = tmp_path / "model.spikeloom"
+    path = saved(tmp_path, "authors-cifar")
+    assert cli.run(["import", str(path), "--out", str(out), "--heads", "2", "--images", "6"]) == 0
+    assert "accuracy on 6 images" in capsys.readouterr().out
+    artifact = load(out)
+    assert artifact.provenance["calibration_images"] == 6 and artifact.accuracy["float"]["images"] == 6
+    assert artifact.weight_bits == 4 and artifact.class_names[3] == "cat"
+
+
+def test_without_images_nothing_is_calibrated_or_measured(capsys, tmp_path):
+    out = tmp_path / "model.spikeloom"
+    path = saved(tmp_path, "authors-imagenet")
+    where = ["--set", "mine", "--size", "48", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--heads", "4"]
+    assert cli.run(["import", str(path), "--out", str(out), *where, "--timesteps", "2"]) == 0
+    assert "no images: nothing was calibrated or measured; give --calibrate FILE.npz" in capsys.readouterr().out
+    artifact = load(out)
+    assert artifact.provenance["calibration_images"] == 0
+    assert artifact.accuracy == {} and artifact.dataset == "mine"
+    assert (artifact.network.image_size, artifact.network.heads, artifact.network.timesteps) == (48, 4, 2)
+
+
+def test_command_wrong(capsys, tmp_path, images):
+    path, out = saved(tmp_path, "authors-cifar"), tmp_path / "model.spikeloom"
+    assert refused(capsys, tmp_path / "none.pth", "--out", out).endswith(
+        "none.pth: cannot be read (no such file); give the path of a checkpoint"
+    )
+    assert "model.pth: no tensor tells the attention heads" in refused(capsys, path, "--out", out)
+    assert "model.pth: embed_dim 16 must be divisible by heads, not 3" in refused(
+        capsys, path, "--out", out, "--heads", 3
+    )
+    assert "model.pth: timesteps must be 1 to 16, not 0" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--timesteps", 0
+    )
+    assert "--calibrate is 'mnist'; give an .npz file of images and labels, or cifar10 itself" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--calibrate", "mnist"
+    )
+    assert "'a,b' is not a list of numbers" in refused(capsys, path, "--out", out, "--mean", "a,b")
+    with np.load(images) as arrays:
+        np.savez(images, images=arrays["images"], labels=np.arange(4) + 7)
+    assert "the labels are 7 to 10, the network has classes 0 to 9" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--calibrate", images
+    )
+    np.savez(images, images=np.zeros((1, 3, 28, 28), np.uint8), labels=np.zeros(1, np.int64))
+    assert "the images are [3, 28, 28], the network takes [3, 32, 32]" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--calibrate", images
+    )
+    assert "an artifact's file name ends in .spikeloom, not .bin" in refused(
+        capsys, path, "--out", tmp_path / "x.bin", "--heads", 2, "--images", 1
+    )
+    assert not out.exists()
