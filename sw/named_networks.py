@@ -2,7 +2,7 @@
 
 Named ``spikformer-L-D`` after their blocks and their embedding dimension. Sizes and heads are those of the authors'
 code: 12 heads for CIFAR's D = 384 (its training settings) and 32 channels per head for D = 256; 8 heads for ImageNet,
-whatever D is.
+whatever D is; 16 heads for events, which T = 10 or 16 frames of two polarities show.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ NAMED_NETWORKS = {
     "spikformer-8-512": _imagenet(8, 512),
     "spikformer-10-512": _imagenet(10, 512),
     "spikformer-8-768": _imagenet(8, 768),
-}
-"""Shapes by name: the first three for CIFAR-10, the others for ImageNet, all with T = 4."""
+    "spikformer-2-256": NetworkConfig(
+        image_size=128, image_channels=2, classes=10, embed_dim=256, depth=2, heads=16, timesteps=16,
+        attention_scale=0.25, pools=4, events=True, linear_bias="not-qkv",
+    ),
+}  # fmt: skip
+"""Shapes by name: three for CIFAR-10, five for ImageNet, both with T = 4, and one for CIFAR10-DVS."""
 
 
 def named_network(name: str) -> NetworkConfig:

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from sw.data import data_set
 from sw.errors import UserError
-from sw.network import NetworkConfig, ResidualMode
+from sw.named_networks import named_network
+from sw.network import LinearBias, NetworkConfig, PoolOrder, ResidualMode
 
 T = TypeVar("T")
 
@@ -28,6 +29,8 @@ class NetworkRecipe:
     mlp_ratio: int = 4
     residual_mode: ResidualMode = "add"
     pools: int = 2
+    pool_order: PoolOrder = "after"
+    linear_bias: LinearBias = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +208,12 @@ def load_recipe(path: Path) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"recipe {path} is not valid TOML: {error}") from error
     try:
+        network = table.get("network")
+        if (
+            isinstance(network, dict) and "name" in network
+        ):  # one of the paper's; other keys change it
+            base = named_network(str(network.pop("name"))).to_dict()
+            table["network"] = {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | network
         recipe = _build(Recipe, table, "")
         _check(recipe)
         recipe.network_config()

@@ -19,6 +19,7 @@ PARAMETERS = {
     "spikformer-8-512": 29_689_384,
     "spikformer-10-512": 36_005_416,
     "spikformer-8-768": 66_338_632,
+    "spikformer-2-256": 2_566_666,  # the paper's table says 2.57 million
 }
 
 
@@ -33,7 +34,8 @@ def test_every_network_is_tested_and_named_after_its_shape():
     assert NAMED_NETWORKS.keys() == PARAMETERS.keys()
     for name, network in NAMED_NETWORKS.items():
         assert name == f"spikformer-{network.depth}-{network.embed_dim}"
-        assert network.tokens == (64 if network.classes == 10 else 196)
+        assert network.tokens == (64 if network.image_size in (32, 128) else 196)
+        assert network.events == (network.image_channels == 2)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ def load(tmp_path: Path, text: str):
     return load_recipe(path)
 
 
+def test_network_may_be_one_of_the_papers_with_changes(tmp_path):
+    named = GOOD.replace("{embed_dim = 16, depth = 1, heads = 2}", '{name = "spikformer-2-384", timesteps = 2}')
+    config = load(tmp_path, named).network_config()
+    assert (config.embed_dim, config.depth, config.heads, config.timesteps) == (384, 2, 12, 2)
+    assert (config.image_size, config.image_channels) == (28, 1)  # of the data set
+    with pytest.raises(UserError, match="unknown network 'spikformer-1-1'; choose one of"):
+        load(tmp_path, named.replace("2-384", "1-1"))
+
+
 def test_defaults_and_network(tmp_path):
     recipe = load(tmp_path, GOOD)
     assert (recipe.seed, recipe.precision, recipe.float_phase.augmentation) == (1, "bf16", Augmentation())
