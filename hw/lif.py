@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .carry_chain import add_three, at_least
 from .delay import delayed
+from .lut_ram import Technology
 
 CYCLES_PER_STEP = 2
 """One for the adder, one for the comparator: a single carry chain between registers."""
 
 
 def lif_latency(timesteps: int) -> int:
-    """Cycles from `Lif.current`, `Lif.threshold` to `Lif.spikes`."""
+    """Cycles from `Lif.sums`, `Lif.bias`, `Lif.threshold` to `Lif.spikes`."""
     return CYCLES_PER_STEP * timesteps
 
 
@@ -24,30 +26,38 @@ class Lif(wiring.Component):
     ``h_t >= theta``, and ``v_t`` is 0 after a spike, else ``h_t``. Scaled by ``2**t`` nothing is rounded
     (``G_t = 2**t h_t``)::
 
+        C_t = (sum_t << fraction_bits) + bias
         G_t = G_{t-1} + 2**(t-1) * C_t,   spike_t = G_t * 2**(T-t) >= threshold,   G_t = 0 after a spike
 
     with ``threshold = ceil(2**T * theta)`` in units of the current. No membrane is kept from one set to the next.
 
-    ``G_t`` has ``current_bits + t`` bits, for ``|G_t| <= (2**t - 1) * 2**(current_bits - 1)``. Only its bits from
-    ``t - 1`` up meet the current, so the adder of every step is ``current_bits + 1`` wide; the comparator of step t
-    is ``current_bits + t + 1``, for the threshold's bits below are one bit to it. The cleared membrane after a spike is
-    an AND in front of the next adder.
+    Bias, sum and membrane are added at once, the membrane cleared after a spike: one LUT per bit on UltraScale+.
+    ``G_t`` has ``current_bits + t`` bits, for ``|G_t| <= (2**t - 1) * 2**(current_bits - 1)``, where a current has
+    ``current_bits = sum_bits + fraction_bits + 1``. Only its bits from ``t - 1`` up meet the current, so the adder of
+    every step is ``current_bits + 1`` wide; the comparator of step t is ``current_bits + t + 1``, for the threshold's
+    bits below are one bit to it.
 
-    Latency is ``2 T`` cycles; one set of currents per cycle, no back-pressure: the parent delays its own valid bit.
+    Latency is ``2 T`` cycles; one set of sums per cycle, no back-pressure: the parent delays its own valid bit.
 
     Parameters
     ----------
     timesteps : int
         T, at least 1.
-    current_bits : int
-        Width of a signed current, at least 2.
+    sum_bits : int
+        Width of a signed sum, at least 2.
+    fraction_bits : int
+        Fractional bits of bias and threshold, at least 0.
+    technology : Technology
+        What adders and comparators are made of.
 
     Members
     -------
-    current : In(ArrayLayout(signed(current_bits), T))
-        Input currents of the steps, the first step in the lowest bits.
+    sums : In(ArrayLayout(signed(sum_bits), T))
+        Sums of the steps, the first step in the lowest bits.
+    bias : In(signed(current_bits))
+        Bias of all steps; no current may leave `current_bits`.
     threshold : In(signed(current_bits + T))
-        Smallest ``G_T`` that fires; sampled with `current`.
+        Smallest ``G_T`` that fires; bias and threshold are sampled with `sums`.
     spikes : Out(T)
         Bit t is the spike of step t + 1, of `latency` cycles ago.
 
@@ -57,15 +67,19 @@ class Lif(wiring.Component):
         If a parameter is below its limit.
     """
 
-    def __init__(self, timesteps: int, current_bits: int):
-        if timesteps < 1:
-            raise ValueError(f"timesteps must be at least 1, not {timesteps}")
-        if current_bits < 2:
-            raise ValueError(f"current_bits must be at least 2, not {current_bits}")
-        self._timesteps, self._current_bits = timesteps, current_bits
+    def __init__(
+        self, timesteps: int, sum_bits: int, fraction_bits: int, *, technology: Technology = Technology.PORTABLE
+    ):
+        limits = (("timesteps", timesteps, 1), ("sum_bits", sum_bits, 2), ("fraction_bits", fraction_bits, 0))
+        for name, value, least in limits:
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
+        self._timesteps, self._fraction_bits, self._technology = timesteps, fraction_bits, technology
+        self._current_bits = current_bits = sum_bits + fraction_bits + 1
         super().__init__(
             {
-                "current": In(data.ArrayLayout(signed(current_bits), timesteps)),
+                "sums": In(data.ArrayLayout(signed(sum_bits), timesteps)),
+                "bias": In(signed(current_bits)),
                 "threshold": In(signed(current_bits + timesteps)),
                 "spikes": Out(unsigned(timesteps)),
             }
@@ -73,33 +87,47 @@ class Lif(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from `current`, `threshold` to `spikes`."""
+        """Cycles from `sums`, `bias`, `threshold` to `spikes`."""
         return lif_latency(self._timesteps)
 
     def elaborate(self, platform):
         m = Module()
-        steps = self._timesteps
-        threshold = delayed(m, self.threshold, 1, name="threshold")
+        steps, technology = self._timesteps, self._technology
+        threshold, bias = delayed(m, self.threshold, 1, name="threshold"), self.bias
 
         spikes = []
-        membrane = None
+        membrane: Value | None = None
+        kept: Value | None = None
         for t in range(1, steps + 1):
-            current = delayed(m, self.current[t - 1], CYCLES_PER_STEP * (t - 1), name=f"current{t}")
+            total = delayed(m, self.sums[t - 1], CYCLES_PER_STEP * (t - 1), name=f"sum{t}")
             charged = Signal(signed(self._current_bits + t), name=f"charged{t}", reset_less=True)
-            fired = Signal(name=f"fired{t}", reset_less=True)
-            if membrane is None:
-                m.d.sync += charged.eq(current)
-            else:
-                # The current first: synthesis feeds it to the carry chain and the AND of `membrane` into its LUT.
-                m.d.sync += charged.eq(Cat(membrane[: t - 1], current + membrane[t - 1 :].as_signed()).as_signed())
+            bits = self._current_bits + 1
+            shifted = Cat(Const(0, self._fraction_bits), total).as_signed()
+            terms = [_extended(bias, bits), _extended(shifted, bits)]
+            low: Value = Const(0, 0)
+            if membrane is not None and kept is not None:
+                terms.insert(0, _extended(membrane[t - 1 :].as_signed(), bits))
+                low = membrane[: t - 1] & kept.replicate(t - 1)
+            sum_ = add_three(m, terms, bits, name=f"charge{t}", technology=technology, keep_first=kept)
+            m.d.sync += charged.eq(Cat(low, sum_).as_signed())
             # x >= ceil(y / 2**k): of the bits below, one that is set in y decides like all of them.
             below = steps - t
             limit = Cat(threshold[:below].any(), threshold[below:]).as_signed() if below else threshold
-            m.d.sync += fired.eq((charged << 1 if below else charged) >= limit)
+            one = charged << 1 if below else charged
+            width = max(len(one), len(limit))
+            fired = Signal(name=f"fired{t}", reset_less=True)
+            m.d.sync += fired.eq(
+                at_least(m, _extended(one, width), _extended(limit, width), name=f"fires{t}", technology=technology)
+            )
             spikes.append(delayed(m, fired, CYCLES_PER_STEP * (steps - t), name=f"spike{t}"))
             if t < steps:
-                membrane = Signal.like(charged, name=f"membrane{t}")
-                m.d.comb += membrane.eq(Mux(fired, 0, delayed(m, charged, 1, name=f"held{t}")))
+                membrane, kept = delayed(m, charged, 1, name=f"held{t}"), ~fired
                 threshold = delayed(m, threshold, CYCLES_PER_STEP, name=f"threshold{t}")
+                bias = delayed(m, bias, CYCLES_PER_STEP, name=f"bias{t}")
         m.d.comb += self.spikes.eq(Cat(spikes))
         return m
+
+
+def _extended(value: Value, bits: int) -> Value:
+    """Signed `value` with exactly `bits` bits."""
+    return Cat(value, value[-1].replicate(bits - len(value))) if len(value) < bits else value[:bits]
