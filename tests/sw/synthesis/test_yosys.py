@@ -70,7 +70,7 @@ def test_the_smallest_configuration_is_mapped_placed_and_routed(tmp_path):
     mapped = synthesis_entry(MINI, "ecp5", tmp_path)
     assert mapped["resources"]["ff"] > 1000 and mapped["resources"]["bram"] > 0
     own = VerilogModules.read(accelerator_verilog(MINI), TOP).names
-    assert set(mapped["modules"]) <= set(own) and "weight_array" in mapped["parts"]
+    assert set(mapped["modules"]) <= set(own) and "core.weight_array" in mapped["parts"]
     for name, count in mapped["resources"].items():
         assert sum(part[name] for part in mapped["parts"].values()) == count
     placed = measure_fmax(MINI, 1, 100.0, tmp_path, lambda _: nullcontext())
