@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hw.attention_counts import SETS_AHEAD, counts_latency
-from hw.attention_geometry import SHORTEST_TOKEN, STEP_CHANNELS, TABLE_CHANNELS
+from hw.attention_geometry import TABLE_CHANNELS, AttentionGeometry
 from hw.attention_output import DONE_LATENCY, WRITE_LATENCY
 from hw.attention_query import LOAD_OVERHEAD
 from hw.attention_sums import SUMS_LATENCY, TOKENS_APART
@@ -31,7 +31,7 @@ def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, gr
         The cycle in which `done` is high less the cycle in which `start` is.
     """
     row = config.attention_columns * chunks
-    token = max(SHORTEST_TOKEN, -(-head_channels // STEP_CHANNELS))
+    token = AttentionGeometry(config).token_steps(head_channels)
     slices = head_channels // config.inputs
     tokens = config.positions * groups
     # Tokens are taken at the ends of tokens: cycles 1 + k * token behind `begin`, which is cycle 1.

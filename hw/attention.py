@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from .attention_counts import SETS_AHEAD, KeyValueCounts
-from .attention_geometry import SHORTEST_TOKEN, STEP_CHANNELS, AttentionGeometry, job_layout
+from .attention_geometry import SHORTEST_TOKEN, AttentionGeometry, job_layout
 from .attention_membranes import AttentionMembranes
 from .attention_memory import AttentionMemory
 from .attention_output import DONE_LATENCY, WRITE_LATENCY, AttentionOutput
@@ -17,8 +17,10 @@ from .attention_sums import SUMS_LATENCY, TOKENS_APART, AttentionSums
 from .attention_tables import LOOKUP_LATENCY, SubsetTables
 from .config import HardwareConfig
 from .delay import delayed
+from .lut_ram import Technology
 from .spike_memory import SpikeWrite, address_bits
 from .token_write import TokenWrite
+from .trees import tree_sum
 
 
 class Attention(wiring.Component):
@@ -26,13 +28,13 @@ class Attention(wiring.Component):
 
     The product has no softmax in it, so ``K^T V`` comes first: entry ``[i, j]`` counts the tokens at which key channel
     i and value channel j both fire. ``A[n, j]`` sums the entries at which query channel i of token n fires, four
-    channels by one look-up in a table of all their subset sums. Then the attention neuron fires over the time steps of
-    ``A`` and its spikes go to the spike memory.
+    channels by one look-up in a table of all their subset sums, and `attention_tables` look-ups in a cycle. Then the
+    attention neuron fires over the time steps of ``A`` and its spikes go to the spike memory.
 
     Columns j are worked on in sets of `attention_columns`. For a set, K^T V takes ``head_channels * columns * chunks``
-    cycles, one word of K and of V per cycle; Q (K^T V) takes ``groups * positions * ceil(head_channels / 8)``. The two
-    work side by side, K^T V a set ahead. `golden.attention_cycles` gives the exact count, in which nothing depends on
-    data.
+    cycles, one word of K and of V per cycle; Q (K^T V) takes ``groups * positions * steps``, with ``steps =
+    ceil(head_channels / (4 * attention_tables))``. The two work side by side, K^T V a set ahead.
+    `golden.attention_cycles` gives the exact count, in which nothing depends on data.
 
     A job of several time chunks is made in as many rounds, each of which begins when the one before is complete. The
     chunks of a position group lie side by side in the spike memory.
@@ -45,6 +47,8 @@ class Attention(wiring.Component):
     ----------
     config : HardwareConfig
         Sizes.
+    technology : Technology
+        What its sums are made of.
 
     Members
     -------
@@ -76,10 +80,13 @@ class Attention(wiring.Component):
     write : Out(SpikeWrite), write_ready : In(1)
         Spike memory's write port; one position's bank per write. A write is held until ready, which must not be low
         for two cycles in a row while it is; `done` and all else come when they come without.
+    fired : Out
+        Number of spikes that the neurons fire in this cycle; all of a job while it is `busy`.
     """
 
-    def __init__(self, config: HardwareConfig):
-        self._config = config
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
+        self._step_channels = AttentionGeometry(config).step_channels
         address = unsigned(address_bits(config.spike_words))
         chunked = {"time_chunks": In(range(config.time_chunks + 1))} if config.time_chunks > 1 else {}
         super().__init__(
@@ -101,6 +108,7 @@ class Attention(wiring.Component):
                 "read_data": In(unsigned(config.group_bits)),
                 "write": Out(SpikeWrite(config, address_bits(config.spike_words))),
                 "write_ready": In(1),
+                "fired": Out(range(config.timesteps * config.attention_columns + 1)),
                 **chunked,
             }
         )
@@ -112,7 +120,7 @@ class Attention(wiring.Component):
         m.submodules.counts = counts = KeyValueCounts(config)
         m.submodules.tables = tables = SubsetTables(config)
         m.submodules.query = query = QueryBuffer(config)
-        m.submodules.sums = sums = AttentionSums(config)
+        m.submodules.sums = sums = AttentionSums(config, technology=self._technology)
         m.submodules.output = output = AttentionOutput(config)
         connect(m, flipped(self.token_write), memory.token_write)
         connect(m, output.write, flipped(self.write))
@@ -143,6 +151,8 @@ class Attention(wiring.Component):
             sums.last.eq(delayed(m, last, LOOKUP_LATENCY, name="last", reset=True)),
             output.valid.eq(delayed(m, fired, LOOKUP_LATENCY + SUMS_LATENCY, name="fired", reset=True)),
         ]
+        spikes, _ = tree_sum(m, list(sums.spikes.as_value()), name="spikes_of_a_cycle", registered=False)
+        m.d.comb += self.fired.eq(Mux(output.valid, spikes, 0))
         before_done = delayed(m, output.last, WRITE_LATENCY + DONE_LATENCY - 1, name="last_write", reset=True)
         if self._config.time_chunks > 1:
             before_done &= self._rounds(m, job, again, before_done)
@@ -192,7 +202,7 @@ class Attention(wiring.Component):
                 job.last_chunk.eq(self.chunks - 1),
                 job.last_group.eq(self.groups - 1),
                 job.last_slice.eq((self.head_channels >> exact_log2(config.inputs)) - 1),
-                job.last_step.eq((self.head_channels - 1) >> exact_log2(STEP_CHANNELS)),
+                job.last_step.eq((self.head_channels - 1) >> exact_log2(self._step_channels)),
                 job.below_threshold.eq(-self.threshold),
                 job.query_base.eq(self.query_base),
                 job.query_stride.eq(self.query_stride),
@@ -201,7 +211,7 @@ class Attention(wiring.Component):
             ]
             if config.time_chunks > 1:
                 m.d.sync += job.rounds.eq(self.time_chunks)
-            with m.If(self.head_channels <= (SHORTEST_TOKEN - 1) * STEP_CHANNELS):
+            with m.If(self.head_channels <= (SHORTEST_TOKEN - 1) * self._step_channels):
                 m.d.sync += job.last_step.eq(SHORTEST_TOKEN - 1)
         return job
 
@@ -253,7 +263,7 @@ class Attention(wiring.Component):
                 m.d.comb += [
                     tables.look_up[lane].eq(valid),
                     tables.half[lane].eq(of_half),
-                    tables.spikes[lane].eq(spikes[lane].word_select(step, STEP_CHANNELS)),
+                    tables.spikes[lane].eq(spikes[lane].word_select(step, self._step_channels)),
                 ]
         m.d.comb += counts.freed.eq(last & valid & set_end)
         return first, last, last & valid

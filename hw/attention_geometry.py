@@ -13,12 +13,6 @@ from .spike_memory import address_bits
 TABLE_CHANNELS = 4
 """Channels per table of subset sums: 4 spikes of Q address 16 sums of K^T V."""
 
-TABLES = 2
-"""Tables that a time step looks up in a cycle."""
-
-STEP_CHANNELS = TABLES * TABLE_CHANNELS
-"""Channels of Q (K^T V) that a time step sums in a cycle."""
-
 SHORTEST_TOKEN = 2
 """Fewest cycles per token in Q (K^T V): a write may be held for one of them."""
 
@@ -68,9 +62,18 @@ class AttentionGeometry:
         return tokens * self.config.head_channels // self.config.attention_columns
 
     @property
+    def step_channels(self) -> int:
+        """Channels of Q (K^T V) that a time step sums in a cycle, those of the tables that it looks up."""
+        return self.config.attention_tables * TABLE_CHANNELS
+
+    @property
     def steps(self) -> int:
         """Most steps of a token in Q (K^T V)."""
-        return max(SHORTEST_TOKEN, -(-self.config.head_channels // STEP_CHANNELS))
+        return self.token_steps(self.config.head_channels)
+
+    def token_steps(self, head_channels: int) -> int:
+        """Cycles of a token of a head in Q (K^T V)."""
+        return max(SHORTEST_TOKEN, -(-head_channels // self.step_channels))
 
     @property
     def entry_bits(self) -> int:

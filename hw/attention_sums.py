@@ -6,9 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .attention_geometry import TABLES, AttentionGeometry, job_layout
+from .attention_geometry import AttentionGeometry, job_layout
+from .carry_chain import add_three
 from .config import HardwareConfig
 from .delay import delayed
+from .lut_ram import Technology
 
 SUMS_LATENCY = 2
 """Cycles from a token's last entries to its spikes: sum of the tables, accumulator."""
@@ -26,8 +28,9 @@ class AttentionSums(wiring.Component):
 
         A_1 = C_1 - threshold,    A_t = C_t + (B - threshold) / 2,    B = A_{t-1}, after a spike -threshold
 
-    with ``C_t = 2**(T-1) c_t`` and the threshold as in `Lif`, ``2**T theta``. The hand-on register keeps its value
-    for a token's time, from two tokens after its first step on: lanes are `TOKENS_APART` tokens apart.
+    with ``C_t = 2**(T-1) c_t`` and the threshold as in `Lif`, ``2**T theta``. The last sum is kept for a token's time,
+    in the last cycle of which what it hands on is loaded for the one behind it: lanes are `TOKENS_APART` tokens apart.
+    It is 0 in all other cycles, and the accumulator is 0 in that one, so they join without a choice (OR).
 
     With several time chunks T counts the steps of all of them. The first lane starts from what the last one handed on
     in the chunk before, which is kept in `AttentionMembranes` meanwhile.
@@ -36,12 +39,14 @@ class AttentionSums(wiring.Component):
     ----------
     config : HardwareConfig
         Sizes.
+    technology : Technology
+        What adders are made of.
 
     Members
     -------
     job : In(job_layout(config))
         Gives the threshold.
-    entries : In(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), TABLES), timesteps))
+    entries : In(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), tables), timesteps))
         From the tables, every cycle.
     first, last : In(1)
         They are a token's first, a token's last ones, in all lanes.
@@ -52,15 +57,15 @@ class AttentionSums(wiring.Component):
         after a `first`; what the last lane hands on, in the cycle of `spikes`.
     """
 
-    def __init__(self, config: HardwareConfig):
-        self._config = config
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
         entries = data.ArrayLayout(unsigned(AttentionGeometry(config).entry_bits), config.attention_columns)
         membranes = data.ArrayLayout(unsigned(AttentionGeometry(config).membrane_bits), config.attention_columns)
         chunked = {"fresh": In(1), "carried": In(membranes), "membranes": Out(membranes)}
         super().__init__(
             {
                 "job": In(job_layout(config)),
-                "entries": In(data.ArrayLayout(data.ArrayLayout(entries, TABLES), config.timesteps)),
+                "entries": In(data.ArrayLayout(data.ArrayLayout(entries, config.attention_tables), config.timesteps)),
                 "first": In(1),
                 "last": In(1),
                 "spikes": Out(data.ArrayLayout(unsigned(config.attention_columns), config.timesteps)),
@@ -71,32 +76,44 @@ class AttentionSums(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, job = self._config, self.job
-        timesteps, unit = config.timesteps, config.max_timesteps - 1
+        timesteps, width = config.timesteps, AttentionGeometry(config).membrane_bits
+        fraction = config.max_timesteps - 1
         first = delayed(m, self.first, 1, name="first")
-        complete = delayed(m, self.last, SUMS_LATENCY, name="complete")
+        last = delayed(m, self.last, 1, name="last")
+        complete = delayed(m, last, 1, name="complete")
         fired = [[Signal(name=f"fired{t}_{j}") for j in range(config.attention_columns)] for t in range(timesteps)]
+        opening = Signal(signed(width), reset_less=True)
+        m.d.sync += opening.eq(Mux(last, job.below_threshold, 0))
         for column in range(config.attention_columns):
-            start = job.below_threshold
+            start = opening
             if config.time_chunks > 1:
-                start = Mux(self.fresh, start, self.carried[column].as_signed())
+                start = Signal(signed(width), name=f"opening{column}")
+                carried = Mux(self.fresh, job.below_threshold, self.carried[column].as_signed())
+                m.d.comb += start.eq(Mux(first, carried, 0))
             for t in range(timesteps):
                 name = f"step{t}_column{column}"
-                one, other = (self.entries[t][table][column] for table in range(TABLES))
-                added = Signal(len(one) + 1, name=f"{name}_added", reset_less=True)
-                m.d.sync += added.eq(one + other)
-                membrane = Signal(signed(AttentionGeometry(config).membrane_bits), name=name, reset_less=True)
-                kept = Mux(first, start[unit:], membrane[unit:]).as_signed()
-                # The plain register first: synthesis feeds it to the carry chain and the choice into the chain's LUT.
-                m.d.sync += membrane[unit:].eq(added + kept)
+                membrane = Signal(width - fraction, name=name, reset_less=True)
+                final = Signal(signed(width), name=f"{name}_final", reset_less=True)
+                total = add_three(
+                    m,
+                    [membrane, *self._terms(m, t, column)],
+                    len(membrane),
+                    name=f"{name}_add",
+                    technology=self._technology,
+                    join_first=start[fraction:],
+                )
+                low = Signal(fraction, name=f"{name}_low", reset_less=True)
+                m.d.sync += membrane.eq(Mux(last, 0, total))
                 with m.If(first):
-                    m.d.sync += membrane[:unit].eq(start[:unit])
-                m.d.comb += fired[t][column].eq(~membrane[-1])
-                left = Mux(fired[t][column], job.below_threshold, membrane).as_signed()
+                    m.d.sync += low.eq(start[:fraction])
+                with m.If(last):
+                    m.d.sync += final.eq(Cat(low, total))
+                m.d.comb += fired[t][column].eq(~final[-1])
+                left = Mux(fired[t][column], job.below_threshold, final).as_signed()
                 handed_on = (job.below_threshold + left) >> 1
                 if t + 1 < timesteps:
-                    start = Signal.like(membrane, name=f"{name}_start")
-                    with m.If(complete):
-                        m.d.sync += start.eq(handed_on)
+                    start = Signal.like(final, name=f"{name}_start")
+                    m.d.sync += start.eq(Mux(last, handed_on, 0))
                 elif config.time_chunks > 1:
                     m.d.comb += self.membranes[column].eq(handed_on)
         for t in range(timesteps):
@@ -109,3 +126,14 @@ class AttentionSums(wiring.Component):
                 spikes = waiting
             m.d.comb += self.spikes[t].eq(spikes)
         return m
+
+    def _terms(self, m: Module, t: int, column: int) -> list[Signal]:
+        """The entries of a cycle, registered: of two tables their sum, of four the sum of three and the fourth."""
+        entries = [self.entries[t][table][column] for table in range(self._config.attention_tables)]
+        terms: list[Signal] = []
+        for part in (entries,) if len(entries) == 2 else (entries[:3], entries[3:]):
+            bits = (len(part) * ((1 << len(part[0])) - 1)).bit_length()
+            term = Signal(bits, name=f"step{t}_column{column}_term{len(terms)}", reset_less=True)
+            m.d.sync += term.eq(add_three(m, part, bits, name=term.name, technology=self._technology))
+            terms.append(term)
+        return terms

@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from .attention_geometry import STEP_CHANNELS, TABLE_CHANNELS, TABLES, AttentionGeometry, job_layout
+from .attention_geometry import TABLE_CHANNELS, AttentionGeometry, job_layout
 from .config import HardwareConfig
 from .delay import delayed
 
@@ -27,7 +27,7 @@ class SubsetTables(wiring.Component):
 
     Row r of a table takes ``2**r`` cycles, from the one after `row_valid`; no row may come meanwhile.
 
-    A cycle looks up `TABLES` tables per time step: channels ``8 * step`` to ``8 * step + 7``.
+    A cycle looks up `attention_tables` tables per time step: of two, channels ``8 * step`` to ``8 * step + 7``.
 
     No word is read in the cycle in which it is written: a half is written only before `filled`, read only after it,
     and written again only when its last look-up is past. (The LUT RAM is read without a clock.)
@@ -49,9 +49,9 @@ class SubsetTables(wiring.Component):
         Read enable and the half that is read.
     step : In(range(steps))
         Which channels are summed.
-    spikes : In(ArrayLayout(8, timesteps))
+    spikes : In(ArrayLayout(step_channels, timesteps))
         Their spikes of Q.
-    entries : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), TABLES), timesteps))
+    entries : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), tables), timesteps))
         Sums, `LOOKUP_LATENCY` cycles later.
     """
 
@@ -70,15 +70,15 @@ class SubsetTables(wiring.Component):
                 "look_up": In(unsigned(config.timesteps)),
                 "half": In(unsigned(config.timesteps)),
                 "step": In(range(geometry.steps)),
-                "spikes": In(data.ArrayLayout(unsigned(STEP_CHANNELS), config.timesteps)),
-                "entries": Out(data.ArrayLayout(data.ArrayLayout(entries, TABLES), config.timesteps)),
+                "spikes": In(data.ArrayLayout(unsigned(geometry.step_channels), config.timesteps)),
+                "entries": Out(data.ArrayLayout(data.ArrayLayout(entries, config.attention_tables), config.timesteps)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config, geometry = self._config, self._geometry
-        columns, timesteps = config.attention_columns, config.timesteps
+        columns, timesteps, tables = config.attention_columns, config.timesteps, config.attention_tables
         set_bits = columns * geometry.entry_bits
 
         channel, half = Signal(geometry.channel_bits), Signal()
@@ -112,12 +112,12 @@ class SubsetTables(wiring.Component):
                 old = without.data.word_select(index, geometry.entry_bits)
                 m.d.sync += sums.word_select(index, geometry.entry_bits).eq(self.row[t][column] + old)
         step_bits = len(self.step)
-        write, address = Signal(TABLES), Signal(TABLE_CHANNELS + step_bits + 1, reset_less=True)
+        write, address = Signal(tables), Signal(TABLE_CHANNELS + step_bits + 1, reset_less=True)
         written_place = Signal(TABLE_CHANNELS)
         quad = channel[exact_log2(TABLE_CHANNELS) :]
         m.d.comb += [without.addr.eq(subset), written_place.eq(subset | 1 << place)]
-        quad_step, table = Signal(step_bits), Signal(range(TABLES))
-        m.d.comb += [quad_step.eq(quad >> exact_log2(TABLES)), table.eq(quad[: exact_log2(TABLES)])]
+        quad_step, table = Signal(step_bits), Signal(range(tables))
+        m.d.comb += [quad_step.eq(quad >> exact_log2(tables)), table.eq(quad[: exact_log2(tables)])]
         m.d.sync += [
             write.eq(adding << table),
             address.eq(Cat(written_place, quad_step, half)),
@@ -129,7 +129,7 @@ class SubsetTables(wiring.Component):
             with_row.en.eq(write.any()),
         ]
         for t in range(timesteps):
-            for table in range(TABLES):
+            for table in range(tables):
                 attributes = {"no_rw_check": 1, "ram_style": "block"}
                 ram = memory.Memory(shape=unsigned(set_bits), depth=1 << len(address), init=[], attrs=attributes)
                 m.submodules[f"step{t}_table{table}"] = ram

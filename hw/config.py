@@ -69,6 +69,9 @@ class HardwareConfig:
         Words of spikes per position tile: depth of the partial sums, 16 or 32.
     attention_columns : int
         Columns of V (and of the attention output) computed together; divides `inputs`.
+    attention_tables : int
+        Tables of four channels of K^T V that a time step of attention looks up in a cycle: 2, or 4 for half as many
+        columns.
     attention_segment : int
         A multiple of `inputs` that divides `head_channels` and ``tile_groups * positions``. Nothing has its size: it
         makes heads whole words, and `inputs` and `attention_columns` powers of two.
@@ -107,6 +110,7 @@ class HardwareConfig:
     program_beats: int
     tile_groups: int = 32
     attention_columns: int
+    attention_tables: int = 2
     attention_segment: int
     attention_planes: int = 8
     spike_words: int
@@ -170,6 +174,7 @@ class HardwareConfig:
         require(self.tile_groups in (16, 32), "tile_groups", "be 16 or 32")
         columns = self.attention_columns
         require(columns >= 1 and self.inputs % columns == 0, "attention_columns", "divide inputs")
+        require(self.attention_tables in (2, 4), "attention_tables", "be 2 or 4")
         segment = self.attention_segment
         require(
             segment % self.inputs == 0 and self.chunk_tokens % segment == 0,
@@ -180,7 +185,6 @@ class HardwareConfig:
         require(self.head_channels % segment == 0, "head_channels", "be a multiple of attention_segment")
         for field, most in LIMITS.items():
             require(1 <= getattr(self, field) <= most, field, f"be 1 to {most}")
-        require(self.outputs * self.inputs * WEIGHT_BITS % self.memory_bits == 0, "outputs", "make a slice whole beats")
         require(self.outputs * PARAMETER_BITS % self.memory_bits == 0, "outputs", "make parameters whole beats")
 
     @property
@@ -219,9 +223,24 @@ class HardwareConfig:
         return self.tile_groups * self.positions
 
     @property
+    def weight_row_bits(self) -> int:
+        """Bits of a row of weights: the k-th one of every subset-sum table."""
+        return self.outputs * self.inputs // TABLE_INPUTS * WEIGHT_BITS
+
+    @property
+    def beat_rows(self) -> int:
+        """Rows of weights in a beat, a power of two; 1 where a row is a beat or several."""
+        return min(TABLE_INPUTS, 1 << max(1, self.memory_bits // self.weight_row_bits).bit_length() - 1)
+
+    @property
+    def row_beats(self) -> int:
+        """Memory beats of a row of weights; the last one may be filled up."""
+        return -(-self.weight_row_bits // self.memory_bits)
+
+    @property
     def slice_beats(self) -> int:
-        """Memory beats of the weights of one output tile and one input slice."""
-        return self.outputs * self.inputs * WEIGHT_BITS // self.memory_bits
+        """Memory beats of the weights of one output tile and one input slice, a row for each input of a table."""
+        return TABLE_INPUTS // self.beat_rows * self.row_beats
 
     @property
     def parameter_beats(self) -> int:
@@ -289,10 +308,17 @@ BASE = HardwareConfig(
 
 LARGE = HardwareConfig(
     name="large", outputs=16, inputs=32, positions=2, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
-    program_beats=4096, attention_columns=8, attention_segment=32, spike_words=20480, residual_words=8192,
-    token_chunks=4, max_layers=128,
+    program_beats=4096, attention_columns=4, attention_tables=4, attention_segment=32, spike_words=20480,
+    residual_words=8192, token_chunks=4, max_layers=128,
 )  # fmt: skip
 """4,096 operations per cycle."""
+
+HUGE = HardwareConfig(
+    name="huge", outputs=16, inputs=32, positions=4, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
+    program_beats=4096, tile_groups=16, attention_columns=4, attention_tables=4, attention_segment=32,
+    spike_words=10240, residual_words=4096, token_chunks=4, max_layers=128,
+)  # fmt: skip
+"""8,192 operations per cycle: the memories of `LARGE` beside twice its lanes."""
 
 MINI = HardwareConfig(
     name="mini", outputs=4, inputs=4, positions=1, timesteps=4, neurons=1, program_beats=512, tile_groups=16,
@@ -301,5 +327,5 @@ MINI = HardwareConfig(
 )  # fmt: skip
 """64 operations per cycle: every part of the others, small enough that place and route takes minutes."""
 
-CONFIGS = {config.name: config for config in (MINI, TINY, BASE, LARGE)}
+CONFIGS = {config.name: config for config in (MINI, TINY, BASE, LARGE, HUGE)}
 """Named configurations."""

@@ -48,7 +48,7 @@ class Core(wiring.Component):
     config : HardwareConfig
         Sizes.
     technology : Technology
-        What the weight array is made of.
+        What memories and arithmetic are made of.
 
     Members
     -------
@@ -96,21 +96,21 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
+        config, technology = self._config, self._technology
         m.submodules.program_reader = reader = ProgramReader(config)
         m.submodules.read_arbiter = arbiter = ReadArbiter(config.memory_bits, 2)
         m.submodules.dispatcher = dispatcher = Dispatcher(config, written_latency(config))
         m.submodules.image_load = image_load = ImageLoad(config)
         m.submodules.walker = walker = Walker(config)
-        m.submodules.weight_array = array = WeightArray(config, technology=self._technology)
-        m.submodules.neurons = neurons = Neurons(config)
+        m.submodules.weight_array = array = WeightArray(config, technology=technology)
+        m.submodules.neurons = neurons = Neurons(config, technology=technology)
         m.submodules.writeback = writeback = Writeback(config)
         m.submodules.head = head = Head(config)
-        m.submodules.attention = attention = Attention(config)
-        m.submodules.spikes = spikes = SpikeMemory(config, config.spike_words)
+        m.submodules.attention = attention = Attention(config, technology=technology)
+        m.submodules.spikes = spikes = SpikeMemory(config, config.spike_words, technology=technology)
         # The residual stream is read by the walker and, to be added to, behind the neurons: a copy for each.
-        m.submodules.residual = residual = SpikeMemory(config, config.residual_words)
-        m.submodules.residual_copy = residual_copy = SpikeMemory(config, config.residual_words)
+        m.submodules.residual = residual = SpikeMemory(config, config.residual_words, technology=technology)
+        m.submodules.residual_copy = residual_copy = SpikeMemory(config, config.residual_words, technology=technology)
         m.submodules.counters = counters = Counters(config)
 
         # Program and memory.
@@ -253,22 +253,15 @@ class Core(wiring.Component):
 
     def _count(self, m: Module, counters, dispatcher, walker, attention, neurons) -> None:
         """Wire the counters to what they count."""
-        config = self._config
         attention_layer = Signal(8)
         with m.If(dispatcher.attention_start):
             m.d.sync += attention_layer.eq(dispatcher.attention.layer)
         fired, _ = tree_sum(m, list(neurons.spikes), name="fired", registered=False)
-        word = config.group_bits // config.positions
-        attended = Signal(word)
-        for bank in range(config.positions):
-            with m.If(attention.write.banks[bank]):
-                m.d.comb += attended.eq(attention.write.data.word_select(bank, word))
-        attention_fired, _ = tree_sum(m, list(attended), name="attention_fired", registered=False)
         neuron_spikes, attention_spikes, neuron_layer = Signal(12), Signal(12), Signal(8)
         m.d.sync += [
             neuron_layer.eq(neurons.batch.layer),
             neuron_spikes.eq(Mux(neurons.batch.valid & (neurons.batch.destination != Destination.LOGITS), fired, 0)),
-            attention_spikes.eq(Mux(attention.write.valid & attention.write_ready, attention_fired, 0)),
+            attention_spikes.eq(attention.fired),
         ]
         m.d.comb += [
             counters.clear.eq(self.start),

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.hdl import Signal, UnusedElaboratable
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
 from amaranth.lib import wiring
@@ -32,6 +33,7 @@ from .config import CONFIGS, PARAMETER_BITS, WEIGHT_BITS, HardwareConfig
 from .flat_ports import AxiPorts, FlatPorts
 from .isa import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Destination, Opcode, ResidualMode, Wait
 from .lut_ram import Technology
+from .memory_attributes import WRITTEN_FIRST
 from .registers import (
     COUNTER_SLOTS,
     IDENTITY,
@@ -48,6 +50,16 @@ from .registers import (
 
 TOP = "spikeloom"
 """Name of the emitted module."""
+
+MARKED_MEMORY = re.compile(
+    rf"^ *attribute \\{WRITTEN_FIRST} 1\n((?: *attribute .*\n)*)( *memory .* (\\\S+)\n)", re.MULTILINE
+)
+"""A memory's declaration in RTLIL: other attributes behind the mark, the declaration, its name."""
+
+INITIAL_VALUES = re.compile(
+    r"^ *cell \$meminit_v2 .*\n *parameter \\MEMID \"\\(\\\S+)\"\n(?:.*\n)*? *end\n", re.MULTILINE
+)
+"""The initial values of a memory in RTLIL, and its name."""
 
 WAIVERS = Path(__file__).with_name("lint.vlt")
 """Verilator warnings of emitted Verilog that are understood, each with its reason."""
@@ -68,7 +80,7 @@ class EmittedFiles:
     header: Path
 
 
-def emit_component(component: wiring.Component, name: str) -> str:
+def emit_component(component: wiring.Component, name: str, *, all_initial_values: bool = True) -> str:
     """Verilog of any component, with ``clk``, ``rst`` and the ports of `FlatPorts`.
 
     Parameters
@@ -76,17 +88,19 @@ def emit_component(component: wiring.Component, name: str) -> str:
     component : wiring.Component
     name : str
         Name of the module.
+    all_initial_values : bool
+        Whether big memories are 0 at the start, as for simulation, or undefined, as for synthesis.
 
     Returns
     -------
     str
         Without source locations or other content that changes from run to run.
     """
-    return _convert(FlatPorts(component), name)
+    return _convert(FlatPorts(component), name, all_initial_values=all_initial_values)
 
 
 def accelerator_verilog(config: HardwareConfig) -> str:
-    """Verilog of the accelerator for any tool, as it is simulated; its top module is `TOP`."""
+    """Verilog of the accelerator for any tool, as it is simulated, its memories all 0; its top module is `TOP`."""
     return _convert(_accelerator_ports(config, Technology.PORTABLE), TOP)
 
 
@@ -94,12 +108,36 @@ def _accelerator_ports(config: HardwareConfig, technology: Technology) -> AxiPor
     return AxiPorts(Accelerator(config, technology=technology))
 
 
-def _convert(top: FlatPorts, name: str) -> str:
+def _convert(top: FlatPorts, name: str, *, all_initial_values: bool = True) -> str:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the pinned one: every machine writes the same text
     with warnings.catch_warnings():
         # Components made only to ask for their latency are not elaborated.
         warnings.simplefilter("ignore", UnusedElaboratable)
-        return str(verilog.convert(top, name=name, ports=top.ports, emit_src=False, strip_internal_attrs=True))
+        text = str(rtlil.convert(top, name=name, ports=top.ports, emit_src=False))
+    # What `verilog.convert` does, with the text in between.
+    return str(verilog._convert_rtlil_text(unmarked(text, all_initial_values), strip_internal_attrs=True))
+
+
+def unmarked(text: str, all_initial_values: bool) -> str:
+    """RTLIL without the marks of `WRITTEN_FIRST`; the marked memories keep their initial values or lose them.
+
+    Parameters
+    ----------
+    text : str
+        As Amaranth writes it: in every module the memories before their initial values.
+    all_initial_values : bool
+        Whether to keep them: a simulation that begins with zeros is the same everywhere.
+    """
+    modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
+    for number, module in enumerate(modules):
+        marked = {found[3] for found in MARKED_MEMORY.finditer(module)}
+        module = MARKED_MEMORY.sub(r"\1\2", module)
+        if marked and not all_initial_values:
+            for found in reversed([*INITIAL_VALUES.finditer(module)]):
+                if found[1] in marked:
+                    module = module[: found.start()] + module[found.end() :]
+        modules[number] = module
+    return "".join(modules)
 
 
 def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirection]]) -> dict[str, Any]:
@@ -153,6 +191,8 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             "weights": {
                 "beats_per_slice": config.slice_beats,
                 "text": f"segments of slices of {config.outputs} x {config.inputs} weights of {WEIGHT_BITS} bits; "
+                "each slice in the order of filling the subset-sum tables: first all weights of the inputs 0, 4, 8 ... "
+                "(output-major), then those of 1, 5, 9 ..., in whole beats or equal parts of one; "
                 "8-bit weights have a segment for each half; in the image layer each comes negated first, for the sign",
             },
             "image": {
@@ -173,7 +213,10 @@ def _values(enumeration: Any) -> dict[str, int]:
 
 
 def emit(config: HardwareConfig, directory: Path, *, technology: Technology = Technology.PORTABLE) -> EmittedFiles:
-    """Write the Verilog of a configuration, its description and its C header.
+    """Write the Verilog of a configuration, its description and its C header, for synthesis.
+
+    Big memories, of which no word is used before it was written, come without initial values: these are most of the
+    file and most of the time that synthesis takes, and UltraRAM has none.
 
     Parameters
     ----------
@@ -190,7 +233,7 @@ def emit(config: HardwareConfig, directory: Path, *, technology: Technology = Te
     """
     files = EmittedFiles(directory / f"{config.name}.v", directory / f"{config.name}.json", directory / HEADER)
     top = _accelerator_ports(config, technology)
-    write_atomically(files.verilog, _convert(top, TOP))
+    write_atomically(files.verilog, _convert(top, TOP, all_initial_values=False))
     write_atomically(files.description, json.dumps(describe(config, top.ports), indent=2) + "\n")
     write_atomically(files.header, c_header(config))
     return files

@@ -11,6 +11,7 @@ from .config import WEIGHT_BITS, HardwareConfig
 from .delay import delayed
 from .isa import DESCRIPTOR
 from .lif import Lif, lif_latency
+from .lut_ram import Technology
 from .membranes import READ_LATENCY, Membranes
 from .neuron_walk import NeuronWalk
 from .parameter_buffer import BIAS_BITS, ParameterBuffer
@@ -24,7 +25,7 @@ def sum_latency(config: HardwareConfig) -> int:
 
 
 def neurons_latency(config: HardwareConfig) -> int:
-    """Cycles from a read (of two halves, the second) to `Neurons.spikes`: the sums, the bias, the neuron."""
+    """Cycles from a read (of two halves, the second) to `Neurons.spikes`: the sums, their choice, the neuron."""
     return sum_latency(config) + 1 + lif_latency(config.timesteps)
 
 
@@ -47,6 +48,8 @@ class Neurons(wiring.Component):
     ----------
     config : HardwareConfig
         Sizes.
+    technology : Technology
+        What the neurons' arithmetic is made of.
 
     Members
     -------
@@ -72,8 +75,8 @@ class Neurons(wiring.Component):
         ``[neurons][positions][timesteps]`` with what travels beside it.
     """
 
-    def __init__(self, config: HardwareConfig):
-        self._config = config
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
         super().__init__(
             {
                 "start": In(1),
@@ -122,22 +125,23 @@ class Neurons(wiring.Component):
         self._follow(m, walk.batch, self.sums_batch, sum_latency(config), "sums_batch")
         self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
         self._join_halves(m, walk)
-        image = delayed(m, walk.image, sum_latency(config), name="image")
-        sub = delayed(m, walk.sub, sum_latency(config), name="sub")
+        # The lane whose sum is a time step's current: its own, in an image layer the one being read for all of them.
+        chosen = []
+        for t in range(config.timesteps):
+            choice = Signal(range(max(2, config.timesteps)), name=f"lane_of_step{t}", reset_less=True)
+            m.d.sync += choice.eq(delayed(m, Mux(walk.image, walk.sub, t), sum_latency(config) - 1, name=f"lane{t}"))
+            chosen.append(choice)
 
         lifs = []
         fire = Signal(config.neurons * config.lanes)
         for neuron in range(config.neurons):
             threshold = delayed(m, parameters.thresholds[neuron], 1, name=f"threshold_{neuron}")
+            bias = delayed(m, parameters.biases[neuron][: config.current_bits], 1, name=f"bias_{neuron}")
             for position in range(config.positions):
                 first = (neuron * config.positions + position) * config.timesteps
                 lanes = [self.sums[first + t] for t in range(config.timesteps)]
                 spikes = fire[first : first + config.timesteps]
-                lifs.append(
-                    self._neuron(
-                        m, f"{neuron}_{position}", lanes, image, sub, parameters.biases[neuron], threshold, spikes
-                    )
-                )
+                lifs.append(self._neuron(m, f"{neuron}_{position}", lanes, chosen, bias, threshold, spikes))
                 real = self.batch.lanes[position].replicate(config.timesteps)
                 m.d.comb += self.spikes[first : first + config.timesteps].eq(spikes & self.batch.steps & real)
         if config.time_chunks > 1:
@@ -186,24 +190,23 @@ class Neurons(wiring.Component):
             m.d.comb += self.sums[lane].eq(total)
 
     def _neuron(
-        self, m: Module, name: str, lanes: list, image: Value, sub: Value, bias: Value, threshold: Value, spikes: Value
+        self, m: Module, name: str, lanes: list, chosen: list, bias: Value, threshold: Value, spikes: Value
     ) -> Lif:
-        """One output channel at one position: currents from the lanes' sums, then the neuron."""
-        config, fraction = self._config, self._config.bias_fraction_bits
+        """One output channel at one position: the lane of every time step, then the neuron."""
+        config = self._config
         m.submodules[f"lif_{name}"] = lif = Lif(
-            config.timesteps, config.current_bits, fraction_bits=config.max_timesteps - config.timesteps
+            config.timesteps,
+            config.sum_bits,
+            config.bias_fraction_bits,
+            carried_fraction_bits=config.max_timesteps - config.timesteps,
+            technology=self._technology,
         )
-        m.d.comb += [lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
-        joint = Signal(signed(config.sum_bits), name=f"joint_{name}")
-        with m.Switch(sub):
-            for t, lane in enumerate(lanes):
-                with m.Case(t):
-                    m.d.comb += joint.eq(lane)
-        for t, lane in enumerate(lanes):
-            current = Signal(signed(config.current_bits), name=f"current_{name}_{t}", reset_less=True)
-            # `sub` is 0 but in image layers. The bias first: it goes to the carry chain, the choice into its LUT.
-            total = joint if t == 0 else Mux(image, joint, lane)
-            whole = (bias[fraction : config.current_bits].as_signed() + total)[: config.sum_bits + 1]
-            m.d.sync += current.eq(Cat(bias[:fraction], whole).as_signed())
-            m.d.comb += lif.current[t].eq(current)
+        m.d.comb += [lif.bias.eq(bias), lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
+        for t, choice in enumerate(chosen):
+            current = Signal(signed(config.sum_bits), name=f"sum_{name}_{t}", reset_less=True)
+            with m.Switch(choice):
+                for number, lane in enumerate(lanes):
+                    with m.Case(number):
+                        m.d.sync += current.eq(lane)
+            m.d.comb += lif.sums[t].eq(current)
         return lif

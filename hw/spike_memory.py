@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, unsigned
+from amaranth.hdl import Cat, Module, Mux, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
+from .lut_ram import Technology
+from .memory_attributes import WRITTEN_FIRST
+from .ultra_ram import BYTE_BITS, fits_ultra_ram, ultra_ram
 
 
 class SpikeWrite(wiring.Signature):
@@ -39,7 +42,7 @@ class SpikeWrite(wiring.Signature):
 
 
 class SpikeMemory(wiring.Component):
-    """Banked block RAM: bank ``b`` holds the positions with ``index % positions == b``.
+    """Banked block RAM or UltraRAM: bank ``b`` holds the positions with ``index % positions == b``.
 
     Position ``n`` of slice ``s`` lies in bank ``n % positions`` at ``base + s * stride + n // positions``, so any
     ``positions`` consecutive positions come from different banks and a shifted 3x3 tap costs one read.
@@ -54,6 +57,8 @@ class SpikeMemory(wiring.Component):
         Gives banks and word width.
     depth : int
         Words per bank.
+    technology : Technology
+        UltraScale+ has UltraRAM for large ones.
 
     Members
     -------
@@ -65,8 +70,8 @@ class SpikeMemory(wiring.Component):
         The write port.
     """
 
-    def __init__(self, config: HardwareConfig, depth: int):
-        self._config, self._depth = config, depth
+    def __init__(self, config: HardwareConfig, depth: int, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._depth, self._technology = config, depth, technology
         bits = address_bits(depth)
         super().__init__(
             {
@@ -80,17 +85,29 @@ class SpikeMemory(wiring.Component):
         m = Module()
         config = self._config
         width = config.group_bits // config.positions
+        ultra = fits_ultra_ram(width, self._depth, config.piece, self._technology)
         for bank in range(config.positions):
-            ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs={"no_rw_check": 1})
+            enabled = self.write.valid & self.write.banks[bank]
+            enables = Mux(enabled, self.write.pieces.replicate(config.timesteps), 0)
+            write_data = self.write.data.word_select(bank, width)
+            if ultra:
+                bytes_ = Cat(enable.replicate(config.piece // BYTE_BITS) for enable in enables)
+                word = ultra_ram(
+                    m, name=f"bank{bank}", depth=self._depth, read_address=self.read_addresses[bank],
+                    write_address=self.write.address, write_data=write_data, enables=bytes_,
+                )  # fmt: skip
+                m.d.comb += self.read_data.word_select(bank, width).eq(word)
+                continue
+            attributes = {WRITTEN_FIRST: 1, "no_rw_check": 1}
+            ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs=attributes)
             m.submodules[f"bank{bank}"] = ram
             read, write = ram.read_port(), ram.write_port(granularity=config.piece)
-            enable = self.write.pieces.replicate(config.timesteps)
             m.d.comb += [
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),
                 write.addr.eq(self.write.address),
-                write.data.eq(self.write.data.word_select(bank, width)),
-                write.en.eq(Mux(self.write.valid & self.write.banks[bank], enable, 0)),
+                write.data.eq(write_data),
+                write.en.eq(enables),
             ]
         return m
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from .carry_chain import add_or_subtract
 from .config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from .lut_ram import LutRam, Technology
+from .memory_attributes import WRITTEN_FIRST
 from .ternary_tree import ternary_levels, ternary_tree
 
 TABLE_ENTRIES = 1 << TABLE_INPUTS
@@ -22,7 +25,13 @@ DRAIN_BUFFERS = 4
 """Position tiles of completed sums that wait for the neurons, or are read by them."""
 
 DRAIN_LATENCY = 3
-"""Cycles from `drain_group` to `drain_sums`: block RAM, its output register, the selection of the batch."""
+"""Cycles from `drain_group` to `drain_sums`: the address's register, block RAM, its output register."""
+
+BLOCK_ROW_BITS = 256
+"""Rows of weights that are so wide are kept in block RAM: as LUT RAM they would take a LUT for two bits."""
+
+BLOCK_SUMS_BITS = 2048
+"""Sums of a position group that are so wide are kept in block RAM, however few groups there are."""
 
 FILL_CYCLES = 1 + TABLE_ENTRIES
 """Cycles from the load of a slice into the table writer to `table_available`."""
@@ -68,8 +77,10 @@ class WeightArray(wiring.Component):
     (positions and time steps) read the same table, so a weight is fetched once for all of them. Two banks: one is read
     while the other is filled from the next weight slice in Gray-code order, one addition per entry, 16 cycles.
 
-    A weight slice is ``outputs x inputs`` weights, output-major, packed in ``config.slice_beats`` beats. A partial sum
-    is read, added to and written in one cycle (LUT RAM), so consecutive steps may hit the same group.
+    A weight slice is ``outputs x inputs`` weights in ``config.slice_beats`` beats, in the order in which the tables are
+    filled: four rows, row k with the k-th weight of every table, output-major. A row is ``config.row_beats`` beats; if
+    it is shorter than one, a beat has ``config.beat_rows`` equal parts with a row each. A partial sum is read, added to
+    and written in one cycle (LUT RAM), so consecutive steps may hit the same group.
 
     Entries of signed weights are stored plus 32 (`ENTRY_OFFSET`), which makes them as unsigned as those of unsigned
     weights; the last node of the adder tree takes the offsets off again.
@@ -141,35 +152,27 @@ class WeightArray(wiring.Component):
     def _tables(self, m: Module) -> tuple[LutRam, Signal]:
         """Stage a slice of weights, then write every table's 16 subset sums, one entry a cycle."""
         config = self._config
-        beats, slice_bits = config.slice_beats, config.outputs * config.inputs * WEIGHT_BITS
-        stage, hold = Signal(slice_bits, reset_less=True), Signal(slice_bits, reset_less=True)
         stage_unsigned, hold_unsigned = Signal(reset_less=True), Signal(reset_less=True)
-        staged = Signal(range(beats + 1))
+        staged, stage_bank = Signal(), Signal()
         filling, index, fill_bank, read_bank = Signal(), Signal(TABLE_INPUTS), Signal(), Signal()
         full, unclaimed = Signal(2), Signal(2)
         last_entry, load, release = Signal(), Signal(), Signal()
         m.d.comb += [
             last_entry.eq(filling & index.all()),
             # The table filled next: behind a running fill it is the other bank.
-            load.eq((staged == beats) & (~filling | last_entry) & ~full.bit_select(fill_bank ^ filling, 1)),
-            self.weights.ready.eq((staged != beats) | load),
+            load.eq(staged & (~filling | last_entry) & ~full.bit_select(fill_bank ^ filling, 1)),
+            self.weights.ready.eq(~staged | load),
             release.eq(self.step.valid & self.step.last_group),
             self.table_available.eq(unclaimed != 0),
         ]
-        with m.If(self.weights.valid & self.weights.ready):
-            m.d.sync += [
-                stage.eq(Cat(stage, self.weights.payload)[config.memory_bits :]),
-                stage_unsigned.eq(self.unsigned_weights),
-                staged.eq(Mux(load, 1, staged + 1)),
-            ]
-        with m.Elif(load):
-            m.d.sync += staged.eq(0)
         with m.If(filling):
             m.d.sync += index.eq(index + 1)
         with m.If(last_entry):
             m.d.sync += [filling.eq(0), fill_bank.eq(~fill_bank), full.bit_select(fill_bank, 1).eq(1)]
         with m.If(load):
-            m.d.sync += [filling.eq(1), hold.eq(stage), hold_unsigned.eq(stage_unsigned)]
+            m.d.sync += [filling.eq(1), stage_bank.eq(~stage_bank), staged.eq(0), hold_unsigned.eq(stage_unsigned)]
+        with m.If(self.weights.valid & self.weights.ready):
+            m.d.sync += stage_unsigned.eq(self.unsigned_weights)
         with m.If(release):
             m.d.sync += [read_bank.eq(~read_bank), full.bit_select(read_bank, 1).eq(0)]
         m.d.sync += unclaimed.eq(unclaimed + last_entry - self.claim)
@@ -177,18 +180,21 @@ class WeightArray(wiring.Component):
         # Registers that go to every table. Entry gray(index) is written while the one after it is computed: the input
         # that changes is the lowest set bit of index + 1, and it leaves the subset if the bit above that is set.
         following = Signal(TABLE_INPUTS)
-        write_address, select, subtract = Signal(TABLE_INPUTS + 1), Signal(range(TABLE_INPUTS)), Signal()
+        write_address, subtract = Signal(TABLE_INPUTS + 1), Signal()
+        next_select = Signal(range(TABLE_INPUTS))
         m.d.comb += following.eq(Mux(filling, index + 1, 0))
         after = Signal(TABLE_INPUTS)
         m.d.comb += after.eq(following + 1)
         m.d.sync += [
             write_address.eq(Cat(following ^ following >> 1, fill_bank ^ last_entry)),
-            select.eq(TABLE_INPUTS - 1),
             subtract.eq(0),
         ]
+        m.d.comb += next_select.eq(TABLE_INPUTS - 1)
         for bit in reversed(range(TABLE_INPUTS - 1)):
             with m.If(after[bit]):
-                m.d.sync += [select.eq(bit), subtract.eq(after[bit + 1])]
+                m.d.comb += next_select.eq(bit)
+                m.d.sync += subtract.eq(after[bit + 1])
+        weights = self._stage(m, load, staged, stage_bank, next_select)
 
         tables = LutRam(
             m,
@@ -198,23 +204,55 @@ class WeightArray(wiring.Component):
             write_enable=filling,
             technology=self._technology,
         )
-        table_bits = TABLE_INPUTS * WEIGHT_BITS
-        for number in range(slice_bits // table_bits):
-            four = hold.word_select(number, table_bits)
-            weight = Signal(WEIGHT_BITS, name=f"weight_{number}")
-            changed = Signal(ENTRY_BITS, name=f"changed_{number}")
+        for number in range(config.weight_row_bits // WEIGHT_BITS):
+            weight = weights.word_select(number, WEIGHT_BITS)
             running = Signal(ENTRY_BITS, name=f"running_{number}", reset_less=True)
             sign = weight[-1] & ~hold_unsigned
-            m.d.comb += [
-                weight.eq(four.word_select(select, WEIGHT_BITS)),
-                changed.eq(Cat(weight, sign.replicate(ENTRY_BITS - WEIGHT_BITS)) ^ subtract.replicate(ENTRY_BITS)),
-            ]
-            # The lowest position is the carry of the two's complement.
-            m.d.sync += running.eq((Cat(Const(1, 1), running) + Cat(subtract, changed))[1:])
+            changed = Cat(weight, sign.replicate(ENTRY_BITS - WEIGHT_BITS))
+            m.d.sync += running.eq(
+                add_or_subtract(m, running, changed, subtract, name=f"entry_{number}", technology=self._technology)
+            )
             with m.If(load):
                 m.d.sync += running.eq(Mux(stage_unsigned, 0, ENTRY_OFFSET))
             tables.add(running)
         return tables, read_bank
+
+    def _stage(self, m: Module, load: Value, staged: Signal, bank: Signal, select: Value) -> Value:
+        """Keep two slices of weights; returns the row `select` of the one loaded last, a cycle later.
+
+        The one that is staged lies in `bank`; the one that is loaded, in the cycle of its load already, in the other
+        one. What is written and what is read are never in one bank: writes go to `bank`, but to the other one in the
+        cycle of a load, reads the other way round.
+        """
+        config = self._config
+        rows, row_beats = TABLE_INPUTS // config.beat_rows, config.row_beats
+        row, beat = Signal(range(max(2, rows))), Signal(range(max(2, row_beats)))
+        with m.If(self.weights.valid & self.weights.ready):
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == row_beats - 1):
+                m.d.sync += [beat.eq(0), row.eq(row + 1)]
+                with m.If(row == rows - 1):
+                    m.d.sync += [row.eq(0), staged.eq(1)]
+
+        word_bits = config.memory_bits * row_beats
+        attributes: dict[str, int | str] = {"no_rw_check": 1}
+        if word_bits >= BLOCK_ROW_BITS:
+            attributes["ram_style"] = "block"
+        ram = memory.Memory(shape=unsigned(word_bits), depth=2 * rows, init=[], attrs=attributes)
+        m.submodules.weights = ram
+        write, read = ram.write_port(granularity=config.memory_bits), ram.read_port()
+        row_bits, part_bits = exact_log2(rows), exact_log2(config.beat_rows)
+        m.d.comb += [
+            write.addr.eq(Cat(row[:row_bits], bank ^ load)),
+            write.data.eq(self.weights.payload.replicate(row_beats)),
+            write.en.eq(Mux(self.weights.valid & self.weights.ready, 1 << beat, 0)),
+            read.addr.eq(Cat(select[part_bits:], ~(bank ^ load))),
+        ]
+        if not part_bits:
+            return read.data
+        part = Signal(part_bits)
+        m.d.sync += part.eq(select[:part_bits])
+        return read.data.word_select(part, word_bits // config.beat_rows)
 
     def _totals(self, m: Module, tables: LutRam, read_bank: Signal, steps: list) -> list[Signal]:
         """Look the spikes up and add the entries: signed sums ``[outputs][lanes]`` at ``steps[-1]``."""
@@ -276,30 +314,37 @@ class WeightArray(wiring.Component):
         return sums
 
     def _drain(self, m: Module, sums: list[Signal], step) -> None:
-        """Keep completed sums until the neurons have read them, a batch at a time."""
+        """Keep completed sums until the neurons have read them, a batch at a time.
+
+        Written whole, read a batch at a time: block RAM has ports of different widths, so nothing selects the batch.
+        """
         config = self._config
-        word_bits = len(sums) * config.accumulator_bits
-        batch_bits = word_bits // (config.outputs // config.neurons)
+        batches = config.outputs // config.neurons
+        batch_bits = len(sums) // batches * config.accumulator_bits
+        select_bits = len(self.drain_batch)
         # A buffer is written before its `tile_done` and read after it until it is given back: never in one cycle.
-        ram = memory.Memory(
-            shape=unsigned(word_bits), depth=DRAIN_BUFFERS * config.tile_groups, init=[], attrs={"no_rw_check": 1}
-        )
+        attributes: dict[str, int | str] = {WRITTEN_FIRST: 1, "no_rw_check": 1}
+        if batches * batch_bits >= BLOCK_SUMS_BITS:
+            attributes["ram_style"] = "block"
+        depth = DRAIN_BUFFERS * config.tile_groups << select_bits
+        ram = memory.Memory(shape=unsigned(batch_bits), depth=depth, init=[], attrs=attributes)
         m.submodules.drain = ram
-        write, read = ram.write_port(), ram.read_port()
-        completed, word = (Signal(word_bits, name=name, reset_less=True) for name in ("completed", "drain_word"))
-        m.d.comb += [write.data.eq(completed), read.addr.eq(Cat(self.drain_group, self.drain_buffer))]
+        completed = Signal(batches * batch_bits, name="completed", reset_less=True)
+        tile, written = Signal(range(DRAIN_BUFFERS * config.tile_groups)), Signal()
+        for batch in range(batches):
+            write = ram.write_port()
+            m.d.comb += [
+                write.addr.eq(Cat(Const(batch, select_bits), tile)),
+                write.data.eq(completed.word_select(batch, batch_bits)),
+                write.en.eq(written),
+            ]
+        read = ram.read_port()
         m.d.sync += [
             completed.eq(Cat(*sums)),
-            write.addr.eq(Cat(step.group, step.buffer)),
-            write.en.eq(step.valid & step.final),
+            tile.eq(Cat(step.group, step.buffer)),
+            written.eq(step.valid & step.final),
             self.tile_done.eq(step.valid & step.final & step.last_of_tile),
-        ]
-        batch = self.drain_batch
-        for cycle in range(1, DRAIN_LATENCY):
-            delayed = Signal.like(batch, name=f"drain_batch_{cycle}", reset_less=True)
-            m.d.sync += delayed.eq(batch)
-            batch = delayed
-        m.d.sync += [
-            word.eq(read.data),
-            self.drain_sums.as_value().eq(word.word_select(batch, batch_bits)),
+            # The register in front is for the wires to all block RAMs, the one behind is their own.
+            read.addr.eq(Cat(self.drain_batch, self.drain_group, self.drain_buffer)),
+            self.drain_sums.as_value().eq(read.data),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hw.config import WEIGHT_BITS
+from hw.config import TABLE_INPUTS, WEIGHT_BITS
 from hw.isa import DESCRIPTOR
 from sim.rtl import Flip
 from sw.errors import UserError
@@ -48,8 +48,8 @@ def find_flip(program: Program, text: str) -> Flip:
     if part == "threshold":
         return _flip(parameters + channel, config.threshold_offset + config.membrane_bits - 2)
     taps = 9 if step.fields["kernel3"] else 1
-    slice_bits = config.outputs * config.inputs * WEIGHT_BITS
-    sign = (channel * config.inputs + 1) * WEIGHT_BITS - 1
+    slice_bits = config.slice_beats * config.memory_bits
+    sign = (channel * config.inputs // TABLE_INPUTS + 1) * WEIGHT_BITS - 1
     return _flip(parameters + config.outputs, taps // 2 * slice_bits + sign)
 
 

@@ -209,9 +209,7 @@ def load_recipe(path: Path) -> Recipe:
         raise UserError(f"recipe {path} is not valid TOML: {error}") from error
     try:
         network = table.get("network")
-        if (
-            isinstance(network, dict) and "name" in network
-        ):  # one of the paper's; other keys change it
+        if isinstance(network, dict) and "name" in network:  # one of the paper's; other keys change it
             base = named_network(str(network.pop("name"))).to_dict()
             table["network"] = {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | network
         recipe = _build(Recipe, table, "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import PARAMETER_BITS, WEIGHT_BITS, HardwareConfig
+from hw.config import PARAMETER_BITS, TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from sw.artifact import Artifact
 from sw.heads import is_per_head, padded_head, reads_heads, spread_heads
 from sw.network import Layer, NetworkConfig
@@ -85,7 +85,8 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     """Pack some output channels of one layer.
 
     Per output tile: the parameters of each of its channels (signed bias, from bit `HardwareConfig.threshold_offset` on
-    signed threshold), then the segments of weights ``[slice][tap][output][input]``. Channels and inputs beyond the
+    signed threshold), then the segments of weights ``[slice][tap]``, each a slice as `hw.weight_array.WeightArray`
+    takes it: four rows, row k with input k of every four, ``[output][input / 4]``. Channels and inputs beyond the
     layer's are zero weights and never fire.
 
     Parameters
@@ -112,9 +113,12 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     count, slices = output_tiles(config, artifact.network, layer).count, -(-inputs // config.inputs)
     weights = np.zeros((len(parts), count * config.outputs, taps, slices * config.inputs), np.int8)
     weights[:, :out, :, :inputs] = np.stack(parts)
-    # [segment, tile, output, tap, slice, input] -> [tile, segment, slice, tap, output, input]
-    tiled = weights.reshape(len(parts), count, config.outputs, taps, slices, config.inputs).transpose(1, 0, 4, 3, 2, 5)
-    nibbles = tiled.reshape(-1, 2).view(np.uint8) & 15
+    # [segment, tile, output, tap, slice, table, k] -> [tile, segment, slice, tap, k, output, table]
+    tables = config.inputs // TABLE_INPUTS
+    tiled = weights.reshape(len(parts), count, config.outputs, taps, slices, tables, TABLE_INPUTS)
+    rows = tiled.transpose(1, 0, 4, 3, 6, 2, 5).reshape(-1, config.weight_row_bits // WEIGHT_BITS)
+    place = config.memory_bits * config.row_beats // config.beat_rows // WEIGHT_BITS
+    nibbles = np.pad(rows, ((0, 0), (0, place - rows.shape[1]))).reshape(-1, 2).view(np.uint8) & 15
     weight_words = (nibbles[:, 0] | nibbles[:, 1] << WEIGHT_BITS).view("<u8").reshape(count, -1)
 
     largest = (1 << config.membrane_bits - 1) - 1

@@ -13,7 +13,7 @@ import torch
 from cocotb.triggers import RisingEdge
 from torch import Tensor
 
-from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, done_latency
 from sim.benches.harness import MAX_IDLE_CYCLES, parameters, start
 from sim.benches.or_pool import pack
@@ -101,8 +101,9 @@ def random_tile(
 
 
 def weight_beats(config: HardwareConfig, weights: Tensor) -> list[int]:
-    """Beats of a slice: output-major, lowest bits first."""
-    bits = weights.ravel()[:, None] >> torch.arange(WEIGHT_BITS) & 1
+    """Beats of a slice: the first weights of all tables, output-major, lowest bits first, then the second ones ..."""
+    rows = weights.reshape(-1, TABLE_INPUTS).T
+    bits = rows.reshape(-1, 1) >> torch.arange(WEIGHT_BITS) & 1
     return [pack(beat) for beat in bits.reshape(-1, config.memory_bits)]
 
 

@@ -75,7 +75,7 @@ def config_option(default: str = "base") -> Decorator:
     """The option ``--config``."""
     return click.option(
         "--config", type=ConfigType(), default=default, show_default=True, metavar="NAME|FILE.json",
-        help="Hardware configuration: mini, tiny, base, large, or a JSON file with the fields of hw/config.py.",
+        help="Hardware configuration: mini, tiny, base, large, huge, or a JSON file with the fields of hw/config.py.",
     )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def _costs(table: dict[str, dict[float, str]]) -> dict[str, tuple[str, float]]:
 FAMILIES = {
     "xcup": Family(
         title="Xilinx UltraScale+",
-        library="+/xilinx/cells_sim.v",
+        library="+/xilinx/cells_sim.v +/xilinx/cells_xtra.v",
         command="synth_xilinx -family xcup -flatten -noiopad",
         bram_kbit=36,
         costs=_costs({

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from hw.config import HardwareConfig
 
 
+CORE = "core"
+"""The top's submodule that is nearly all of it: its own submodules are the parts of interest."""
+
+
 def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[str, Any]:
     """Emit, map and count one configuration.
 
@@ -54,14 +58,15 @@ def entry(
     Returns
     -------
     dict
-        Plain JSON values: ``resources`` in total, ``parts`` (the top's submodules with all they contain) and
-        ``modules`` (each without what it contains), ``cells`` by type, LUTs per operation per cycle, and how it was
-        made.
+        Plain JSON values: ``resources`` in total, ``parts`` (submodules of the top and of its core, with all they
+        contain) and ``modules`` (each without what it contains), ``cells`` by type, LUTs per operation per cycle, and
+        how it was made.
     """
     own = cells_by_module(mapped.netlist, modules, SOURCE)
     parts: dict[str, Counter[str]] = defaultdict(Counter)
     for module, cells in own.items():
-        parts[module.split(".")[0]].update(cells)
+        words = module.split(".")
+        parts[".".join(words[: 2 if words[0] == CORE else 1])].update(cells)
     total = sum(parts.values(), Counter[str]())
     resources = count_resources(total, family)
     return {

@@ -31,6 +31,8 @@ WHOLE_SLICE = dataclasses.replace(
     attention_planes=5,
 )  # fmt: skip
 
+FOUR_TABLES = dataclasses.replace(WHOLE_SLICE, name="four_tables", attention_tables=4, timesteps=4)
+
 
 @pytest.fixture(autouse=True)
 def _guarded_memories(monkeypatch):
@@ -112,6 +114,8 @@ class AttentionBench:
         self.memory: dict[int, np.ndarray] = {}
         self.cycles: list[int] = []
         self.writes = 0
+        self.fired, self.stored = 0, 0
+        """Spikes counted as they fire, and in the words written."""
 
     def group_words(self, spikes: np.ndarray) -> np.ndarray:
         """[T, N, d] as [slices, groups * time chunks, P, T, I], with silent time steps behind the last."""
@@ -176,6 +180,7 @@ class AttentionBench:
             ctx.set(dut.write_ready, ready)
             if ctx.get(dut.write.valid) and ready:
                 self.store(ctx)
+            self.fired += ctx.get(dut.fired)
             await ctx.tick()
             cycle += 1
             assert cycle < 50_000
@@ -202,6 +207,7 @@ class AttentionBench:
         enabled = ctx.get(write.banks)
         assert enabled.bit_count() == 1 and ctx.get(write.pieces) == (1 << config.word_pieces) - 1
         old[enabled.bit_length() - 1] = word[enabled.bit_length() - 1]
+        self.stored += int(word[enabled.bit_length() - 1].sum())
 
     def run(self, jobs: list[Job]) -> list[np.ndarray]:
         """Run jobs in turn; the tokens of the next one are written meanwhile if it uses the other buffer."""
@@ -247,6 +253,7 @@ def check(config: HardwareConfig, jobs: list[Job], stall: float = 0.0) -> Attent
         expected_writes += (channels // config.inputs) * groups * config.positions * rounds
         assert cycles == attention_cycles(config, channels, tiles(config, job), groups, rounds)
     assert bench.writes == expected_writes
+    assert bench.fired == bench.stored
     return bench
 
 
@@ -268,6 +275,8 @@ def check(config: HardwareConfig, jobs: list[Job], stall: float = 0.0) -> Attent
         (WHOLE_SLICE, 9, 32),  # a set is a slice: nothing waits for other sets
         (WHOLE_SLICE, 16, 4),
         (WHOLE_SLICE, 16, 20),
+        (FOUR_TABLES, 16, 32),  # half as many steps
+        (FOUR_TABLES, 9, 20),
     ],
 )  # fmt: skip
 def test_random_spikes(config, tokens, channels, stall):

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from collisions import guard_memories
 
 from hw import attention_tables
-from hw.attention_geometry import STEP_CHANNELS, TABLE_CHANNELS, TABLES
+from hw.attention_geometry import TABLE_CHANNELS, AttentionGeometry
 from hw.attention_tables import FILLED_LATENCY, LOOKUP_LATENCY, SubsetTables
 from hw.config import TINY
 
@@ -20,10 +20,12 @@ SMALL = dataclasses.replace(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("tables", [2, 4])
 @pytest.mark.parametrize(("channels", "sets", "pause"), [(24, 2, 0), (8, 3, 2), (12, 2, 0), (4, 2, 1)])
-def test_sums_of_every_subset(monkeypatch, channels, sets, pause):
+def test_sums_of_every_subset(monkeypatch, channels, sets, pause, tables):
     guard_memories(monkeypatch, attention_tables)
-    config, rng = SMALL, np.random.default_rng(channels)
+    config, rng = dataclasses.replace(SMALL, attention_tables=tables), np.random.default_rng(channels)
+    step_channels = AttentionGeometry(config).step_channels
     dut = SubsetTables(config)
     entries = rng.integers(
         0, 1 << config.attention_planes, (sets, channels, config.timesteps, config.attention_columns)
@@ -41,22 +43,22 @@ def test_sums_of_every_subset(monkeypatch, channels, sets, pause):
                 await ctx.tick()
 
     async def look_up(ctx, half, rows):
-        steps = -(-channels // STEP_CHANNELS)
-        wanted = np.zeros((steps * STEP_CHANNELS, *rows.shape[1:]), int)
+        steps = -(-channels // step_channels)
+        wanted = np.zeros((steps * step_channels, *rows.shape[1:]), int)
         wanted[:channels] = rows
         ctx.set(dut.look_up, ~0)
         for step in range(steps):
             for _ in range(40):
-                spikes = rng.random((config.timesteps, STEP_CHANNELS)) < 0.6
-                spikes[:, channels - step * STEP_CHANNELS :] = False
+                spikes = rng.random((config.timesteps, step_channels)) < 0.6
+                spikes[:, channels - step * step_channels :] = False
                 ctx.set(dut.step, step)
                 ctx.set(dut.half, ~0 if half else 0)
                 ctx.set(dut.spikes, [int(sum(1 << i for i in np.flatnonzero(one))) for one in spikes])
                 for _ in range(LOOKUP_LATENCY):
                     await ctx.tick()
-                for t, table in np.ndindex(config.timesteps, TABLES):
+                for t, table in np.ndindex(config.timesteps, tables):
                     own = np.arange(TABLE_CHANNELS) + table * TABLE_CHANNELS
-                    expected = spikes[t, own] @ wanted[step * STEP_CHANNELS + own, t]
+                    expected = spikes[t, own] @ wanted[step * step_channels + own, t]
                     found = [ctx.get(dut.entries[t][table][column]) for column in range(config.attention_columns)]
                     assert found == expected.tolist()
         ctx.set(dut.look_up, 0)

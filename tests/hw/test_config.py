@@ -16,7 +16,7 @@ def changed(**changes: int) -> HardwareConfig:
 
 def test_named_configurations():
     operations = {name: config.sops_per_cycle for name, config in CONFIGS.items()}
-    assert operations == {"tiny": 256, "base": 512, "large": 4096, "mini": 64}
+    assert operations == {"tiny": 256, "base": 512, "large": 4096, "mini": 64, "huge": 8192}
     assert all(name == config.name for name, config in CONFIGS.items())
 
 
@@ -99,6 +99,7 @@ def test_derived_sizes():
         ({"program_beats": 128}, "program_beats must be a power of two from 256 to 65536, not 128"),
         ({"attention_columns": 3}, "attention_columns must divide inputs, not 3"),
         ({"attention_columns": 0}, "attention_columns must divide inputs, not 0"),
+        ({"attention_tables": 3}, "attention_tables must be 2 or 4, not 3"),
         (
             {"attention_segment": 12},
             "attention_segment must be a multiple of inputs and divide tile_groups * positions = 32, not 12",

@@ -16,7 +16,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import BASE, TINY
-from hw.emit import TOP, emit, emit_component, lint
+from hw.emit import TOP, accelerator_verilog, emit, emit_component, lint
 from hw.registers import REGISTERS
 from sim.toolchain import find_toolchain
 
@@ -70,6 +70,18 @@ def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
     ):
         pattern = attributes.format(kind=kind, name=name, pin=pin, text=text, direction=direction)
         assert re.search(pattern, verilog), name
+
+
+def test_memories_that_are_written_first_have_initial_values_in_simulation_only(tiny):
+    emitted, simulated = tiny.verilog.read_text(), accelerator_verilog(TINY)
+    initial = {
+        name: set(re.findall(r"^    \\?(\w+)\[\d+\] = ", text, re.MULTILINE))
+        for name, text in (("emitted", emitted), ("simulated", simulated))
+    }
+    assert initial["simulated"] - initial["emitted"] == {"bank0", "bank1", "drain"}
+    # Entry 0 of a table of subset sums is never written.
+    assert "step0_table0" in initial["emitted"]
+    assert "written_first" not in emitted + simulated
 
 
 def test_trace_signals_are_in_the_core(tiny):

@@ -33,24 +33,38 @@ def halving_spikes(currents: list[int], theta: Fraction) -> int:
     return spikes
 
 
-def run_lif(timesteps: int, current_bits: int, sets: list[tuple[list[int], int]]) -> list[int]:
-    dut = Lif(timesteps, current_bits)
-    members = [{"current": currents, "threshold": threshold} for currents, threshold in sets]
+Set = tuple[list[int], int, int]
+"""Sums, bias and threshold."""
+
+
+def currents_of(one: Set, fraction_bits: int) -> list[int]:
+    sums, bias, _ = one
+    return [(total << fraction_bits) + bias for total in sums]
+
+
+def run_lif(sum_bits: int, fraction_bits: int, sets: list[Set]) -> list[int]:
+    dut = Lif(len(sets[0][0]), sum_bits, fraction_bits)
+    members = [dict(zip(("sums", "bias", "threshold"), one, strict=True)) for one in sets]
     return run_pipeline(dut, members, lambda ctx: ctx.get(dut.spikes))
 
 
-@pytest.mark.parametrize(("timesteps", "current_bits"), [(1, 5), (2, 4), (4, 8), (4, 23), (8, 6)])
-def test_spikes_match_the_recurrence(timesteps, current_bits):
-    rng = random.Random(timesteps * 100 + current_bits)
-    low, high = -(1 << current_bits - 1), (1 << current_bits - 1) - 1
-    limit = 1 << current_bits + timesteps - 1
+@pytest.mark.parametrize(
+    ("timesteps", "sum_bits", "fraction_bits"), [(1, 4, 0), (2, 3, 1), (4, 5, 2), (4, 18, 4), (8, 5, 0)]
+)
+def test_spikes_match_the_recurrence(timesteps, sum_bits, fraction_bits):
+    rng = random.Random(timesteps * 100 + sum_bits)
+    low, high = -(1 << sum_bits - 1), (1 << sum_bits - 1) - 1
+    limit = 1 << sum_bits + fraction_bits + timesteps
     sets = []
     for _ in range(300):
         span = rng.choice([1, 4, high])
-        currents = [max(low, min(high, rng.randint(-span, span))) for _ in range(timesteps)]
-        threshold = rng.choice([rng.randint(-limit, limit - 1), rng.randint(-8 * span, 8 * span), 0])
-        sets.append((currents, max(-limit, min(limit - 1, threshold))))
-    assert run_lif(timesteps, current_bits, sets) == [lif_spikes(*one) for one in sets]
+        sums = [max(low, min(high, rng.randint(-span, span))) for _ in range(timesteps)]
+        scale = span << fraction_bits
+        bias = max(low << fraction_bits, min((high + 1 << fraction_bits) - 1, rng.randint(-scale, scale)))
+        threshold = rng.choice([rng.randint(-limit, limit - 1), rng.randint(-8 * scale, 8 * scale), 0])
+        sets.append((sums, bias, max(-limit, min(limit - 1, threshold))))
+    expected = [lif_spikes(currents_of(one, fraction_bits), one[2]) for one in sets]
+    assert run_lif(sum_bits, fraction_bits, sets) == expected
 
 
 @pytest.mark.parametrize(("timesteps", "chunks"), [(1, 3), (2, 4), (4, 2), (4, 4)])
@@ -58,7 +72,7 @@ def test_time_chunks_that_carry_the_membrane_are_one_long_run(timesteps, chunks)
     """Chunk after chunk through the pipeline, all runs at a time: spikes of the recurrence over all steps."""
     rng = random.Random(timesteps * 10 + chunks)
     bits, total = 7, timesteps * chunks
-    dut = Lif(timesteps, bits, fraction_bits=total - timesteps)
+    dut = Lif(timesteps, bits, 0, carried_fraction_bits=total - timesteps)
     runs = []
     for _ in range(200):
         span = rng.choice([1, 8, 63])
@@ -68,7 +82,7 @@ def test_time_chunks_that_carry_the_membrane_are_one_long_run(timesteps, chunks)
     for chunk in range(chunks):
         steps = slice(chunk * timesteps, (chunk + 1) * timesteps)
         members = [
-            {"current": currents[steps], "threshold": threshold, "carried": membrane}
+            {"sums": currents[steps], "bias": 0, "threshold": threshold, "carried": membrane}
             for (currents, threshold), membrane in zip(runs, carried, strict=True)
         ]
         seen = run_pipeline(dut, members, lambda ctx: (ctx.get(dut.spikes), ctx.get(dut.membrane)))
@@ -82,39 +96,44 @@ def test_time_chunks_that_carry_the_membrane_are_one_long_run(timesteps, chunks)
 
 @pytest.mark.parametrize("timesteps", [1, 2, 4])
 def test_extreme_currents_and_thresholds(timesteps):
-    bits = 6
-    low, high, limit = -(1 << bits - 1), (1 << bits - 1) - 1, 1 << bits + timesteps - 1
+    sum_bits, fraction_bits = 4, 1
+    low, high, limit = -8, 7, 1 << sum_bits + fraction_bits + timesteps
     sets = [
-        ([current] * timesteps, threshold)
-        for current in (low, high)
+        ([total] * timesteps, bias, threshold)
+        for total, bias in ((low, -16), (high, 15), (low, 15))
         for threshold in (-limit, -limit + 1, -1, 0, 1, limit - 2, limit - 1)
     ]
-    assert run_lif(timesteps, bits, sets) == [lif_spikes(*one) for one in sets]
+    expected = [lif_spikes(currents_of(one, fraction_bits), one[2]) for one in sets]
+    assert run_lif(sum_bits, fraction_bits, sets) == expected
 
 
 def test_tie_fires_and_one_below_does_not():
-    timesteps, current_bits = 4, 8
+    timesteps = 4
     sets = []
     for step in range(timesteps):
         for short in (0, 1):
-            currents = [0] * timesteps
-            currents[step] = 16 - short
-            sets.append((currents, 16 << timesteps - 1))
-    assert run_lif(timesteps, current_bits, sets) == [spikes for step in range(timesteps) for spikes in (1 << step, 0)]
+            sums = [0] * timesteps
+            sums[step] = 16 - short
+            sets.append((sums, 0, 16 << timesteps - 1))
+    assert run_lif(8, 0, sets) == [spikes for step in range(timesteps) for spikes in (1 << step, 0)]
 
 
 def test_is_the_neuron_of_the_network():
     rng = random.Random(5)
     timesteps, theta = 4, Fraction(5, 2)
     threshold = int(theta * 2**timesteps)
-    sets = [([rng.randint(-4, 9) for _ in range(timesteps)], threshold) for _ in range(200)]
-    assert run_lif(timesteps, 6, sets) == [halving_spikes(currents, theta) for currents, _ in sets]
+    sets = [([rng.randint(-4, 7) for _ in range(timesteps)], rng.randint(0, 2), threshold) for _ in range(200)]
+    assert run_lif(6, 0, sets) == [halving_spikes(currents_of(one, 0), theta) for one in sets]
 
 
 @pytest.mark.parametrize(
-    ("timesteps", "current_bits", "message"),
-    [(0, 8, "timesteps must be at least 1, not 0"), (4, 1, "current_bits must be at least 2, not 1")],
+    ("parameters", "message"),
+    [
+        ((0, 8, 4), "timesteps must be at least 1, not 0"),
+        ((4, 1, 4), "sum_bits must be at least 2, not 1"),
+        ((4, 8, -1), "fraction_bits must be at least 0, not -1"),
+    ],
 )
-def test_wrong_parameters(timesteps, current_bits, message):
+def test_wrong_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
-        Lif(timesteps, current_bits)
+        Lif(*parameters)

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from benches import simulate
 
-from hw.config import TINY, WEIGHT_BITS, HardwareConfig
+from hw.config import TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
 from hw.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, TABLE_ENTRIES, WeightArray, done_latency
 
 CONFIGS = {
     "one_lane": dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1),
+    "padded_rows": dataclasses.replace(TINY, outputs=12, positions=1, timesteps=1),
     "one_table": dataclasses.replace(TINY, positions=1, timesteps=2),
     "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, attention_segment=16, accumulator_bits=13),
     "four_tables": dataclasses.replace(
@@ -44,10 +45,12 @@ class Slice:
 
 
 def pack(config: HardwareConfig, weights: Weights) -> list[int]:
-    """Beats of a slice: output-major, lowest bits first."""
+    """Beats of a slice: the first weights of all tables, output-major, lowest bits first, then the second ones ..."""
     mask, bits = (1 << WEIGHT_BITS) - 1, 0
-    for index, weight in enumerate(weight for row in weights for weight in row):
-        bits |= (weight & mask) << index * WEIGHT_BITS
+    place = config.slice_beats * config.memory_bits // TABLE_INPUTS
+    for k in range(TABLE_INPUTS):
+        for index, weight in enumerate(weight for row in weights for weight in row[k::TABLE_INPUTS]):
+            bits |= (weight & mask) << k * place + index * WEIGHT_BITS
     beat = (1 << config.memory_bits) - 1
     return [bits >> config.memory_bits * i & beat for i in range(config.slice_beats)]
 

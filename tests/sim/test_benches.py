@@ -12,9 +12,11 @@ from sim.bench import build_bench, run_bench
 
 @pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
 def test_lif_fires_like_the_integer_neuron(config):
-    shape = {"timesteps": config.timesteps, "current_bits": config.current_bits}
+    shape = {
+        "timesteps": config.timesteps, "sum_bits": config.sum_bits, "fraction_bits": config.bias_fraction_bits,
+    }  # fmt: skip
     dut = Lif(*shape.values())
-    build = build_bench(dut, f"lif_{config.timesteps}_{config.current_bits}")
+    build = build_bench(dut, f"lif_{config.timesteps}_{config.sum_bits}")
     run_bench(build, "lif", **shape, latency=dut.latency, count=3000, seed=1)
 
 
@@ -28,7 +30,8 @@ def test_or_pool_pools_like_max_pool():
 
 
 def test_bench_that_differs_fails_with_its_log():
-    dut = Lif(2, 6)
+    shape = {"timesteps": 2, "sum_bits": 6, "fraction_bits": 0}
+    dut = Lif(*shape.values())
     build = build_bench(dut, "lif_2_6")
     with pytest.raises(RuntimeError, match=r"simulation of lif_2_6 failed \(1 of 1 tests failed\).*\n(.*\n)*.*assert"):
-        run_bench(build, "lif", timesteps=2, current_bits=6, latency=dut.latency + 1, count=50, seed=1)
+        run_bench(build, "lif", **shape, latency=dut.latency + 1, count=50, seed=1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from golden.cycles import predict_cycles
-from hw.config import BASE, TINY, WEIGHT_BITS, HardwareConfig
+from hw.config import BASE, TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
 from hw.isa import DESCRIPTOR_BITS
 from sim.compare import CompareOptions, CompareReport, compare
 from sim.rtl import Flip, run_images
@@ -26,7 +26,7 @@ from sw.random_artifact import random_artifact, random_images
 EIGHT_BIT = dataclasses.replace(TINY, name="tiny8", weight_bits=8, timesteps=2)
 NARROW = dataclasses.replace(
     TINY, name="narrow", outputs=8, inputs=16, weight_bits=8, memory_bits=128, program_beats=1024, tile_groups=32,
-    attention_columns=4, attention_segment=16, spike_words=4096,
+    attention_columns=4, attention_tables=4, attention_segment=16, spike_words=4096,
 )  # fmt: skip
 """A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image."""
 
@@ -215,7 +215,7 @@ def parameters_of(program: Program, layer: str) -> int:
 def test_a_flipped_weight_is_found_in_its_layer(tmp_path: Path):
     program = compile_artifact(random_artifact(SMALL, 4, seed=3), TINY)
     # Behind the parameters: the top bit of input 0's weight of channel 2, the first one that is not special.
-    word, bit = divmod(2 * TINY.inputs * WEIGHT_BITS + 3, 64)
+    word, bit = divmod(2 * TINY.inputs // TABLE_INPUTS * WEIGHT_BITS + 3, 64)
     flip = Flip(beat=parameters_of(program, "conv1") + TINY.outputs + word, bit=bit)
     mismatch = run(tmp_path, TINY, SMALL, flips=(flip,)).mismatch
     assert mismatch is not None and mismatch.startswith("image 0, conv1 spikes: ")

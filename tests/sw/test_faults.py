@@ -49,8 +49,10 @@ def test_weight_in_the_middle_of_the_kernel(program):
     config = program.config
     channel, tap = min(4, config.outputs) // 2, 4
     weights = DESCRIPTOR_BITS + config.outputs * 64
-    index = (tap * config.outputs + channel) * config.inputs
-    assert flipped_bits(program, "conv1.weight") == [weights + index * 4 + 3]
+    tables = channel * config.inputs // 4  # of the channels before: a slice begins with the first weight of each
+    assert flipped_bits(program, "conv1.weight") == [
+        weights + tap * config.slice_beats * config.memory_bits + tables * 4 + 3
+    ]
 
 
 def test_what_does_not_exist(program):

@@ -87,8 +87,11 @@ class Interpreter:
         halves = np.ascontiguousarray(rows[:, : config.outputs]).view(np.int32).reshape(-1, 2).astype(np.int64)
         packed = np.ascontiguousarray(rows[:, config.outputs :]).view(np.uint8)
         weights = np.stack([packed & 15, packed >> 4], axis=-1).astype(np.int64)
-        weights = weights.reshape(tiles, segments, fields["slices"], taps, config.outputs, config.inputs)
-        weights = weights.transpose(1, 0, 4, 3, 2, 5).reshape(segments, tiles * config.outputs, taps, -1)
+        # A slice is four rows, row k of the weights k, 4 + k, 8 + k ... of every output; a row may be filled up.
+        weights = weights.reshape(tiles, segments, fields["slices"], taps, 4, -1)
+        weights = weights[..., : config.outputs * config.inputs // 4]
+        weights = weights.reshape(*weights.shape[:5], config.outputs, config.inputs // 4)
+        weights = weights.transpose(1, 0, 5, 3, 2, 6, 4).reshape(segments, tiles * config.outputs, taps, -1)
         return word + tiles * per_tile, halves[:, 0], halves[:, 1], weights
 
     def words(self, memory: Integers, base: int, stride: int, slices: int, groups: int) -> Integers:

@@ -59,9 +59,9 @@ def signed(value: int, bits: int) -> int:
 
 
 def unpack(words: NDArray[np.uint64], config: HardwareConfig, taps: int, slices: int, segments: int) -> Unpacked:
-    """Undo the layout: per output tile the parameters, then segments of ``[slice][tap][output][input]``."""
+    """Undo the layout: per output tile the parameters, then segments of slices, in rows of every fourth input."""
     bias, threshold, weights = [], [], []
-    slice_words = config.outputs * config.inputs * 4 // 64
+    slice_words = config.slice_beats * config.memory_bits // 64
     per_tile = config.outputs + segments * taps * slices * slice_words
     assert len(words) % per_tile == 0
     for start in range(0, len(words), per_tile):
@@ -78,7 +78,8 @@ def unpack(words: NDArray[np.uint64], config: HardwareConfig, taps: int, slices:
                     position += slice_words
                     for output in range(config.outputs):
                         for i in range(config.inputs):
-                            nibble = bits >> (output * config.inputs + i) * 4 & 15
+                            row, table = i % 4, output * (config.inputs // 4) + i // 4
+                            nibble = bits >> row * slice_words * 16 + table * 4 & 15
                             rest[segment, output, tap, k * config.inputs + i] = nibble
         assert position == per_tile
         weights.append(rest)

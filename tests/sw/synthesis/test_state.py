@@ -38,7 +38,7 @@ def test_a_kept_membrane_is_found_in_registers_and_in_memories(tmp_path):
 
 
 def test_the_pipeline_of_the_neuron_keeps_nothing(tmp_path):
-    neuron = emit_component(Lif(4, 12), "lif")
+    neuron = emit_component(Lif(4, 8, 3), "lif")
     verilog = "module small(clk);\nendmodule\n" + neuron.replace("module lif", r"module \small.lif0 ")
     assert membrane_bits(verilog, "small", tmp_path) == 0
 
