@@ -360,8 +360,9 @@ def test_flips_name_bits_of_the_memory_image():
         assert flip.beat == parameters + channel and (flip.bit >= 32) == (part == "threshold")
     flip = find_flip(program, "conv1.weight")
     nibble = int(program.memory[flip.beat]) >> (flip.bit - 3) & 0xF
-    # Slices of 8 outputs x 4 inputs x 4 bits are two words; one slice per tap, tap 4 is the kernel's middle.
-    assert flip.beat == parameters + 8 + 4 * 2 + 1
+    # Slices of 8 outputs x 4 inputs x 4 bits are two words, input 0 of all outputs first; one slice per tap, tap 4 is
+    # the kernel's middle.
+    assert flip.beat == parameters + 8 + 4 * 2
     assert nibble == int(artifact.tensors["conv1"].weight[channel, 0, 1, 1]) & 0xF
     assert find_flip(program, "12:34").beat == 12
 
