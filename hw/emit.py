@@ -64,6 +64,9 @@ INITIAL_VALUES = re.compile(
 WAIVERS = Path(__file__).with_name("lint.vlt")
 """Verilator warnings of emitted Verilog that are understood, each with its reason."""
 
+PRIMITIVES = Path(__file__).with_name("primitives.v")
+"""Ports of what `Technology.XILINX` instantiates, for the lint alone."""
+
 
 @dataclass(frozen=True)
 class EmittedFiles:
@@ -255,7 +258,7 @@ def lint(path: Path, *, verilator: Path, environment: Mapping[str, str] | None =
     list of str
         Empty if the file is clean.
     """
-    command = [str(verilator), "--lint-only", "-Wall", "--top-module", TOP, str(WAIVERS), str(path)]
+    command = [str(verilator), "--lint-only", "-Wall", "--top-module", TOP, str(WAIVERS), str(PRIMITIVES), str(path)]
     result = subprocess.run(
         command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
     )

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import BASE, TINY
 from hw.emit import TOP, accelerator_verilog, emit, emit_component, lint
+from hw.lut_ram import Technology
 from hw.registers import REGISTERS
 from sim.toolchain import find_toolchain
 
@@ -130,9 +131,10 @@ def lint_here(path):
     return lint(path, verilator=tools.verilator, environment=tools.environment)
 
 
+@pytest.mark.parametrize("technology", Technology)
 @pytest.mark.parametrize("config", [TINY, BASE], ids=lambda config: config.name)
-def test_verilog_is_lint_clean(config, tmp_path):
-    assert lint_here(emit(config, tmp_path).verilog) == []
+def test_verilog_is_lint_clean(config, technology, tmp_path):
+    assert lint_here(emit(config, tmp_path, technology=technology).verilog) == []
 
 
 def test_lint_reports_what_is_not_waived(tmp_path):
