@@ -19,6 +19,7 @@ from golden.program_stream import ExternalMemory, ProgramStream
 from hw.axi_memory import OUTSTANDING_BURSTS, REQUEST_LATENCY, split
 from hw.config import HardwareConfig
 from hw.core import written_latency
+from hw.dispatcher import LOOK_LATENCY
 from hw.isa import DESCRIPTOR, Opcode, Wait
 from hw.neuron_walk import drain_cycles
 from hw.walker import Walker
@@ -98,7 +99,7 @@ class _Machine:
         """Run one descriptor; they come in the order of the program."""
         offered = self.stream.descriptor(ready=self.accepted + 1)
         if fields["opcode"] == Opcode.LOAD.value:
-            self.accepted = max(offered, self.load_free, self._waits(fields))
+            self.accepted = max(offered, self.load_free, self._waits(fields)) + LOOK_LATENCY
             self._load(fields)
         elif fields["opcode"] == Opcode.WEIGHTS.value:
             self.accepted = max(offered, self.weights_place_free)
@@ -108,7 +109,7 @@ class _Machine:
             self._attention(fields)
         else:
             everything = (*self.load.ended, *self.weights.ended, *self.attention.ended)
-            self.total = self.accepted = max(offered, *everything)
+            self.total = self.accepted = max(offered, *everything) + LOOK_LATENCY
 
     def result(self, names: tuple[str, ...]) -> CycleModel:
         layers = dict.fromkeys(names, 0)
@@ -196,7 +197,7 @@ class _Array:
                                 pieces = (index // taps + 1) * config.word_pieces
                                 tiles_needed = -(-pieces // config.tile_pieces)
                                 complete = written[tiles_needed - 1] if tiles_needed <= len(written) else all_written
-                                take = max(take, min(complete, all_written))
+                                take = max(take, min(complete, all_written) + Walker.input_latency)
                             if final:
                                 take = max(take, neurons.buffer_free())
                             self.taken, self.groups = take, groups
@@ -223,7 +224,7 @@ class _Neurons:
 
     def begin(self, start: int) -> None:
         """A layer's descriptor comes with the start pulse in this cycle."""
-        self._earliest, self._output_tile, self.output_tiles_read = start + 1, 0, []
+        self._earliest, self._output_tile, self.output_tiles_read = start + 2, 0, []
 
     def buffer_free(self) -> int:
         """First cycle in which one more drain buffer can be claimed."""

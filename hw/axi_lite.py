@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite, Response
-from .register_bus import RegisterBus
+from .register_bus import READ_LATENCY, RegisterBus
 from .registers import REGISTER_ADDRESS_BITS
 
 
@@ -16,7 +16,7 @@ class AxiLiteSlave(wiring.Component):
 
     Every access is answered, with SLVERR if the register bus reports an error or if a write does not cover the whole
     word; such a write has no effect. Address and data of a write may come in any order. One access at a time: a read is
-    answered 3 cycles after its address, a write 3 cycles after the later one of its channels; when both wait they take
+    answered 5 cycles after its address, a write 5 cycles after the later one of its channels; when both wait they take
     turns. No output depends on an input of the same cycle.
 
     Members
@@ -50,15 +50,19 @@ class AxiLiteSlave(wiring.Component):
             can_write.eq(has_address & has_data & ~axi.bvalid),
             can_read.eq(has_read & ~axi.rvalid),
             writes_next.eq(can_write & ~(can_read & wrote_last)),
-            bus.address.eq(Mux(writes_next, write_address, read_address)),
             bus.write_data.eq(write_data),
         ]
+        m.d.sync += bus.write.eq(0)
         with m.FSM():
-            with m.State("ACCESS"):
-                m.d.comb += bus.write.eq(writes_next & whole)
-                with m.If(can_write | can_read):
-                    m.d.sync += [writing.eq(writes_next), wrote_last.eq(writes_next)]
-                    m.next = "ANSWER"
+            with m.State("ACCESS"), m.If(can_write | can_read):
+                m.d.sync += [
+                    writing.eq(writes_next), wrote_last.eq(writes_next), bus.write.eq(writes_next & whole),
+                    bus.address.eq(Mux(writes_next, write_address, read_address)),
+                ]  # fmt: skip
+                m.next = "WAIT_1"
+            for cycle in range(1, READ_LATENCY + 1):
+                with m.State(f"WAIT_{cycle}"):
+                    m.next = f"WAIT_{cycle + 1}" if cycle < READ_LATENCY else "ANSWER"
             with m.State("ANSWER"):
                 with m.If(writing):
                     m.d.sync += [

@@ -107,19 +107,18 @@ class AxiMemory(wiring.Component):
     def _request(self, m: Module, under_way: Signal) -> Signal:
         """Address channel; returns whether a request is being split."""
         axi, request = self.axi, self.memory.request
-        address, left, active = Signal(MEMORY_ADDRESS_BITS), Signal(BURST_LENGTH_BITS + 1), Signal()
-        held = Signal()  # on offer and not accepted: must stay
         offset_bits = exact_log2(self._burst_beats)
-        to_boundary, burst, last = Signal(offset_bits + 1), Signal(offset_bits + 1), Signal()
+        address, active = Signal(MEMORY_ADDRESS_BITS), Signal()
+        held = Signal()  # on offer and not accepted: must stay
+        # Everything about the burst on offer is in registers: its length, how many follow it, the length of the last.
+        burst, tail, last = Signal(offset_bits), Signal(offset_bits), Signal()
+        following = Signal(BURST_LENGTH_BITS + 1 - offset_bits)
         beat_bytes = exact_log2(self._data_bits // 8)
         accepted = axi.arvalid & axi.arready
         m.d.comb += [
-            to_boundary.eq(self._burst_beats - address[:offset_bits]),
-            last.eq(left <= to_boundary),
-            burst.eq(Mux(last, left, to_boundary)),
             axi.arvalid.eq(active & (held | (~self.stop & (under_way != self._outstanding)))),
             axi.araddr.eq(Cat(Const(0, beat_bytes), address)[:BYTE_ADDRESS_BITS]),
-            axi.arlen.eq(burst - 1),
+            axi.arlen.eq(burst),
             axi.arsize.eq(beat_bytes),
             axi.arburst.eq(INCR),
             axi.arcache.eq(BUFFERABLE_MODIFIABLE),
@@ -130,12 +129,22 @@ class AxiMemory(wiring.Component):
             m.d.sync += [
                 address[:offset_bits].eq(0),
                 address[offset_bits:].eq(address[offset_bits:] + 1),
-                left.eq(left - burst),
+                following.eq(following - 1),
+                last.eq(following == 1),
+                burst.eq(Mux(following == 1, tail, ~0)),
             ]
         with m.If((accepted & last) | (self.stop & (~held | axi.arready))):
             m.d.sync += active.eq(0)
+        # Counted from the boundary below its first beat, a request ends at its offset plus its length.
+        offset, length = request.payload.address[:offset_bits], request.payload.length
+        end, single = Signal(BURST_LENGTH_BITS + 1), Signal()
+        # Where the length itself has nothing above the offset's bits, the sum's lowest bit there is the carry.
+        m.d.comb += [end.eq(offset + length), single.eq(~length[offset_bits:].any() & ~end[offset_bits])]
         with m.If(request.valid & request.ready):
-            m.d.sync += [active.eq(1), address.eq(request.payload.address), left.eq(request.payload.length + 1)]
+            m.d.sync += [
+                active.eq(1), address.eq(request.payload.address), following.eq(end[offset_bits:]),
+                tail.eq(end), last.eq(single), burst.eq(Mux(single, length[:offset_bits], ~offset)),
+            ]  # fmt: skip
         return active
 
     def _deliver(self, m: Module, ended: Signal) -> None:

@@ -65,11 +65,11 @@ class Core(wiring.Component):
     descriptors : Out(16)
         Descriptors taken, the broken one not counted.
     prediction : Out(32), logit_index : In, logit : Out(signed(32))
-        Outcome; a logit is read combinationally.
+        Outcome; a logit is read with one cycle of latency.
     cycles : Out(32)
         Cycles of the job.
     counter_address : In, counter_data : Out(32)
-        Reads the counters of a layer, one cycle of latency.
+        Reads the counters of a layer, two cycles of latency.
     """
 
     def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):

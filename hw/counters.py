@@ -56,7 +56,7 @@ class Counters(wiring.Component):
     total : Out(32)
         Cycles of the job.
     host_address : In, host_data : Out(32)
-        Reads ``layer * COUNTER_SLOTS + counter``, one cycle of latency; not while counts are being filed.
+        Reads ``layer * COUNTER_SLOTS + counter``, two cycles of latency; not while counts are being filed.
     """
 
     def __init__(self, config: HardwareConfig):
@@ -91,7 +91,8 @@ class Counters(wiring.Component):
             self.busy, self.working, self.stall_weights, self.stall_drain, self.stall_data, self.stall_attention,
             self.stall_load,
         )  # fmt: skip
-        # The array's and the attention's work share a counter, and their spikes one: no layer has both.
+        # The array's and the attention's work share a counter, and their spikes one: no layer has both. (Of one word no
+        # count may be filed right behind another: it would be read before that is written.)
         parts = [
             self._part(m, "walker", self.layer, dict(zip(WALKER_COUNTERS, walker, strict=True))),
             self._part(m, "neurons", self.neuron_layer, {Counter.SPIKES: self.neuron_spikes}),
@@ -117,25 +118,32 @@ class Counters(wiring.Component):
             name=f"{name}_filed",
         )
         counting, change, ending = Signal(LAYER_BITS, name=f"{name}_layer"), Signal(name=f"{name}_change"), Signal()
-        m.d.sync += ending.eq(self.finish | (ending & ~change))
-        m.d.comb += change.eq((filed.left == 0) & ((layer != counting) | ending))
+        # All of this is a cycle behind the inputs, so that what is counted for another layer is known beforehand.
+        now, elsewhere = Signal(LAYER_BITS, name=f"{name}_now"), Signal(name=f"{name}_elsewhere")
+        finish = Signal(name=f"{name}_finish")
+        m.d.sync += [
+            now.eq(layer), elsewhere.eq(Mux(change, layer != now, layer != counting)), finish.eq(self.finish),
+            ending.eq(finish | (ending & ~change)),
+        ]  # fmt: skip
+        m.d.comb += change.eq((filed.left == 0) & (elsewhere | ending))
         counts = []
         for counter, amount in amounts.items():
             count = Signal(COUNT_BITS, name=f"{name}_{counter.name.lower()}")
-            m.d.sync += count.eq(Mux(change, 0, count) + amount)
+            late = Signal.like(amount, name=f"{name}_{counter.name.lower()}_now")
+            m.d.sync += [late.eq(amount), count.eq(Mux(change, 0, count) + late)]
             with m.If(self.clear):
-                m.d.sync += count.eq(0)
+                m.d.sync += [late.eq(0), count.eq(0)]
             counts.append(count)
         with m.If(change):
             m.d.sync += [
-                counting.eq(layer),
+                counting.eq(now),
                 filed.left.eq(len(amounts)),
                 filed.layer.eq(counting),
                 filed.counters.eq(Cat(*(Const(counter.value, SLOT_BITS) for counter in amounts))),
                 filed.counts.eq(Cat(counts)),
             ]
         with m.If(self.clear):
-            m.d.sync += [counting.eq(layer), ending.eq(0)]
+            m.d.sync += [counting.eq(layer), elsewhere.eq(0), ending.eq(0), finish.eq(0)]
         return filed
 
     def _file(self, m: Module, parts: list[data.View]) -> None:
@@ -147,19 +155,21 @@ class Counters(wiring.Component):
             shape=unsigned(32 + JOB_BITS), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
         )
         read, write = ram.read_port(), ram.write_port()
-        # First the word is read, and the count leaves its part; then their sum is written.
+        # First the word is read, and the count leaves its part; then the word is there; then their sum is written.
         kept, pending, first = Signal(32), Signal(), Signal(read.addr.shape())
-        count, address = Signal(COUNT_BITS), Signal.like(read.addr)
+        count, address, word, arriving = Signal(COUNT_BITS), Signal.like(read.addr), Signal.like(read.data), Signal()
         m.d.comb += [
-            kept.eq(Mux(read.data[32:] == job, read.data[:32], 0)),
+            kept.eq(Mux(word[32:] == job, word[:32], 0)),
             self.host_data.eq(kept),
             read.addr.eq(Mux(pending, first, self.host_address)),
             write.addr.eq(address),
             write.data.eq(Cat((kept + count)[:32], job)),
             write.en.eq(adding),
         ]
-        m.d.sync += [adding.eq(pending & ~self.clear), address.eq(first)]
-        served = adding
+        m.d.sync += [arriving.eq(pending & ~self.clear), adding.eq(arriving & ~self.clear), word.eq(read.data)]
+        with m.If(pending):
+            m.d.sync += address.eq(first)
+        served = arriving
         for part in parts:
             mine = Signal(name="served")
             m.d.comb += mine.eq((part.left != 0) & ~served)

@@ -13,6 +13,9 @@ from .isa import DESCRIPTOR, Opcode, Wait
 TICKET_BITS = 4
 """Width of the counts of jobs. At most ``2**(TICKET_BITS - 1)`` are under way, so that a difference has a sign."""
 
+LOOK_LATENCY = 1
+"""Cycles from the end of what a load or the END waits for, or from its offer, to its acceptance."""
+
 
 class Dispatcher(wiring.Component):
     """Hands descriptors to the engines: load, layers with weights, attention.
@@ -28,7 +31,8 @@ class Dispatcher(wiring.Component):
     most, since each fills a table.
 
     A descriptor that finds its place free, its engine idle and its waits satisfied starts the walker 2 cycles, the
-    attention 1 cycle and the load 0 cycles after it was taken.
+    attention 1 cycle and the load 0 cycles after it was taken. A load and the END are taken `LOOK_LATENCY` cycles after
+    they are offered and what they wait for has ended, the others at once.
 
     Parameters
     ----------
@@ -122,16 +126,16 @@ class Dispatcher(wiring.Component):
         attention_waiting = self._attention(m, takes[Opcode.ATTENTION], d, waits, jobs)
 
         m.d.comb += [self.load_start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
-        place_free = Signal()
+        place_free, over, seen_over = Signal(), Signal(), Signal()
+        m.d.comb += over.eq(Mux(d.opcode == Opcode.END, jobs.none_under_way(), ~loading & jobs.satisfied(waits)))
+        m.d.sync += seen_over.eq(over & self.descriptor.valid & ~self.descriptor.ready & ~self.reset_job)
         with m.Switch(d.opcode):
-            with m.Case(Opcode.LOAD):
-                m.d.comb += place_free.eq(~loading & jobs.satisfied(waits))
+            with m.Case(Opcode.LOAD, Opcode.END):
+                m.d.comb += place_free.eq(seen_over)
             with m.Case(Opcode.WEIGHTS):
                 m.d.comb += place_free.eq(~weights_waiting)
             with m.Case(Opcode.ATTENTION):
                 m.d.comb += place_free.eq(~attention_waiting)
-            with m.Case(Opcode.END):
-                m.d.comb += place_free.eq(jobs.none_under_way())
         m.d.comb += self.descriptor.ready.eq(place_free & ~self.reset_job)
         return m
 

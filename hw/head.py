@@ -17,8 +17,8 @@ LOGIT_BITS = 32
 
 
 def head_latency(config: HardwareConfig) -> int:
-    """Cycles from a tile's last group to its first logit: the lanes' tree, the accumulator."""
-    return tree_levels(config.lanes) + 1
+    """Cycles from a tile's last group to its first logit: the lanes' tree, accumulator, read and sum of the logit."""
+    return tree_levels(config.lanes) + 3
 
 
 class Head(wiring.Component):
@@ -41,9 +41,9 @@ class Head(wiring.Component):
     valid : Out(1), index : Out, logit : Out(signed(32))
         A finished logit.
     prediction : Out
-        Index of the largest logit so far.
+        Index of the largest logit so far, from the cycle after its `valid` on.
     host_index : In, host_logit : Out(signed(32))
-        Reads a logit, combinational; not while logits are being added to.
+        Reads a logit, one cycle of latency; not while logits are being added to.
     """
 
     def __init__(self, config: HardwareConfig):
@@ -110,19 +110,32 @@ class Head(wiring.Component):
                 emitting.eq(1), lane.eq(0), first_channel.eq(channel), opens.eq(first_tile), ends.eq(last_tile),
             ]  # fmt: skip
 
+        # Three cycles: a logit is read, summed and written, compared. It is read again two cycles later at the soonest:
+        # so far are the last groups of its tiles apart, and then the sum is there.
+        reading, index = Signal(), Signal.like(self.index)
+        summing, summed, ends_there = Signal(), Signal.like(self.index, reset_less=True), Signal(reset_less=True)
+        added, kept, total = (
+            Signal(signed(LOGIT_BITS), name=n, reset_less=True) for n in ("added", "kept", "logit_sum")
+        )
         m.submodules.logits = ram = memory.Memory(shape=signed(LOGIT_BITS), depth=config.max_classes, init=[])
         read, write = ram.read_port(domain="comb"), ram.write_port()
-        best = Signal(signed(LOGIT_BITS))
         m.d.comb += [
-            self.index.eq(Cat(lane[:neuron_bits], first_channel[neuron_bits:])),
-            read.addr.eq(Mux(emitting, self.index, self.host_index)),
-            self.host_logit.eq(read.data),
-            self.logit.eq(leaving[0] + Mux(opens, 0, read.data)),
-            write.addr.eq(self.index),
-            write.data.eq(self.logit),
-            write.en.eq(emitting & (self.index < config.max_classes)),
-            self.valid.eq(write.en & ends),
+            index.eq(Cat(lane[:neuron_bits], first_channel[neuron_bits:])),
+            reading.eq(emitting & (index < config.max_classes)),
+            read.addr.eq(Mux(emitting, index, self.host_index)),
+            self.host_logit.eq(kept),
+            total.eq(added + kept),
+            write.addr.eq(summed),
+            write.data.eq(total),
+            write.en.eq(summing),
         ]
+        m.d.sync += [
+            summing.eq(reading), summed.eq(index), ends_there.eq(ends), added.eq(leaving[0]), kept.eq(read.data),
+            self.valid.eq(summing & ends_there), self.index.eq(summed), self.logit.eq(total),
+        ]  # fmt: skip
+        with m.If(emitting & opens):
+            m.d.sync += kept.eq(0)
+        best = Signal(signed(LOGIT_BITS))
         with m.If(self.valid & ((self.index == 0) | (self.logit > best))):
             m.d.sync += [best.eq(self.logit), self.prediction.eq(self.index)]
         return m

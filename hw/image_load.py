@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,28 +55,28 @@ class ImageLoad(wiring.Component):
         m = Module()
         config, d, request, response = self._config, self.descriptor, self.memory.request, self.memory.response
 
-        # The longest burst leaves the lower bits of the address and of what is still to be requested as they are.
-        source, wanted = Signal(MEMORY_ADDRESS_BITS), Signal.like(d.weight_beats)
-        whole = wanted[BURST_LENGTH_BITS:].any()
+        # The longest burst leaves the lower bits of the address as they are. What is still to be requested is kept less
+        # one, which makes its lower bits the length of the last burst, and its upper ones the number of longest ones.
+        source, wanted, asking = Signal(MEMORY_ADDRESS_BITS), Signal.like(d.weight_beats), Signal()
+        longest = wanted[BURST_LENGTH_BITS:]
         m.d.comb += [
-            request.valid.eq(wanted.any()),
+            request.valid.eq(asking),
             request.payload.address.eq(source),
-            request.payload.length.eq(Mux(whole, (1 << BURST_LENGTH_BITS) - 1, wanted[:BURST_LENGTH_BITS] - 1)),
+            request.payload.length.eq(wanted[:BURST_LENGTH_BITS] | longest.any().replicate(BURST_LENGTH_BITS)),
         ]
         with m.If(request.valid & request.ready):
-            m.d.sync += source[BURST_LENGTH_BITS:].eq(source[BURST_LENGTH_BITS:] + 1)
-            with m.If(whole):
-                m.d.sync += wanted[BURST_LENGTH_BITS:].eq(wanted[BURST_LENGTH_BITS:] - 1)
-            with m.Else():
-                m.d.sync += wanted.eq(0)
+            m.d.sync += [
+                source[BURST_LENGTH_BITS:].eq(source[BURST_LENGTH_BITS:] + 1),
+                longest.eq(longest - 1), asking.eq(longest.any()),
+            ]  # fmt: skip
 
-        left, address = Signal.like(d.weight_beats), Signal(ADDRESS_BITS)
+        left, copying, address = Signal.like(d.weight_beats), Signal(), Signal(ADDRESS_BITS)
         beats, part = config.group_beats, Signal(range(max(2, config.group_beats)))
         last_part = Signal()
         m.d.comb += [
             last_part.eq(part == beats - 1),
-            response.ready.eq(left.any() & (self.write_ready | ~last_part)),
-            self.done.eq(~left.any() & ~self.start),
+            response.ready.eq(copying & (self.write_ready | ~last_part)),
+            self.done.eq(~copying & ~self.start),
         ]
         gathered = Signal(beats * config.memory_bits)
         word = Signal(beats * config.memory_bits)
@@ -88,14 +88,15 @@ class ImageLoad(wiring.Component):
             self.write.data.eq(word),
         ]
         with m.If(response.valid & response.ready):
-            m.d.sync += [left.eq(left - 1), gathered.eq(word), part.eq(part + 1)]
+            m.d.sync += [left.eq(left - 1), copying.eq(left != 1), gathered.eq(word), part.eq(part + 1)]
             with m.If(last_part):
                 m.d.comb += self.write.valid.eq(1)
                 m.d.sync += [part.eq(0), address.eq(address + 1)]
 
         with m.If(self.start):
             m.d.sync += [
-                source.eq(self.base + d.memory_address), wanted.eq(d.weight_beats), left.eq(d.weight_beats),
+                source.eq(self.base + d.memory_address), wanted.eq(d.weight_beats - 1), left.eq(d.weight_beats),
+                asking.eq(d.weight_beats != 0), copying.eq(d.weight_beats != 0),
                 address.eq(d.destination_base), part.eq(0),
             ]  # fmt: skip
         return m

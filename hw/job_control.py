@@ -17,7 +17,7 @@ class JobControl(wiring.Component):
     cannot be called back; then the core is reset, and the next job finds it as after power-up. A result record is
     written, if enabled, when a job has ended either way; the host's reset leaves none, and no `done`.
 
-    `core_start` comes in the cycle of `start`. Without a record `done` follows the core's by 2 cycles.
+    `core_start` comes in the cycle after `start`. Without a record `done` follows the core's by 2 cycles.
 
     Members
     -------
@@ -72,14 +72,13 @@ class JobControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         abandoned = Signal()  # by the host: leave no trace of this job
-        m.d.sync += self.ended.eq(0)
+        m.d.sync += [self.ended.eq(0), self.core_start.eq(0), self.core_reset.eq(0)]
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.reset):
                     m.next = "DRAIN"
                 with m.Elif(self.start):
-                    m.d.comb += self.core_start.eq(1)
-                    m.d.sync += [self.done.eq(0), self.error.eq(ErrorCause.NONE)]
+                    m.d.sync += [self.core_start.eq(1), self.done.eq(0), self.error.eq(ErrorCause.NONE)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += [self.descriptors.eq(self.core_descriptors), self.cycles.eq(self.core_cycles)]
@@ -88,17 +87,17 @@ class JobControl(wiring.Component):
                 with m.Elif(self.memory_error):
                     m.d.sync += self.error.eq(ErrorCause.MEMORY_ERROR)
                     m.next = "DRAIN"
-                with m.Elif(self.core_done):
+                with m.Elif(self.core_done & ~self.core_start):
                     m.d.sync += self.error.eq(self.core_error)
                     with m.If(self.core_error != ErrorCause.NONE):
                         m.next = "DRAIN"
                     with m.Else():
                         m.next = "END"
-            with m.State("DRAIN"):
-                m.d.comb += self.memory_stop.eq(1)
-                with m.If(self.memory_idle):
-                    m.d.comb += self.core_reset.eq(1)
-                    m.next = "END"
+            with m.State("DRAIN"), m.If(self.memory_stop & self.memory_idle):
+                m.d.sync += self.core_reset.eq(1)
+                m.next = "RESET"
+            with m.State("RESET"):
+                m.next = "END"
             with m.State("END"):
                 with m.If(abandoned):
                     m.d.sync += [
@@ -124,6 +123,8 @@ class JobControl(wiring.Component):
                     m.d.sync += [self.done.eq(1), self.ended.eq(1)]
                     m.next = "IDLE"
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            # A register, like start and reset: they go far.
+            m.d.sync += self.memory_stop.eq(fsm.ongoing("DRAIN"))
         with m.If(self.reset & ~(abandoned & fsm.ongoing("END"))):
             m.d.sync += abandoned.eq(1)
         return m

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -67,7 +67,7 @@ class NeuronWalk(wiring.Component):
     For K, V and logits the order is batch, chunk, position group, and the time is that of a batch and chunk. It, or the
     time of a piece, is at least ``pace`` reads, so that membranes are back when they are wanted (see `Membranes`).
 
-    The first read of a tile is made 2 cycles after its `tile_done` (the later one, of two halves), or 2 cycles after
+    The first read of a tile is made 2 cycles after its `tile_done` (the later one, of two halves), or 3 cycles after
     `start`, or one cycle after the last read of the tile before, whichever is latest; the last one
     ``drain_cycles(...) - 1`` cycles later, with `buffers_freed`, `output_tile_drained` and `layer_done`. `done` is high
     from the next cycle on.
@@ -129,18 +129,20 @@ class NeuronWalk(wiring.Component):
         m = Module()
         d, batch = self.descriptor, self.batch
         self._channel_order, self._last_output_tile = Signal(), Signal()
+        m.d.sync += self._channel_order.eq(_is_one_of(d.destination, CHANNEL_ORDER))
         m.d.comb += [
-            self._channel_order.eq(_is_one_of(d.destination, CHANNEL_ORDER)),
             batch.layer.eq(d.layer),
             batch.destination.eq(d.destination),
             batch.token_buffer.eq(d.token_buffer),
             batch.pool.eq(d.pool),
         ]
         self._chunks = self._count_chunks(m)
-        # The last cycle of a read, and of a tile.
-        tick, last, last_tile = Signal(), Signal(), Signal()
-        self._follow_tiles(m, tick, last, last_tile)
-        reading, beat_end, word_end = self._follow_reads(m, tick, last, last_tile)
+        # The last cycle of a read, and of a tile. A register says that a count is at its end; for that it must be known
+        # whether the next tile is the last one.
+        tick, last, last_tile, next_last_tile = Signal(), Signal(), Signal(), Signal()
+        running = self._follow_tiles(m, tick, last, last_tile, next_last_tile)
+        end_of_tile = Mux(last, next_last_tile, last_tile)
+        reading, beat_end, word_end = self._follow_reads(m, running, tick, last, last_tile, end_of_tile)
         self._follow_addresses(m, beat_end, word_end)
         self._follow_positions(m, reading, beat_end, word_end, last)
         return m
@@ -162,24 +164,27 @@ class NeuronWalk(wiring.Component):
         ]
         return _Chunks(index, following, last, count)
 
-    def _follow_tiles(self, m: Module, tick: Signal, last: Signal, last_tile: Signal) -> None:
-        """Output tiles and position tiles, and when to begin the next one."""
+    def _follow_tiles(
+        self, m: Module, tick: Signal, last: Signal, last_tile: Signal, next_last_tile: Signal
+    ) -> Signal:  # fmt: skip
+        """Output tiles and position tiles, and when to begin the next one; returns whether one is being read."""
         config, d, batch = self._config, self.descriptor, self.batch
         has_wide = config.weight_bits > WEIGHT_BITS
         pending, enough, begin = Signal(range(DRAIN_BUFFERS + 1)), Signal(), Signal()
         busy, running, half, buffers = Signal(), Signal(), Signal(), Signal(2)
         tiles_left, output_tiles_left = Signal.like(d.tiles), Signal.like(d.output_tiles)
+        one_tile, prepared = Signal(), Signal()  # of the layer; its derived lengths are in their registers
+        m.d.sync += [one_tile.eq(d.tiles == 1), prepared.eq(busy)]
         first_buffer, chunk, first_tile = Signal.like(self.buffer), Signal.like(batch.chunk), Signal(init=1)
         m.d.comb += [
             self.wide.eq(d.wide if has_wide else 0),
             self.image.eq(d.image),
             buffers.eq(Mux(self.wide, 2, 1)),
             enough.eq(Mux(self.wide, pending >= 2, pending != 0)),
-            begin.eq(busy & enough & (~running | (last & ~self.layer_done))),
+            begin.eq(busy & prepared & enough & (~running | (last & ~self.layer_done))),
             tick.eq(running & (half | ~self.wide)),
             self.buffer.eq(first_buffer + half),
-            last_tile.eq(tiles_left == 1),
-            self._last_output_tile.eq(output_tiles_left == 1),
+            next_last_tile.eq(Mux(last_tile, one_tile, tiles_left == 2)),
             self.buffers_freed.eq(Mux(last, buffers, 0)),
             self.output_tile_drained.eq(last & last_tile),
             self.layer_done.eq(last & last_tile & self._last_output_tile),
@@ -197,60 +202,69 @@ class NeuronWalk(wiring.Component):
             m.d.sync += running.eq(0)
         with m.If(last):
             m.d.sync += [
-                first_buffer.eq(first_buffer + buffers), tiles_left.eq(tiles_left - 1),
-                chunk.eq(chunk + 1), first_tile.eq(0),
+                first_buffer.eq(first_buffer + buffers), last_tile.eq(next_last_tile), first_tile.eq(last_tile),
+                tiles_left.eq(Mux(last_tile, d.tiles, tiles_left - 1)), chunk.eq(Mux(last_tile, 0, chunk + 1)),
             ]  # fmt: skip
         with m.If(self.output_tile_drained):
-            m.d.sync += [self.parity.eq(~self.parity), output_tiles_left.eq(output_tiles_left - 1)]
+            m.d.sync += [
+                self.parity.eq(~self.parity), output_tiles_left.eq(output_tiles_left - 1),
+                self._last_output_tile.eq(output_tiles_left == 2),
+            ]  # fmt: skip
         with m.If(self.layer_done):
             m.d.sync += busy.eq(0)
         with m.If(self.start):
-            m.d.sync += [busy.eq(1), output_tiles_left.eq(d.output_tiles)]
-        with m.If(self.start | self.output_tile_drained):
-            m.d.sync += [tiles_left.eq(d.tiles), chunk.eq(0), first_tile.eq(1)]
+            m.d.sync += [
+                busy.eq(1), output_tiles_left.eq(d.output_tiles), self._last_output_tile.eq(d.output_tiles == 1),
+                last_tile.eq(d.tiles == 1), tiles_left.eq(d.tiles),
+            ]  # fmt: skip
+        return running
 
-    def _follow_reads(self, m: Module, tick: Signal, last: Signal, last_tile: Signal) -> tuple[Value, ...]:
+    def _follow_reads(
+        self, m: Module, running: Signal, tick: Signal, last: Signal, last_tile: Signal, end_of_tile: Value
+    ) -> tuple[Value, ...]:  # fmt: skip
         """Reads of a tile; returns whether there is one, the ends of a piece or batch and of a position group."""
         config, d, batch = self._config, self.descriptor, self.batch
         reads = config.piece // config.neurons
         batches = config.outputs // config.neurons
-        groups, pieces = Signal.like(d.tile_groups), Signal.like(d.tile_pieces)
-        m.d.comb += [
-            groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
-            pieces.eq(Mux(self._last_output_tile, d.last_tile_pieces, d.tile_pieces)),
-        ]
-
-        # A piece or a batch of channels takes `pace` ticks, of which the last `wanted` ones read.
-        chunks, in_chunk = self._chunks, groups
+        chunks = self._chunks
+        # Ticks that a piece or a batch takes at least, less one.
         least = Signal.like(d.pace if chunks else d.residual_planes_out)
-        wanted, pace = (
-            Signal(range(1 + max(config.tile_groups, reads, 1 << len(least))), name=n) for n in ("wanted", "pace")
-        )
-        beat, lead = Signal(len(pace)), Signal.like(least)
-        short, beat_end, reading = Signal(), Signal(), Signal()
-        least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out, 0)
-        behind = Mux(self._channel_order, config.neurons, least_words)
+        least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out - 1, 0)
+        behind = Mux(_is_one_of(d.destination, CHANNEL_ORDER), config.neurons - 1, least_words)
         if chunks:
-            behind = Mux(behind > d.pace, behind, d.pace)
-            in_chunk = Mux(last_tile, d.last_chunk_groups, d.chunk_groups)
+            behind = Mux(behind + 1 < d.pace, d.pace - 1, behind)
+        m.d.sync += least.eq(behind)
+        tiles = [self._lengths(m, kind, least) for kind in ("", "last_")]
+        now, then = (
+            data.View(tiles[0].shape(), Mux(end, tiles[1].as_value(), tiles[0].as_value()))
+            for end in (last_tile, end_of_tile)
+        )
+        pieces = Signal.like(d.tile_pieces)
+        m.d.comb += pieces.eq(Mux(self._last_output_tile, d.last_tile_pieces, d.tile_pieces))
+
+        # A piece or a batch of channels takes a number of ticks, of which the last ones read.
+        beat, next_beat = Signal.like(now.last_beat), Signal.like(now.last_beat)
+        at_end, at_first, beyond_first, leads = Signal(), Signal(), Signal(), Signal()
+        beat_end, reading = Signal(), Signal()
         m.d.comb += [
-            wanted.eq(Mux(self._channel_order, in_chunk, reads)),
-            least.eq(behind),
-            short.eq(wanted < least),
-            pace.eq(Mux(short, least, wanted)),
-            lead.eq(Mux(short, least - wanted, 0)),
-            beat_end.eq(tick & (beat == pace - 1)),
-            reading.eq(tick & (beat >= lead)),
-            batch.first.eq(beat == lead),
+            next_beat.eq(beat + 1),
+            leads.eq(next_beat == now.lead),
+            beat_end.eq(tick & at_end),
+            reading.eq(tick & (at_first | beyond_first)),
+            batch.first.eq(at_first),
             batch.last.eq(beat_end),
         ]
         with m.If(tick):
-            m.d.sync += beat.eq(Mux(beat_end, 0, beat + 1))
+            m.d.sync += [
+                beat.eq(next_beat), at_end.eq(next_beat == now.last_beat), at_first.eq(leads),
+                beyond_first.eq(beyond_first | at_first),
+            ]  # fmt: skip
+        with m.If(~running | beat_end):
+            m.d.sync += [beat.eq(0), at_end.eq(then.one_beat), at_first.eq(then.at_once), beyond_first.eq(0)]
 
         # Words: pieces of a position group, and the position groups of an image's word of sums.
-        word_group, next_group = Signal.like(self.group), Signal(len(self.group) + 1)
+        next_group = Signal(len(self.group) + 1)
         last_piece, last_sub, group_end = Const(1), Const(1), Signal()
-        channel_group, channel_end = beat - lead, beat_end
         piece_end = beat_end & ~self._channel_order
         if config.tile_pieces > 1:
             piece = Signal(range(config.tile_pieces))
@@ -258,41 +272,69 @@ class NeuronWalk(wiring.Component):
             m.d.comb += last_piece.eq(piece + 1 == pieces)
             with m.If(piece_end):
                 m.d.sync += piece.eq(Mux(last_piece, 0, piece + 1))
-        word_end = sub_end = piece_end & last_piece
+        word_end = piece_end & last_piece
+        last_chunk, last_of_sub = Const(1), last_piece
         if chunks:
-            m.d.comb += self.membrane.eq(Mux(self._channel_order, channel_group, self.select))
-            channel_group, channel_end = Signal.like(self.group), beat_end & chunks.last
-            with m.If(Mux(self._channel_order, beat_end, word_end)):
-                m.d.sync += [chunks.index.eq(chunks.following), channel_group.eq(chunks.following)]
-            with m.Elif(reading):
-                m.d.sync += channel_group.eq(channel_group + chunks.count)
             # A sum of the image serves every chunk.
-            sub_end = word_end & (chunks.last | ~d.image)
+            last_chunk, last_of_sub = chunks.last, last_piece & (chunks.last | ~d.image)
+            m.d.comb += self.membrane.eq(Mux(self._channel_order, beat - now.lead, self.select))
+            with m.If(Mux(self._channel_order, beat_end, word_end)):
+                m.d.sync += chunks.index.eq(chunks.following)
+        sub_end, channel_end = piece_end & last_of_sub, beat_end & last_chunk
         if config.timesteps > 1:
             last_sub = Signal()
             m.d.comb += last_sub.eq(~d.image | (self.sub == config.timesteps - 1))
             with m.If(sub_end):
                 m.d.sync += self.sub.eq(Mux(last_sub, 0, self.sub + 1))
-        m.d.comb += [
-            next_group.eq(word_group + 1),
-            group_end.eq(next_group == groups),
-            self.group.eq(Mux(self._channel_order, channel_group, word_group)),
-        ]
-        with m.If(sub_end & last_sub):
-            m.d.sync += word_group.eq(Mux(group_end, 0, next_group))
+        # The position group: in channel order the read's number, or where it lies among the words of all chunks.
+        group_step, first_group = 1, 0
+        if chunks:
+            group_step = Mux(self._channel_order, chunks.count, 1)
+            first_group = Mux(self._channel_order & beat_end, chunks.following, 0)
+        m.d.comb += next_group.eq(self.group + group_step)
+        with m.If(Mux(self._channel_order, reading, sub_end & last_sub)):
+            m.d.sync += [self.group.eq(next_group), group_end.eq(next_group == now.last_group)]
+        with m.If(~running | last | (self._channel_order & beat_end)):
+            m.d.sync += [self.group.eq(first_group), group_end.eq(then.one_group)]
 
         # Which batch: counted in both orders.
         next_select, last_batch = Signal(len(self.select) + 1), Signal()
         m.d.comb += [
             next_select.eq(self.select + 1),
             last_batch.eq(next_select == (pieces * reads if config.tile_pieces > 1 else batches)),
-            last.eq(Mux(self._channel_order, channel_end & last_batch, sub_end & last_sub & group_end)),
+            last.eq(beat_end & Mux(self._channel_order, last_chunk & last_batch, last_of_sub & last_sub & group_end)),
         ]
         with m.If(Mux(self._channel_order, channel_end, reading)):
             m.d.sync += self.select.eq(next_select)
         with m.If(last | word_end):
             m.d.sync += self.select.eq(0)
         return reading, beat_end, word_end
+
+    def _lengths(self, m: Module, kind: str, least: Value) -> data.View:
+        """Lengths of one kind of tiles, from the third cycle of a layer on; `least` ticks, less one."""
+        config, name = self._config, f"{kind}tile_groups"
+        groups = self.descriptor[name]
+        reads = config.piece // config.neurons
+        longest = range(1 + max(config.tile_groups, reads, 1 << len(least)))
+        lengths = Signal(
+            data.StructLayout({
+                "last_beat": longest, "one_beat": 1, "lead": longest, "at_once": 1,
+                "last_group": groups.shape(), "one_group": 1,
+            }),
+            name=f"{name}_lengths",
+        )  # fmt: skip
+        wanted, short = Signal(longest, name=f"{name}_wanted"), Signal(name=f"{name}_short")
+        of_channel = self.descriptor[f"{kind}chunk_groups"] - 1 if self._chunks else lengths.last_group
+        m.d.comb += [
+            wanted.eq(Mux(self._channel_order, of_channel, reads - 1)),  # less one
+            short.eq(wanted < least),
+        ]
+        m.d.sync += [
+            lengths.last_group.eq(groups - 1), lengths.one_group.eq(groups == 1),
+            lengths.last_beat.eq(Mux(short, least, wanted)), lengths.one_beat.eq(~short & (wanted == 0)),
+            lengths.lead.eq(Mux(short, least - wanted, 0)), lengths.at_once.eq(~short),
+        ]  # fmt: skip
+        return lengths
 
     def _follow_addresses(self, m: Module, beat_end: Value, word_end: Value) -> None:
         """Where the pieces belong, and the number of the channels."""

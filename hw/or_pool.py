@@ -37,7 +37,8 @@ class OrPool(wiring.Component):
     everything: `input.ready` follows `output.ready` combinationally.
 
     The row memory's read and write never meet in one word: it is read in the cycle of an odd column's transfer and
-    written one advancing cycle later, and the next row comes to the same column `width * words` >= 2 transfers later.
+    written two cycles later, if nothing stalls, and the next row comes to the same column `width * words` transfers
+    later. Where these are only two the row's one open window is taken from what was written last, and nothing is read.
 
     Parameters
     ----------
@@ -116,10 +117,16 @@ class OrPool(wiring.Component):
         column = Signal(range(self._max_width))
         m.d.comb += column.eq(Cat(lane, group_column))
         last_lane, last_word, last_column = Signal(), Signal(), Signal()
+        # Registers: the shape is there from `clear` on.
+        final_word, final_column, final_row = Signal.like(word), Signal.like(group_column), Signal.like(row)
+        m.d.sync += [
+            final_word.eq(self.words - 1), final_row.eq(self.height - 1),
+            final_column.eq((self.width >> lane_bits) - 1),
+        ]  # fmt: skip
         m.d.comb += [
             last_lane.eq(lane.all() if lane_bits else 1),
-            last_word.eq(word == self.words - 1),
-            last_column.eq(group_column == (self.width >> lane_bits) - 1),
+            last_word.eq(word == final_word),
+            last_column.eq(group_column == final_column),
         ]
         with m.If(taken):
             m.d.sync += lane.eq(lane + 1)
@@ -128,7 +135,7 @@ class OrPool(wiring.Component):
                 with m.If(last_word):
                     m.d.sync += group_column.eq(Mux(last_column, 0, group_column + 1))
                     with m.If(last_column):
-                        m.d.sync += row.eq(Mux(row == self.height - 1, 0, row + 1))
+                        m.d.sync += row.eq(Mux(row == final_row, 0, row + 1))
         with m.If(self.clear):
             m.d.sync += [lane.eq(0), word.eq(0), group_column.eq(0), row.eq(0)]
         return column, row, word
@@ -160,7 +167,8 @@ class OrPool(wiring.Component):
         )  # fmt: skip
         read, write = ram.read_port(), ram.write_port()
         address = Cat(word[:word_bits], column[1:])
-        m.d.comb += [read.addr.eq(address), read.en.eq(complete)]
+        tight = Signal()
+        m.d.comb += [read.addr.eq(address), read.en.eq(complete & ~tight)]
 
         # One stage beside the memory's read. It empties whenever the pipeline advances.
         pending, first_row, odd_row = Signal(), Signal(), Signal()
@@ -182,12 +190,20 @@ class OrPool(wiring.Component):
 
         opened = Signal(self._word_bits)
         last_of_row_pair = Signal()
+        final_column, final_word = Signal.like(pooled_column), Signal.like(word)
+        m.d.sync += [
+            final_column.eq((self.width >> 1) - 1), final_word.eq(self.words - 1),
+            tight.eq((final_column == 0) & (final_word == 0)),
+        ]  # fmt: skip
+        # A register in front of the write: there is none behind the read.
+        written = Signal(self._word_bits, reset_less=True)
         m.d.comb += [
-            opened.eq(Mux(first_row, 0, read.data) | folded_row),
-            write.addr.eq(pending_address),
-            write.data.eq(Mux(odd_row, folded_row, opened)),
-            write.en.eq(pending & advance),
+            opened.eq(Mux(first_row, 0, Mux(tight, written, read.data)) | folded_row),
+            write.data.eq(written),
         ]
+        m.d.sync += write.en.eq(pending & advance)
+        with m.If(pending & advance):
+            m.d.sync += [write.addr.eq(pending_address), written.eq(Mux(odd_row, folded_row, opened))]
         with m.If(advance):
             m.d.sync += self.output.valid.eq(pending & odd_row)
             with m.If(pending & odd_row):
@@ -197,7 +213,7 @@ class OrPool(wiring.Component):
                     self.output.payload.word.eq(pending_word),
                 ]
             m.d.comb += last_of_row_pair.eq(
-                pending & odd_row & (pooled_column == (self.width >> 1) - 1) & (pending_word == self.words - 1)
+                pending & odd_row & (pooled_column == final_column) & (pending_word == final_word)
             )
         with m.If(last_of_row_pair):
             m.d.sync += row_start.eq(row_start + (self.width >> 1))

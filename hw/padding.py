@@ -19,7 +19,7 @@ class PaddingMask(wiring.Component):
     A 3x3 tap moves a position by one row and column at most. What it then reads is padding, thus zero, if row or column
     are outside the feature map; in the flat raster it would be the neighbouring row's pixel.
 
-    `inside` belongs to the current group, combinational.
+    `inside` belongs to the group of one cycle ago, and to the tap given with it.
 
     Parameters
     ----------
@@ -67,8 +67,13 @@ class PaddingMask(wiring.Component):
         m = Module()
         positions = self._config.positions
         bits = len(self.width)
-        last_row, last_column = Signal(bits), Signal(bits)
-        m.d.comb += [last_row.eq(self.height - 1), last_column.eq(self.width - 1)]
+        # What is compared with is in registers from the cycle after `start` on.
+        last_row, last_column, wraps = Signal(bits), Signal(bits), Signal(signed(bits + 2))
+        tap_x, tap_y = Signal.like(self.tap_x), Signal.like(self.tap_y)
+        m.d.sync += [
+            last_row.eq(self.height - 1), last_column.eq(self.width - 1), wraps.eq(self.width - positions),
+            tap_x.eq(self.tap_x), tap_y.eq(self.tap_y),
+        ]  # fmt: skip
         place = data.StructLayout({"y": bits + 1, "x": bits})
         for lane in range(positions):
             here, begin, following, start = (
@@ -76,19 +81,20 @@ class PaddingMask(wiring.Component):
             )
             along = Signal(bits + 1, name=f"along_{lane}")
             beyond = Signal(signed(bits + 2), name=f"beyond_{lane}")
-            m.d.comb += [along.eq(here.x + positions), beyond.eq(along - self.width), following.eq(here)]
+            m.d.comb += [along.eq(here.x + positions), beyond.eq(here.x - wraps), following.eq(here)]
             with m.If(beyond >= 0):
                 m.d.comb += [following.x.eq(beyond), following.y.eq(here.y + 1)]
             with m.Else():
                 m.d.comb += following.x.eq(along)
-            above, below, left, right = (Signal(name=f"{name}_{lane}") for name in ("above", "below", "left", "right"))
-            m.d.comb += [
-                above.eq((self.tap_y == 0) & (here.y == 0)),
-                below.eq((self.tap_y == 2) & (here.y == last_row)),
-                left.eq((self.tap_x == 0) & (here.x == 0)),
-                right.eq((self.tap_x == 2) & (here.x == last_column)),
-                self.inside[lane].eq((here.y < self.height) & ~(above | below | left | right)),
-            ]
+            top, bottom, left, right, real = (
+                Signal(name=f"{name}_{lane}", reset_less=True) for name in ("top", "bottom", "left", "right", "real")
+            )
+            m.d.sync += [
+                top.eq(here.y == 0), bottom.eq(here.y == last_row), real.eq(here.y <= last_row),
+                left.eq(here.x == 0), right.eq(here.x == last_column),
+            ]  # fmt: skip
+            above, below = (tap_y == 0) & top, (tap_y == 2) & bottom
+            m.d.comb += self.inside[lane].eq(real & ~(above | below | ((tap_x == 0) & left) | ((tap_x == 2) & right)))
             # `begin` is where the current position tile starts: every slice of the tile walks it again.
             m.d.comb += start.eq(begin)
             with m.If(self.tile_end):

@@ -122,7 +122,8 @@ class ProgramBuffer(wiring.Component):
         self._load = Signal()  # the new program begins with the next cycle
         self._running = Signal()
         self._freed, self._arrived = Signal(position_bits), Signal(position_bits)
-        self._complete = Signal()  # no beat is wanted, or on its way
+        self._complete = Signal(init=1)  # no beat was wanted, or on its way, a cycle ago
+        self._burst_freed = Signal()  # the last beat of a burst's place is free from the next cycle on
         self._fetch(m)
         self._deliver(m)
         return m
@@ -132,36 +133,46 @@ class ProgramBuffer(wiring.Component):
         request, response = self.memory.request, self.memory.response
         burst_bits = FETCH_BURST.bit_length() - 1
         # Every burst but the last is whole, so that address, length and positions change above `burst_bits` only.
-        address, left = Signal(MEMORY_ADDRESS_BITS), Signal(32)
+        address, left, short = Signal(MEMORY_ADDRESS_BITS), Signal(32 - burst_bits), Signal(burst_bits)
         bursts, rest = Signal(len(self._arrived) - burst_bits), Signal(burst_bits)  # requested: whole, and the last
-        whole, accepted = Signal(), Signal()
-        room, outstanding = Signal.like(bursts), Signal.like(bursts)
+        # Of `left` whole bursts there is one; there is that or a shorter one, of `short + 1` beats.
+        whole, wanted = Signal(), Signal()
+        accepted, arrived = Signal(), Signal()
+        bursts_of_ring = self._config.program_beats // FETCH_BURST
+        room = Signal(range(bursts_of_ring + 1))  # bursts
+        outstanding = Signal(range(FETCH_OUTSTANDING + 1))
+        has_room, may_ask = Signal(init=1), Signal(init=1)
         m.d.comb += [
-            whole.eq(left[burst_bits:].any()),
-            room.eq(bursts - self._freed[burst_bits:]),
-            outstanding.eq(bursts - self._arrived[burst_bits:]),
             # Once true it stays: beats are only freed, and only arrive.
-            request.valid.eq(left.any() & ~room[-1] & (outstanding < FETCH_OUTSTANDING)),
+            request.valid.eq(wanted & has_room & may_ask),
             request.payload.address.eq(address),
-            request.payload.length.eq(Mux(whole, FETCH_BURST - 1, left[:burst_bits] - 1)),
+            request.payload.length.eq(short | whole.replicate(burst_bits)),
             accepted.eq(request.valid & request.ready),
-            self._complete.eq(~left.any() & (Cat(rest, bursts) == self._arrived)),
+            arrived.eq(response.valid & self._arrived[:burst_bits].all()),
             response.ready.eq(1),
             self._write.addr.eq(self._arrived),
             self._write.data.eq(response.payload),
             self._write.en.eq(response.valid),
         ]
+        m.d.sync += [
+            self._complete.eq(~wanted & (Cat(rest, bursts) == self._arrived)),
+            room.eq(room + self._burst_freed - accepted),
+            has_room.eq(self._burst_freed | Mux(accepted, room > 1, room != 0)),
+            outstanding.eq(outstanding + accepted - arrived),
+            may_ask.eq(arrived | (outstanding != Mux(accepted, FETCH_OUTSTANDING - 1, FETCH_OUTSTANDING))),
+        ]
         with m.If(response.valid):
             m.d.sync += self._arrived.eq(self._arrived + 1)
         abandoned = Signal()  # the program was stopped with a request on offer
         with m.If(accepted):
-            m.d.sync += address[burst_bits:].eq(address[burst_bits:] + 1)
+            m.d.sync += [
+                address[burst_bits:].eq(address[burst_bits:] + 1), left.eq(left - 1), whole.eq(left != 1),
+                wanted.eq(whole & ((left != 1) | ~short.all()) & ~abandoned),
+            ]  # fmt: skip
             with m.If(whole):
-                m.d.sync += [left[burst_bits:].eq(left[burst_bits:] - 1), bursts.eq(bursts + 1)]
+                m.d.sync += bursts.eq(bursts + 1)
             with m.Else():
-                m.d.sync += [left.eq(0), rest.eq(left)]
-            with m.If(abandoned):
-                m.d.sync += left.eq(0)
+                m.d.sync += rest.eq(short + 1)
         starting = Signal()
         m.d.comb += self._load.eq((self.start | starting) & self._complete)
         with m.If(self.start | self.stop):
@@ -169,11 +180,14 @@ class ProgramBuffer(wiring.Component):
             with m.If(request.valid & ~request.ready):
                 m.d.sync += abandoned.eq(1)
             with m.Else():
-                m.d.sync += left.eq(0)
+                m.d.sync += wanted.eq(0)
         with m.If(self._load):
             m.d.sync += [
-                starting.eq(0), self._running.eq(1), abandoned.eq(0), address.eq(self.address), left.eq(self.length),
-                bursts.eq(0), rest.eq(0), self._arrived.eq(0),
+                starting.eq(0), self._running.eq(1), abandoned.eq(0), self._complete.eq(0),
+                address.eq(self.address), left.eq(self.length[burst_bits:]), short.eq(self.length[:burst_bits] - 1),
+                whole.eq(self.length[burst_bits:].any()), wanted.eq(self.length.any()),
+                bursts.eq(0), rest.eq(0), self._arrived.eq(0), room.eq(bursts_of_ring), outstanding.eq(0),
+                has_room.eq(1), may_ask.eq(1),
             ]  # fmt: skip
 
     def _deliver(self, m: Module) -> None:
@@ -185,8 +199,8 @@ class ProgramBuffer(wiring.Component):
         beat = Signal((self._config.program_beats - 1).bit_length(), init=1)
         turn, tile, half = Signal(PASSES_BITS, init=1), Signal(TILES_BITS, init=1), Signal()
         read, registered, move, advance = Signal(), Signal(), Signal(), Signal()
-        end, last_pass, last_half, last_tile, first_of_image = (
-            Signal(name=n) for n in ("end", "last_pass", "last_half", "last_tile", "first_of_image")
+        end, last_pass, last_half, last_tile, first_of_image, frees = (
+            Signal(name=n) for n in ("end", "last_pass", "last_half", "last_tile", "first_of_image", "frees")
         )
         m.d.comb += [
             end.eq(beat == command.beats[: len(beat)]),
@@ -194,6 +208,7 @@ class ProgramBuffer(wiring.Component):
             last_half.eq(half | ~command.wide),
             last_tile.eq(tile == command.tiles),
             first_of_image.eq(command.image & (turn == 1)),
+            frees.eq(last_tile & (last_pass | first_of_image)),
             after.eq(position + 1),
             following.eq(after),
         ]
@@ -214,6 +229,7 @@ class ProgramBuffer(wiring.Component):
             self._read.addr.eq(position),
             self._read.en.eq(read),
             self.command.ready.eq(read & end & last_pass & last_half & last_tile),
+            self._burst_freed.eq(read & frees & position[: FETCH_BURST.bit_length() - 1].all()),
             self.exhausted.eq(wanted & ~available & self._complete),
         ]
         tag, low_half = Signal(self._tag_bits), Signal()
@@ -229,7 +245,7 @@ class ProgramBuffer(wiring.Component):
 
         with m.If(read):
             m.d.sync += [position.eq(following), beat.eq(beat + 1)]
-            with m.If(last_tile & (last_pass | first_of_image)):
+            with m.If(frees):
                 m.d.sync += freed.eq(after)
             with m.If(end):
                 m.d.sync += [beat.eq(1), segment.eq(following), turn.eq(turn + 1)]

@@ -144,15 +144,19 @@ class ProgramReader(wiring.Component):
         """Descriptor register and its checks."""
         beat_bits, d = self._config.memory_bits, self.descriptor.payload
         beats = DESCRIPTOR_BITS // beat_bits
-        bits, check, place = Signal(DESCRIPTOR_BITS), Signal(8), Signal(beats, init=1)
+        bits, place = Signal(DESCRIPTOR_BITS), Signal(beats, init=1)
+        check, checked = Signal(8), Signal(8)
         output = self._buffer.output
         fold = functools.reduce(operator.xor, (output.payload.word_select(n, 8) for n in range(beat_bits // 8)))
+        bad_check, bad_opcode, bad_size = Signal(), Signal(), Signal()
+        m.d.comb += checked.eq(Mux(place[0], 0, check) ^ fold)
         self._descriptor_ready = ~self._collected
         # `place` walks around once per descriptor.
         with m.If(output.valid & (self._buffer.output_tag == Kind.DESCRIPTOR) & self._descriptor_ready):
             m.d.sync += [
                 place.eq(place.rotate_left(1)),
-                check.eq(Mux(place[0], 0, check) ^ fold),
+                check.eq(checked),
+                bad_check.eq(checked != DESCRIPTOR_CHECK),
                 self._collected.eq(place[-1]),
             ]
             for beat in range(beats):
@@ -163,9 +167,9 @@ class ProgramReader(wiring.Component):
         with m.If(self.start | self.stop | self.failed):
             m.d.sync += [place.eq(1), self._collected.eq(0)]
 
-        # A register: its fields are complete one beat before the descriptor is.
-        limit, invalid_size = region_limit(self._config), Signal()
-        for field in ("weight_beats", "wide", "image"):
+        # Registers: these fields are complete one beat before the descriptor is.
+        limit = region_limit(self._config)
+        for field in ("opcode", "weight_beats", "wide", "image"):
             assert DESCRIPTOR[field].offset + DESCRIPTOR[field].width <= DESCRIPTOR_BITS - beat_bits, field
         region = Signal(REGION_BITS + 2)
         m.d.comb += [
@@ -173,12 +177,15 @@ class ProgramReader(wiring.Component):
             d.as_value().eq(bits[: DESCRIPTOR.size]),
             self.descriptor.valid.eq(self._collected & (self._fault == ErrorCause.NONE)),
         ]
-        m.d.sync += invalid_size.eq((region > limit) | (d.weight_beats == 0))
-        with m.If(check != DESCRIPTOR_CHECK):
+        m.d.sync += [
+            bad_opcode.eq(d.as_value()[DESCRIPTOR["opcode"].offset :][:3] >= len(Opcode)),
+            bad_size.eq((d.opcode == Opcode.WEIGHTS) & ((region > limit) | (d.weight_beats == 0))),
+        ]
+        with m.If(bad_check):
             m.d.comb += self._fault.eq(ErrorCause.BAD_CHECK)
-        with m.Elif(d.as_value()[DESCRIPTOR["opcode"].offset :][:3] >= len(Opcode)):
+        with m.Elif(bad_opcode):
             m.d.comb += self._fault.eq(ErrorCause.BAD_OPCODE)
-        with m.Elif((d.opcode == Opcode.WEIGHTS) & invalid_size):
+        with m.Elif(bad_size):
             m.d.comb += self._fault.eq(ErrorCause.PROGRAM_TOO_LARGE)
 
     def _split(self, m: Module) -> None:
@@ -212,7 +219,8 @@ class ProgramReader(wiring.Component):
         """Regions in their order, and what ends a program."""
         buffer, d = self._buffer, self.descriptor.payload
         command, valid, ready = buffer.command.payload, buffer.command.valid, buffer.command.ready
-        output_tile = Signal.like(d.output_tiles, init=1)
+        output_tile, last_output_tile = Signal.like(d.output_tiles, init=1), Signal()
+        m.d.sync += last_output_tile.eq(output_tile == d.output_tiles)  # in time: parameters come in between
         plain_beats = {
             Kind.DESCRIPTOR: DESCRIPTOR_BITS // self._config.memory_bits,
             Kind.PARAMETERS: self._config.parameter_beats,
@@ -263,7 +271,7 @@ class ProgramReader(wiring.Component):
                 with m.If(ready):
                     m.d.sync += [
                         output_tile.eq(output_tile + 1),
-                        state.eq(Mux(output_tile == d.output_tiles, State.DESCRIPTOR, State.PARAMETERS)),
+                        state.eq(Mux(last_output_tile, State.DESCRIPTOR, State.PARAMETERS)),
                     ]
         with m.If(self.stop | self.failed):
             m.d.sync += state.eq(State.IDLE)

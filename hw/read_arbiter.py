@@ -15,7 +15,8 @@ OUTSTANDING = 16
 class ReadArbiter(wiring.Component):
     """Requests of several ports, a lower index first; responses to the port that asked for them.
 
-    A request on offer stays on offer, whoever asks meanwhile. Requests and responses pass in the same cycle.
+    A request on offer stays on offer, whoever asks meanwhile. Requests pass in the same cycle, and so do responses two
+    cycles after their request or later; sooner ones wait.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class ReadArbiter(wiring.Component):
     Members
     -------
     memory : Out(MemoryPort)
-        External memory; its response comes at least a cycle after its request.
+        External memory.
     ports : In(MemoryPort).array(ports)
         Those who read.
     """
@@ -39,12 +40,13 @@ class ReadArbiter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         request, response = self.memory.request, self.memory.response
-        # Who asked, and for how many beats: a ring without latency in front of the responses.
+        # Who asked, and for how many beats: a ring, and in front of the responses a register that counts down.
         layout = data.StructLayout({"port": range(self._ports), "length": BURST_LENGTH_BITS})
         m.submodules.queue = queue = memory.Memory(shape=layout, depth=OUTSTANDING, init=[])
         write, read = queue.write_port(), queue.read_port(domain="comb")
-        outstanding, beat = Signal(range(OUTSTANDING + 1)), Signal(BURST_LENGTH_BITS)
-        accepted, ended = Signal(), Signal()
+        outstanding, behind = Signal(range(OUTSTANDING + 1)), Signal(range(OUTSTANDING + 1))
+        accepted, ended, follows, more = Signal(), Signal(), Signal(), Signal()
+        answered, asker, left, last = Signal(), Signal(range(self._ports)), Signal(BURST_LENGTH_BITS), Signal()
 
         choice, last_choice = Signal(range(self._ports)), Signal(range(self._ports))
         held = Signal()  # the request on offer was not accepted
@@ -76,20 +78,27 @@ class ReadArbiter(wiring.Component):
             write.data.length.eq(request.payload.length),
             read.addr.eq(oldest),
         ]
-        m.d.sync += outstanding.eq(outstanding + accepted - ended)
+        # `behind` of the outstanding ones are in the ring, the first one is in the register.
+        m.d.sync += [
+            outstanding.eq(outstanding + accepted - ended), behind.eq(behind + accepted - follows),
+            more.eq(accepted | (behind != follows)),
+        ]  # fmt: skip
         with m.If(accepted):
             m.d.sync += newest.eq(newest + 1)
-        with m.If(ended):
-            m.d.sync += oldest.eq(oldest + 1)
 
-        with m.Switch(read.data.port):
-            for index, port in enumerate(self.ports):
-                m.d.comb += port.response.payload.eq(response.payload)
-                with m.Case(index):
-                    m.d.comb += [port.response.valid.eq(response.valid), response.ready.eq(port.response.ready)]
-        m.d.comb += ended.eq(response.valid & response.ready & (beat == read.data.length))
-        with m.If(response.valid & response.ready):
-            m.d.sync += beat.eq(beat + 1)
+        for index, port in enumerate(self.ports):
+            m.d.comb += port.response.payload.eq(response.payload)
+            with m.If(answered & (asker == index)):
+                m.d.comb += [port.response.valid.eq(response.valid), response.ready.eq(port.response.ready)]
+        taken = response.valid & response.ready
+        m.d.comb += [ended.eq(taken & last), follows.eq(more & (~answered | ended))]
+        with m.If(taken):
+            m.d.sync += [left.eq(left - 1), last.eq(left == 1)]
         with m.If(ended):
-            m.d.sync += beat.eq(0)
+            m.d.sync += answered.eq(0)
+        with m.If(follows):
+            m.d.sync += [
+                answered.eq(1), asker.eq(read.data.port), left.eq(read.data.length), last.eq(read.data.length == 0),
+                oldest.eq(oldest + 1),
+            ]  # fmt: skip
         return m

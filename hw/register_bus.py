@@ -8,20 +8,23 @@ from amaranth.lib.wiring import In, Out
 
 from .registers import REGISTER_ADDRESS_BITS
 
+READ_LATENCY = 2
+"""Cycles from the first cycle of an address to the one in which its answer is taken."""
+
 
 class RegisterBus(wiring.Signature):
-    """Synchronous bus of 32-bit words: an address every cycle, the answer in the next.
+    """Bus of 32-bit words: one access at a time, its answer `READ_LATENCY` cycles after the address.
 
     Members
     -------
     address : Out(14)
-        Byte address of a word; its lowest two bits are ignored.
+        Byte address of a word, held still until the answer is taken; its lowest two bits are ignored.
     write : Out(1), write_data : Out(32)
-        Writes this cycle; otherwise the address is read, which changes nothing.
+        Writes in the first cycle of an address; otherwise that is read, which changes nothing.
     read_data : In(32)
-        Content of the address of one cycle ago.
+        Content of the address.
     read_error, write_error : In(1)
-        The address of one cycle ago cannot be read; cannot be written.
+        The address cannot be read; cannot be written.
     """
 
     def __init__(self):

@@ -37,7 +37,7 @@ class RegisterFile(wiring.Component):
     bus : In(RegisterBus)
         From the host.
     start, reset : Out(1)
-        Pulses: begin a job, only while not `busy`; abandon it.
+        Pulses, the cycle after the write: begin a job, only while not `busy`; abandon it.
     program, image : Out(37)
         Beat addresses.
     program_beats : Out(32)
@@ -49,9 +49,9 @@ class RegisterFile(wiring.Component):
     ended : In(1)
         Pulse: a job has ended, `error` says how.
     logit_index : Out, logit : In(signed(32))
-        Reads a logit, combinational.
+        Reads a logit, one cycle of latency.
     profile_address : Out, profile_data : In(32)
-        Reads the counters, one cycle of latency.
+        Reads the counters, two cycles of latency.
     interrupt : Out(1)
         High while an enabled interrupt has not been cleared.
     """
@@ -89,12 +89,15 @@ class RegisterFile(wiring.Component):
         bus = self.bus
         written, kept = self._kept(m)
         ignored = Signal()  # the last start
+        refused, starts = Signal(), Signal()
         m.d.comb += [
-            self.start.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0) & ~self.busy),
+            starts.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0)),
+            refused.eq(starts & self.busy),
+        ]
+        m.d.sync += [
+            self.start.eq(starts & ~self.busy),
             self.reset.eq(written["CONTROL"] & ((bus.write_data & Control.RESET) != 0)),
         ]
-        refused = Signal()
-        m.d.comb += refused.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0) & self.busy)
         with m.If(self.start | self.reset):
             m.d.sync += ignored.eq(0)
         with m.Elif(refused):
@@ -166,15 +169,21 @@ class RegisterFile(wiring.Component):
         return pending
 
     def _read(self, m: Module, readable: dict[str, Value | int]) -> None:
-        """Data and errors, one cycle behind the address."""
+        """Data and errors, while the address stands still."""
         bus, config = self.bus, self._config
         windows = {"LOGITS": config.max_classes, "PROFILE": config.max_layers * COUNTER_SLOTS}
         value, known, writable = Signal(32), Signal(), Signal()
         inside = {name: Signal(name=f"in_{name.lower()}") for name in windows}
         word = bus.address[2:]
+        # The address stands still: in the second cycle it is known which part of the map it is in.
+        low_bits = max(
+            register.address // 4 for name, register in REGISTERS.items() if name not in windows
+        ).bit_length()
+        low = Signal()
+        m.d.sync += low.eq(word >> low_bits == 0)
         for name, words in windows.items():
             first = REGISTERS[name].address // 4
-            m.d.comb += inside[name].eq((word >= first) & (word < first + words))
+            m.d.sync += inside[name].eq((word >= first) & (word < first + words))
         m.d.comb += [
             self.logit_index.eq(word),  # windows begin at multiples of their size
             self.profile_address.eq(word),
@@ -182,7 +191,7 @@ class RegisterFile(wiring.Component):
         ]
         with m.If(inside["LOGITS"]):
             m.d.comb += value.eq(self.logit)
-        with m.Switch(word):
+        with m.If(low), m.Switch(word[:low_bits]):
             for name, content in readable.items():
                 with m.Case(REGISTERS[name].address // 4):
                     m.d.comb += [
@@ -190,14 +199,13 @@ class RegisterFile(wiring.Component):
                         known.eq(1),
                         writable.eq(Const(REGISTERS[name].access != "r", 1)),
                     ]
-        from_profile, data = Signal(), Signal(32)
+        data = Signal(32)
         m.d.sync += [
             data.eq(value),
-            from_profile.eq(inside["PROFILE"]),
             bus.read_error.eq(~known),
             bus.write_error.eq(~writable),
         ]
-        m.d.comb += bus.read_data.eq(Mux(from_profile, self.profile_data, data))
+        m.d.comb += bus.read_data.eq(Mux(inside["PROFILE"], self.profile_data, data))
 
 
 def _flags(bits: dict) -> Value:

@@ -80,7 +80,7 @@ class ResidualAdder(wiring.Component):
     @staticmethod
     def latency(planes_out: int, mode: ResidualMode = ResidualMode.ADD) -> int:
         """Cycles from a piece to its last write."""
-        return planes_out + 1 + (mode == ResidualMode.CLAMP)
+        return planes_out + 2 + (mode == ResidualMode.CLAMP)
 
     def elaborate(self, platform):
         m = Module()
@@ -149,15 +149,16 @@ class ResidualAdder(wiring.Component):
                 m.d.comb += joined.eq((carry & (~old | upper)) | (~carry & old))
             with m.Case(WriteKind.CLAMP_HIGH):
                 m.d.comb += joined.eq(upper | carry)
-        write, to = self.write, Signal(where)
-        m.d.comb += [
-            to.eq(Mux(high, two_before, at)),
+        # A register between the two memories.
+        write, to, written = self.write, Signal(where), Signal(width, reset_less=True)
+        m.d.comb += [to.eq(Mux(high, two_before, at)), write.banks.eq((1 << config.positions) - 1)]
+        m.d.sync += [
             write.valid.eq(Mux(clamps, (arriving & ~arriving_first) | high, arriving)),
             write.address.eq(to.address),
             write.pieces.eq(to.pieces),
-            write.banks.eq((1 << config.positions) - 1),
+            written.eq(joined),
         ]
         for lane in range(config.lanes):
-            channels = joined.word_select(lane, config.piece)
+            channels = written.word_select(lane, config.piece)
             m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ from .weight_array import DRAIN_BUFFERS, step_layout
 
 
 def slice_layout(config: HardwareConfig) -> data.StructLayout:
-    """What the groups of one slice and tap have in common."""
+    """What the groups of one slice and tap have in common; ``last_but_one`` is a group, if they are not ``single``."""
     groups = DESCRIPTOR["tile_groups"].shape
     return data.StructLayout(
         {
@@ -23,7 +23,8 @@ def slice_layout(config: HardwareConfig) -> data.StructLayout:
             "tap_x": unsigned(2),
             "tap_y": unsigned(2),
             "slice": DESCRIPTOR["slices"].shape,
-            "groups": groups,
+            "single": unsigned(1),
+            "last_but_one": groups,
             "first": unsigned(1),
             "double": unsigned(1),
             "final": unsigned(1),
@@ -88,6 +89,9 @@ class Walker(wiring.Component):
     start_latency = 2
     """Cycles from `start` to the first slice's take."""
 
+    input_latency = 2
+    """Cycles from the report that a slice is written to its take."""
+
     layer_gap = start_latency + 1
     """Cycles without a group between two layers, the second one started in the cycle after `done`."""
 
@@ -117,6 +121,7 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        self._has_input = Signal()  # the slice in `ahead` has been written
         ahead, ahead_valid, walking, take = self._prepare(m)
         issuing_more = self._issue(m, ahead, ahead_valid, take)
         m.d.comb += self.done.eq(~self.start & ~walking & ~ahead_valid & ~issuing_more)
@@ -126,83 +131,101 @@ class Walker(wiring.Component):
         """Keep the next slice's addresses ready in `ahead`."""
         config, d = self._config, self.descriptor
         lane_bits = (config.positions - 1).bit_length()
-        tap_x, tap_y, slice_index = Signal(2), Signal(2), Signal.like(d.slices)
-        low, plane, tile = Signal(), Signal.like(d.passes), Signal.like(d.tiles)
-        output_tile = Signal.like(d.output_tiles)
-        plane_base, slice_offset, tile_base = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        walking, take, ahead_valid = Signal(), Signal(), Signal()
-
-        shift = Signal(signed(d.width.shape().width + 2))  # in positions
-        with m.If(d.kernel3):
-            m.d.comb += shift.eq(Mux(tap_y == 0, -d.width, Mux(tap_y == 2, d.width, 0)) + tap_x - 1)
-        shifted = multiple(m, shift >> lane_bits, d.time_chunks, config.time_chunks, name="shifted")
-        last_slice, last_x, last_y, last_plane, last_half, last_tile = (
-            Signal(name=f"last_{n}") for n in ("slice", "x", "y", "plane", "half", "tile")
+        tap_x, tap_y = Signal(2), Signal(2)
+        slice_base, plane_base, tile_base = (Signal(ADDRESS_BITS, name=f"{n}_base") for n in ("slice", "plane", "tile"))
+        walking, take, ahead_valid, prepare, low = Signal(), Signal(), Signal(), Signal(), Signal()
+        slice_index, plane, tile, output_tile = (
+            _Count(m, getattr(d, field), self.start, field) for field in ("slices", "passes", "tiles", "output_tiles")
         )
-        first, last = Signal(), Signal()
+
+        # In positions: from -width - 1, which is ~width, on, row by row of the taps.
+        shift, first_shift = Signal(signed(d.width.shape().width + 2)), Signal(signed(d.width.shape().width + 1))
+        next_row = Signal(signed(d.width.shape().width + 1))
+        shifted = multiple(m, shift >> lane_bits, d.time_chunks, config.time_chunks, name="shifted")
+        m.d.comb += first_shift.eq(Mux(d.kernel3, Cat(~d.width, 1).as_signed(), 0))
+        m.d.sync += next_row.eq(d.width - 2)
+        last_x, last_tap, last_half = (Signal(name=f"last_{n}") for n in ("x", "tap", "half"))
+        first, last, groups = Signal(), Signal(), Signal.like(d.tile_groups)
         m.d.comb += [
-            last_slice.eq(slice_index == d.slices - 1),
             last_x.eq((tap_x == 2) | ~d.kernel3),
-            last_y.eq((tap_y == 2) | ~d.kernel3),
-            last_plane.eq(plane == d.passes - 1),
             last_half.eq(low | ~d.wide),
-            last_tile.eq(tile == d.tiles - 1),
-            first.eq((slice_index == 0) & (tap_x == 0) & (tap_y == 0)),
-            last.eq(last_slice & last_x & last_y & last_plane),
+            first.eq((slice_index.value == 0) & (tap_x == 0) & (tap_y == 0)),
+            last.eq(slice_index.last & last_tap & plane.last),
+            groups.eq(Mux(tile.last, d.last_tile_groups, d.tile_groups)),
+            prepare.eq(walking & (take | ~ahead_valid)),
         ]
         ahead = Signal(slice_layout(config))
-        with m.If(walking & (take | ~ahead_valid)):
+        following_tile = Signal(ADDRESS_BITS)
+        m.d.comb += following_tile.eq(Mux(tile.last, d.source_base, tile_base + d.tile_groups))
+        with m.If(prepare):
             m.d.sync += [
-                ahead.address.eq(plane_base + slice_offset + tile_base + shifted),
+                ahead.address.eq(slice_base + shifted),
                 ahead.rotate.eq(shift[:lane_bits] if lane_bits else 0),
                 ahead.tap_x.eq(Mux(d.kernel3, tap_x, 1)),
                 ahead.tap_y.eq(Mux(d.kernel3, tap_y, 1)),
-                ahead.slice.eq(slice_index),
-                ahead.groups.eq(Mux(last_tile, d.last_tile_groups, d.tile_groups)),
-                ahead.first.eq(first & (plane == 0)),
-                ahead.double.eq(first & (plane != 0)),
+                ahead.slice.eq(slice_index.value),
+                ahead.single.eq(groups == 1),
+                ahead.last_but_one.eq(groups - 2),
+                ahead.first.eq(first & (plane.value == 0)),
+                ahead.double.eq(first & (plane.value != 0)),
                 ahead.final.eq(last),
                 ahead.unsigned.eq(low & ~d.image),
                 ahead.tile_end.eq(last & last_half),
-                ahead.last_tile.eq(last_tile),
+                ahead.last_tile.eq(tile.last),
                 tap_x.eq(tap_x + 1),
+                shift.eq(shift + Mux(last_x, next_row, 1)),
+                last_tap.eq((tap_x == 1) & (tap_y == 2)),
             ]
             with m.If(last_x):
                 m.d.sync += [tap_x.eq(0), tap_y.eq(tap_y + 1)]
-            with m.If(last_x & last_y):
+            with m.If(last_tap):
                 m.d.sync += [
-                    tap_y.eq(0), slice_index.eq(slice_index + 1), slice_offset.eq(slice_offset + d.source_slice_stride),
-                ]  # fmt: skip
-                with m.If(last_slice):
-                    m.d.sync += [
-                        slice_index.eq(0), slice_offset.eq(0),
-                        plane.eq(plane + 1), plane_base.eq(plane_base - d.source_plane_stride),
-                    ]  # fmt: skip
+                    tap_y.eq(0),
+                    last_tap.eq(~d.kernel3),
+                    shift.eq(first_shift),
+                    slice_base.eq(slice_base + d.source_slice_stride),
+                ]
+                slice_index.step(m)
+                with m.If(slice_index.last):
+                    below = plane_base - d.source_plane_stride
+                    m.d.sync += [slice_base.eq(below), plane_base.eq(below)]
+                    plane.step(m)
             with m.If(last):
-                m.d.sync += [plane.eq(0), plane_base.eq(d.source_base), low.eq(~last_half)]
+                m.d.sync += [slice_base.eq(tile_base), plane_base.eq(tile_base), low.eq(~last_half)]
                 with m.If(last_half):
-                    m.d.sync += [tile.eq(tile + 1), tile_base.eq(tile_base + d.tile_groups)]
-                    with m.If(last_tile):
-                        m.d.sync += [tile.eq(0), tile_base.eq(0), output_tile.eq(output_tile + 1)]
-                        with m.If(output_tile == d.output_tiles - 1):
+                    m.d.sync += [base.eq(following_tile) for base in (slice_base, plane_base, tile_base)]
+                    tile.step(m)
+                    with m.If(tile.last):
+                        output_tile.step(m)
+                        with m.If(output_tile.last):
                             m.d.sync += walking.eq(0)
         with m.If(take | ~ahead_valid):
             m.d.sync += ahead_valid.eq(walking)
         with m.If(self.start):
-            m.d.sync += [walking.eq(1), plane_base.eq(d.source_base), output_tile.eq(0)]
+            m.d.sync += [walking.eq(1), shift.eq(first_shift), last_tap.eq(~d.kernel3)]
+            m.d.sync += [base.eq(d.source_base) for base in (slice_base, plane_base, tile_base)]
+
+        # Two cycles before it is looked at.
+        slices_written, all_written = Signal.like(self.slices_written), Signal()
+        m.d.sync += [slices_written.eq(self.slices_written), all_written.eq(self.all_written | ~d.follows)]
+        written = [Signal(name=name) for name in ("next_written", "ahead_written")]
+        m.d.comb += [
+            written[0].eq(slice_index.value < slices_written),
+            written[1].eq(ahead.slice < slices_written),
+        ]
+        m.d.sync += self._has_input.eq(all_written | Mux(prepare, *written))
         return ahead, ahead_valid, walking, take
 
     def _issue(self, m: Module, ahead, ahead_valid: Signal, take: Signal) -> Signal:
         """Issue the groups of a slice; returns whether a group follows this cycle's."""
         config, d = self._config, self.descriptor
-        now = Signal.like(ahead)
+        now, address = Signal.like(ahead), Signal(ADDRESS_BITS)
         active, group, last_group = Signal(), Signal.like(d.tile_groups), Signal()
+        free = Signal(init=1)  # no group follows this cycle's
         buffer, buffers_used = Signal(range(DRAIN_BUFFERS)), Signal(range(DRAIN_BUFFERS + 1))
-        wanted, has_input, has_buffer = Signal(), Signal(), Signal()
+        wanted, has_input, has_buffer = Signal(), self._has_input, Signal()
         m.d.comb += [
-            last_group.eq(group == now.groups - 1),
-            wanted.eq(ahead_valid & (~active | last_group)),
-            has_input.eq(~d.follows | self.all_written | (ahead.slice < self.slices_written)),
+            wanted.eq(ahead_valid & free),
             has_buffer.eq(~ahead.final | (buffers_used != DRAIN_BUFFERS)),
             take.eq(wanted & has_input & has_buffer & self.table_available),
             self.claim.eq(take),
@@ -216,11 +239,15 @@ class Walker(wiring.Component):
         ]
         m.d.sync += buffers_used.eq(buffers_used + (take & ahead.final) - self.buffers_freed)
         with m.If(active):
-            m.d.sync += group.eq(group + 1)
+            ends = group == now.last_but_one
+            m.d.sync += [group.eq(group + 1), address.eq(address + 1), last_group.eq(ends), free.eq(last_group | ends)]
             with m.If(last_group):
                 m.d.sync += active.eq(0)
         with m.If(take):
-            m.d.sync += [active.eq(1), group.eq(0), now.eq(ahead)]
+            m.d.sync += [
+                active.eq(1), group.eq(0), address.eq(ahead.address), now.eq(ahead),
+                last_group.eq(ahead.single), free.eq(ahead.single),
+            ]  # fmt: skip
 
         advance, words = active, None
         if config.time_chunks > 1:
@@ -253,14 +280,13 @@ class Walker(wiring.Component):
             wrapped = (bank < now.rotate) if config.positions > 1 else 0
             if words is not None:
                 wrapped = Mux(wrapped, words, 0)
-            m.d.sync += addresses[bank].eq(now.address + group + wrapped)
+            m.d.sync += addresses[bank].eq(address + wrapped)
         m.d.comb += self.read_addresses.eq(addresses)
 
         with m.If(active & last_group & now.final):
             m.d.sync += buffer.eq(buffer + 1)
         stage = Signal(data.StructLayout({
-            "step": step_layout(config), "rotate": now.rotate.shape(), "lanes": unsigned(config.positions),
-            "residual": unsigned(1),
+            "step": step_layout(config), "rotate": now.rotate.shape(), "residual": unsigned(1), "image": unsigned(1),
         }))  # fmt: skip
         m.d.comb += [
             stage.step.valid.eq(active),
@@ -274,13 +300,14 @@ class Walker(wiring.Component):
             stage.step.last_of_tile.eq(last_group & now.final),
             stage.rotate.eq(now.rotate),
             stage.residual.eq(d.source_residual),
-            stage.lanes.eq(padding.inside | d.image.replicate(config.positions)),
+            stage.image.eq(d.image),
         ]
         for _ in range(self.latency - 1):
             delayed = Signal.like(stage)
             m.d.sync += delayed.eq(stage)
             stage = delayed
-        m.d.sync += self.step.eq(stage.step)
+        lanes = Signal(config.positions)
+        m.d.sync += [self.step.eq(stage.step), lanes.eq(padding.inside)]
         m.d.comb += self.from_residual.eq(stage.residual)
         width = config.group_bits // config.positions
         for lane in range(config.positions):
@@ -289,7 +316,24 @@ class Walker(wiring.Component):
                 for rotate in range(config.positions):
                     with m.Case(rotate):
                         m.d.comb += word.eq(self.read_data.word_select((lane + rotate) % config.positions, width))
-            m.d.sync += self.spikes.word_select(lane, width).eq(Mux(stage.lanes[lane], word, 0))
+            m.d.sync += self.spikes.word_select(lane, width).eq(Mux(lanes[lane] | stage.image, word, 0))
         more = Signal()
-        m.d.comb += more.eq(active & ~last_group)
+        m.d.comb += more.eq(~free)
         return more
+
+
+class _Count:
+    """A loop's counter from 0 on, and whether it is at its end, which is known a cycle before."""
+
+    def __init__(self, m: Module, length: Signal, start: Signal, name: str):
+        self.value, self.last = Signal.like(length, name=f"{name}_index"), Signal(name=f"{name}_last")
+        self._single, self._last_but_one = length == 1, Signal.like(length, name=f"{name}_last_but_one")
+        m.d.sync += self._last_but_one.eq(length - 2)
+        with m.If(start):
+            m.d.sync += self.last.eq(self._single)
+
+    def step(self, m: Module) -> None:
+        """Go on; behind the end comes the beginning."""
+        m.d.sync += [self.value.eq(self.value + 1), self.last.eq(self.value == self._last_but_one)]
+        with m.If(self.last):
+            m.d.sync += [self.value.eq(0), self.last.eq(self._single)]

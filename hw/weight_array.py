@@ -156,15 +156,17 @@ class WeightArray(wiring.Component):
         staged, stage_bank = Signal(), Signal()
         filling, index, fill_bank, read_bank = Signal(), Signal(TABLE_INPUTS), Signal(), Signal()
         full, unclaimed = Signal(2), Signal(2)
-        last_entry, load, release = Signal(), Signal(), Signal()
+        last_entry, load, release, free, still_full = Signal(), Signal(), Signal(), Signal(init=1), Signal(2)
         m.d.comb += [
             last_entry.eq(filling & index.all()),
-            # The table filled next: behind a running fill it is the other bank.
-            load.eq(staged & (~filling | last_entry) & ~full.bit_select(fill_bank ^ filling, 1)),
+            load.eq(staged & free),
+            still_full.eq(full & ~Mux(release, Cat(~read_bank, read_bank), 0)),
             self.weights.ready.eq(~staged | load),
             release.eq(self.step.valid & self.step.last_group),
-            self.table_available.eq(unclaimed != 0),
         ]
+        # Whether a fill may begin in the next cycle: it is a fill's last one or behind it, and the table filled next,
+        # during a fill the other one, is free.
+        m.d.sync += free.eq(~load & (~filling | index[1:].all()) & ~still_full.bit_select(fill_bank ^ filling, 1))
         with m.If(filling):
             m.d.sync += index.eq(index + 1)
         with m.If(last_entry):
@@ -175,7 +177,10 @@ class WeightArray(wiring.Component):
             m.d.sync += stage_unsigned.eq(self.unsigned_weights)
         with m.If(release):
             m.d.sync += [read_bank.eq(~read_bank), full.bit_select(read_bank, 1).eq(0)]
-        m.d.sync += unclaimed.eq(unclaimed + last_entry - self.claim)
+        m.d.sync += [
+            unclaimed.eq(unclaimed + last_entry - self.claim),
+            self.table_available.eq(last_entry | Mux(self.claim, unclaimed == 2, unclaimed != 0)),
+        ]
 
         # Registers that go to every table. Entry gray(index) is written while the one after it is computed: the input
         # that changes is the lowest set bit of index + 1, and it leaves the subset if the bit above that is set.

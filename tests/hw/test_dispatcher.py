@@ -111,6 +111,7 @@ class Bench:
         self.walked: list[Job] = []
         self.waits = dict.fromkeys(self.counts, 0)
         self.last_layer, self.taken = 0, 0
+        self.looked = False  # what a load or the END on offer waits for was over a cycle ago
         self.in_neurons: Job | None = None
         self.neurons_idle_from = 0
         self.tiles_left = 0
@@ -216,6 +217,9 @@ class Bench:
                 Opcode.ATTENTION: self.attention_place is None,
                 Opcode.END: all(one.over(cycle) for jobs in self.jobs.values() for one in jobs),
             }[opcode]
+            if opcode in (Opcode.LOAD, Opcode.END):
+                # Taken when that was so in the cycle before.
+                free, self.looked = self.looked, free and not self.looked
             job = job if free else None
         opcode = job.fields["opcode"] if job else None
         waiting = self.attention_place

@@ -87,12 +87,13 @@ def run_head(
                     last_groups.append(cycle)
                 await tick()
             ctx.set(dut.batch, {})
-            for _ in range(head_latency(config) + config.neurons):
+            for _ in range(head_latency(config) + config.neurons + 1):
                 await tick()
             predictions.append(ctx.get(dut.prediction))
             reads.append([])
             for index in range(config.max_classes):
                 ctx.set(dut.host_index, index)
+                await ctx.tick()
                 reads[-1].append(ctx.get(dut.host_logit))
 
     simulate(dut, bench)

@@ -248,7 +248,7 @@ class Bench:
         for tile in self.tiles:
             one = self.stimuli[tile.layer]
             if tile.layer != layer:
-                layer, earliest = tile.layer, seen.starts[tile.layer] + 2
+                layer, earliest = tile.layer, seen.starts[tile.layer] + 3
             begin = max(earliest, tile.done + 2)
             earliest = begin + tile_cycles(config, one.fields, *tile.place)
             for batch in tile_batches(config, one.fields, *tile.place):

@@ -146,7 +146,7 @@ class Frontend(wiring.Component):
 
 @pytest.mark.parametrize("order", [["reader", "load"], ["load", "reader"]], ids="-".join)
 @pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
-@pytest.mark.parametrize(("latency", "outstanding"), [(1, None), (20, None), (20, 4), (150, 4), (3, 1)])
+@pytest.mark.parametrize(("latency", "outstanding"), [(2, None), (20, None), (20, 4), (150, 4), (3, 1)])
 def test_image_and_program_come_as_predicted(order, config, latency, outstanding):
     """The start of a program: its first bursts, the image between them, the first layers."""
     rng = random.Random(4)

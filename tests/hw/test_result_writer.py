@@ -30,7 +30,7 @@ def run(classes: int, *, memory_bits: int = 64, rate: float = 1.0, records: int 
     top = Module()
     top.submodules.dut = dut = ResultWriter(config)
     logits = [(-1) ** i * (i + 1) * 12345 for i in range(classes)]
-    top.d.comb += dut.logit.eq(Array(logits)[dut.logit_index])
+    top.d.sync += dut.logit.eq(Array(logits)[dut.logit_index])
     slave = WriteSlave(dut.axi, data_bits=memory_bits, rate=rate, seed=2, respond=respond or (lambda _: Response.OKAY))
     failures = []
 

@@ -249,6 +249,7 @@ def run_layers(
         in_flight: list[Step | None] = [None] * Walker.latency
         undrained, sums, running, pending = 0, 0, False, list(layers)
         fields: Fields = {}
+        earlier = [(0, False)] * Walker.input_latency  # what was reported to be written
         while running or pending or undrained or any(in_flight):
             starting = not running and bool(pending) and rng.random() < rates.start
             if starting:
@@ -282,7 +283,9 @@ def run_layers(
                 dut.step, dut.spikes, *(getattr(dut, name) for name in names)
             )
             index = model.slices[0].index if model.slices else 0
-            has_input = not fields.get("follows") or all_written or index < shown
+            earlier.append((shown, all_written))
+            counted, everything = earlier[-1 - Walker.input_latency]
+            has_input = not fields.get("follows") or everything or index < counted
             expected = model.expect(starting=starting, has_input=has_input, table=table)
             assert dict(zip(names, outputs, strict=True)) == expected, model.cycle
             assert sum(outputs[2:]) <= 1
