@@ -26,7 +26,7 @@ MAX_TIMESTEPS = 16
 """Most time steps of a network, in one time chunk or several."""
 
 LIMITS = {
-    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "max_layers": 255, "max_classes": 256,
+    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "max_layers": 255, "max_classes": 1024,
 }  # fmt: skip
 """Most of what the descriptor's fields and the windows of the register map can address."""
 
@@ -309,14 +309,14 @@ BASE = HardwareConfig(
 LARGE = HardwareConfig(
     name="large", outputs=16, inputs=32, positions=2, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
     program_beats=4096, attention_columns=4, attention_tables=4, attention_segment=32, spike_words=20480,
-    residual_words=8192, token_chunks=4, max_layers=128,
+    residual_words=8192, token_chunks=4, max_layers=128, max_classes=1024,
 )  # fmt: skip
 """4,096 operations per cycle."""
 
 HUGE = HardwareConfig(
     name="huge", outputs=16, inputs=32, positions=4, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
     program_beats=4096, tile_groups=16, attention_columns=4, attention_tables=4, attention_segment=32,
-    spike_words=10240, residual_words=4096, token_chunks=4, max_layers=128,
+    spike_words=10240, residual_words=4096, token_chunks=4, max_layers=128, max_classes=1024,
 )  # fmt: skip
 """8,192 operations per cycle: the memories of `LARGE` beside twice its lanes."""
 

@@ -240,15 +240,16 @@ class Core(wiring.Component):
 
     @staticmethod
     def _join_writes(m: Module, port, sources: list) -> None:
-        """One write port; where sources meet, the last one wins and the others wait."""
-        for source in sources:
-            with m.If(source.valid):
+        """One write port; where sources meet, the last one wins and the others wait.
+
+        What no source drives is the first one's, valid or not: nothing looks at it, and it takes a choice less.
+        """
+        fields = ("address", "banks", "pieces", "data")
+        for number, source in enumerate(sources):
+            with m.If(source.valid if number else 1):
                 m.d.comb += [
-                    port.valid.eq(1),
-                    port.address.eq(source.address),
-                    port.banks.eq(source.banks),
-                    port.pieces.eq(source.pieces),
-                    port.data.eq(source.data),
+                    port.valid.eq(source.valid),
+                    *(getattr(port, field).eq(getattr(source, field)) for field in fields),
                 ]
 
     def _count(self, m: Module, counters, dispatcher, walker, attention, neurons) -> None:

@@ -158,7 +158,7 @@ REGISTERS = {
     "CYCLES": Register(0x0048, "r", "cycles of the job, from start to its end or its error"),
     "DESCRIPTORS": Register(0x004C, "r", "descriptors taken"),
     "JOBS": Register(0x0050, "r", "jobs ended since reset, modulo 2^32"),
-    "LOGITS": Register(0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=256),
+    "LOGITS": Register(0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=1024),
     "PROFILE": Register(
         0x2000, "r", "counters per layer, `max_layers` of them: word = layer * 8 + counter, see Counter", words=2048
     ),

@@ -25,7 +25,7 @@ def writeback_latency(config: HardwareConfig) -> int:
     joined = max(
         ResidualAdder.latency(MAX_RESIDUAL_PLANES, ResidualMode.ADD), ResidualAdder.latency(2, ResidualMode.CLAMP)
     )
-    return max(1 + pool_latency(config), 1 + joined, config.neurons)
+    return max(2 + pool_latency(config), 2 + joined, config.neurons)
 
 
 class Writeback(wiring.Component):
@@ -100,6 +100,7 @@ class Writeback(wiring.Component):
         ]
 
         to_spikes, to_residual, starts_residual, pooled, about = self._collect(m)
+        pieces = delayed(m, _one_hot(about.piece, config.word_pieces), 1, name="pieces")
         m.d.comb += [
             self.layer.eq(about.layer),
             pool.start.eq(self.start),
@@ -107,7 +108,7 @@ class Writeback(wiring.Component):
             pool.piece_valid.eq(to_spikes & pooled),
             pool.piece.eq(self.piece_spikes),
         ]
-        self._write_spikes(m, to_spikes & ~pooled, about, pool)
+        spikes = self._write_spikes(m, to_spikes & ~pooled, about, pool)
 
         # The residual memory has the layout of the spike memory, elsewhere.
         elsewhere = Signal.like(about.slice_address, reset_less=True)
@@ -115,10 +116,10 @@ class Writeback(wiring.Component):
         address = Signal.like(elsewhere)
         m.d.comb += [
             address.eq(self.spike_write.address + elsewhere),
-            adder.valid.eq(to_residual),
+            adder.valid.eq(delayed(m, to_residual, 1, name="to_residual", reset=True)),
             adder.address.eq(address),
-            adder.spikes.eq(self.piece_spikes),
-            adder.pieces.eq(_one_hot(about.piece, config.word_pieces)),
+            adder.spikes.eq(spikes),
+            adder.pieces.eq(pieces),
             adder.mode.eq(d.residual_mode),
             adder.planes_in.eq(d.residual_planes_in),
             adder.planes_out.eq(d.residual_planes_out),
@@ -128,7 +129,7 @@ class Writeback(wiring.Component):
             self.residual_layer.eq(self.spike_layer),
         ]
         write = self.residual_write
-        with m.If(starts_residual):
+        with m.If(delayed(m, starts_residual, 1, name="starts_residual")):
             m.d.comb += [
                 write.valid.eq(self.spike_write.valid),
                 write.address.eq(address),
@@ -165,8 +166,8 @@ class Writeback(wiring.Component):
         m.d.comb += self.piece_valid.eq(valid)
         return spikes, residual, starts_residual, about.pool, about
 
-    def _write_spikes(self, m: Module, valid: Value, about: data.View, pool: PoolWriter) -> None:
-        """A piece of all positions, or a pooled position."""
+    def _write_spikes(self, m: Module, valid: Value, about: data.View, pool: PoolWriter) -> Value:
+        """A piece of all positions, or a pooled position, a cycle later; returns its spikes as they are written."""
         config, write = self._config, self.spike_write
         lane_bits = exact_log2(config.positions)
         late = {
@@ -178,13 +179,14 @@ class Writeback(wiring.Component):
         )
         slice_address, group = Signal.like(about.slice_address), Signal.like(about.slice_address)
         piece, spikes = Signal.like(about.piece), Signal.like(self.piece_spikes)
+        banks, layer = Signal.like(write.banks), Signal.like(self.spike_layer)
         m.d.comb += [
             group.eq(about.position_group),
             slice_address.eq(about.slice_address),
             piece.eq(about.piece),
             spikes.eq(self.piece_spikes),
-            write.banks.eq((1 << config.positions) - 1),
-            self.spike_layer.eq(about.layer),
+            banks.eq((1 << config.positions) - 1),
+            layer.eq(about.layer),
         ]
         with m.If(pool.valid):
             m.d.comb += [
@@ -192,17 +194,22 @@ class Writeback(wiring.Component):
                 slice_address.eq(late["slice_address"]),
                 piece.eq(late["piece"]),
                 spikes.eq(pool.spikes.replicate(config.positions)),
-                write.banks.eq(_one_hot(pool.position[:lane_bits], config.positions)),
-                self.spike_layer.eq(late["layer"]),
+                banks.eq(_one_hot(pool.position[:lane_bits], config.positions)),
+                layer.eq(late["layer"]),
             ]
+        # A register between the choice and the memories, whose ports are many and far apart.
+        written = delayed(m, spikes, 1, name="written")
         m.d.comb += [
-            write.valid.eq(valid | pool.valid),
-            write.address.eq((slice_address + group)[: len(slice_address)]),
-            write.pieces.eq(_one_hot(piece, config.word_pieces)),
+            write.valid.eq(delayed(m, valid | pool.valid, 1, name="write_valid", reset=True)),
+            write.address.eq(delayed(m, (slice_address + group)[: len(slice_address)], 1, name="write_address")),
+            write.pieces.eq(delayed(m, _one_hot(piece, config.word_pieces), 1, name="write_pieces")),
+            write.banks.eq(delayed(m, banks, 1, name="write_banks")),
+            self.spike_layer.eq(delayed(m, layer, 1, name="write_layer")),
         ]
         for lane in range(config.lanes):
-            channels = spikes.word_select(lane, config.piece)
+            channels = written.word_select(lane, config.piece)
             m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
+        return written
 
 
 def _one_hot(number: Value, choices: int) -> Value:

@@ -111,7 +111,7 @@ def test_derived_sizes():
         ({"residual_words": (1 << 20) + 1}, "residual_words must be 1 to 1048576, not 1048577"),
         ({"token_chunks": 256}, "token_chunks must be 1 to 255, not 256"),
         ({"max_layers": 256}, "max_layers must be 1 to 255, not 256"),
-        ({"max_classes": 257}, "max_classes must be 1 to 256, not 257"),
+        ({"max_classes": 1025}, "max_classes must be 1 to 1024, not 1025"),
         ({"outputs": 4, "inputs": 4, "positions": 1, "neurons": 1, "weight_bits": 4, "max_layers": 0},
          "max_layers must be 1 to 255, not 0"),
     ],

@@ -165,7 +165,7 @@ def test_errors_have_names():
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda driver: driver.read("LOGITS", 256), "LOGITS has entries 0 to 255, not 256"),
+        (lambda driver: driver.read("LOGITS", 1024), "LOGITS has entries 0 to 1023, not 1024"),
         (lambda driver: driver.write("STATUS", 1), "STATUS is read-only"),
         (lambda driver: driver.write("PROGRAM_BYTES", 1 << 32), "PROGRAM_BYTES holds 32 bits, not 4294967296"),
     ],
