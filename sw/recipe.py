@@ -197,19 +197,47 @@ def load_recipe(path: Path) -> Recipe:
     UserError
         Naming the file, the key, its value and what it may be.
     """
+    table = read_table(path, "recipe")
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"recipe {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"recipe {path} is not valid TOML: {error}") from error
-    try:
-        recipe = _build(Recipe, table, "")
-        _check(recipe)
-        recipe.network_config()
+        return recipe_of(table)
     except UserError as error:
         raise UserError(f"recipe {path}: {error}") from error
+
+
+def read_table(path: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file should be, for the refusal.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"{kind} {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{kind} {path} is not valid TOML: {error}") from error
+
+
+def recipe_of(table: dict[str, Any]) -> Recipe:
+    """Check a recipe's table.
+
+    Raises
+    ------
+    UserError
+        Naming the key, its value and what it may be.
+    """
+    recipe = _build(Recipe, table, "")
+    _check(recipe)
+    recipe.network_config()
     return recipe
 
 
