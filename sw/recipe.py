@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from sw.data import data_set
 from sw.errors import UserError
-from sw.network import NetworkConfig, ResidualMode
+from sw.network import WEIGHT_WIDTHS, NetworkConfig, ResidualMode
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ class Recipe:
     seed : int
         Seed of the initial weights, the order of the images and their augmentation.
     weight_bits : int
-        4 or 8, of the quantised phase.
+        One of `WEIGHT_WIDTHS`, of the quantised phase.
     batch_size : int
         Images per step.
     precision : str
@@ -307,5 +307,5 @@ def _check(recipe: Recipe) -> None:
     for key, value, low, high in limits:
         if not low <= value <= high:
             raise UserError(f"{key} must be {low:g} to {high:g}, not {value:g}")
-    if recipe.weight_bits not in (4, 8):
-        raise UserError(f"weight_bits must be 4 or 8, not {recipe.weight_bits}")
+    if recipe.weight_bits not in WEIGHT_WIDTHS:
+        raise UserError(f"weight_bits must be one of {', '.join(map(str, WEIGHT_WIDTHS))}, not {recipe.weight_bits}")
