@@ -18,15 +18,16 @@ COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,
 MEASURE = $(call option,IMAGES,images) $(call option,DATA,data)
 MODELS ?= models
 RECIPE ?= recipes/fashion-2-64.toml
+STUDY ?= recipes/studies/fashion-2-64.toml
 LONG_IMAGES := 500
 
-.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train data bench info energy statistics \
+.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train study data bench info energy statistics \
 	codesign docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -56,6 +57,9 @@ fmax: $(INSTALLED)  ## Place and route on an ECP5 with nextpnr: clock frequency 
 train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
 	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA,data) $(ARGS)
 
+study: $(INSTALLED)  ## Train, export and compare the variants of STUDY (hours on two cores, minutes on a GPU)
+	@$(SPIKELOOM) study $(STUDY) $(call option,CONFIG,config) $(call option,DATA,data) $(ARGS)
+
 data: $(INSTALLED)  ## Fetch and verify a data set: SET=fashion-mnist, mnist or cifar10
 	@$(SPIKELOOM) data $(call option,SET,set) $(call option,DATA,data) $(ARGS)
 
@@ -80,7 +84,7 @@ docs: $(INSTALLED)  ## Write the generated tables of docs/
 lint: $(INSTALLED)  ## Style, formatting and types
 	@$(SPIKELOOM) lint $(ARGS)
 
-clean:  ## Delete what builds and tests have written (keeps .venv, build/train and data/cache)
+clean:  ## Delete what builds and tests have written (keeps .venv, build/train, build/study and data/cache)
 	@if [ -x $(SPIKELOOM) ]; then $(SPIKELOOM) clean $(ARGS); else rm -rf build; fi
 
 venv: $(INSTALLED)  ## Only set up the virtual environment

@@ -90,7 +90,7 @@ class Artifact:
     ----------
     network : NetworkConfig
     weight_bits : int
-        4 or 8.
+        One of `sw.network.WEIGHT_WIDTHS`.
     bias_fraction_bits : int
         ``f``, 0 to 8.
     tensors : dict[str, LayerParameters]

@@ -12,7 +12,7 @@ import numpy as np
 
 from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, LayerParameters
 from sw.errors import UserError
-from sw.network import Layer, NetworkConfig
+from sw.network import WEIGHT_WIDTHS, Layer, NetworkConfig
 
 FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3, "pool_order": 3, "linear_bias": 3}
 """Version of the format that brought a network field; the others were always there."""
@@ -103,8 +103,9 @@ def check_ranges(artifact: Artifact, recorded: object) -> None:
 
 def check_artifact(artifact: Artifact) -> None:
     """Refuse values that break the integer contract of `sw.artifact`."""
-    if artifact.weight_bits not in (4, 8) or type(artifact.weight_bits) is not int:
-        raise UserError(f"weight_bits must be 4 or 8, not {artifact.weight_bits!r}; quantise to one of these")
+    if artifact.weight_bits not in WEIGHT_WIDTHS or type(artifact.weight_bits) is not int:
+        widths = ", ".join(map(str, WEIGHT_WIDTHS))
+        raise UserError(f"weight_bits must be one of {widths}, not {artifact.weight_bits!r}; quantise to one of these")
     fraction = artifact.bias_fraction_bits
     if type(fraction) is not int or not 0 <= fraction <= 8:
         raise UserError(f"bias_fraction_bits must be 0 to 8, not {fraction!r}; export with fewer fraction bits")

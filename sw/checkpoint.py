@@ -12,6 +12,9 @@ import torch
 from sw.errors import UserError
 from sw.files import write_atomically
 
+FILE = "checkpoint.pt"
+"""Name of the checkpoint in a run's folder."""
+
 
 @dataclass
 class Progress:

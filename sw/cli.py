@@ -28,6 +28,7 @@ COMMANDS = {
     "synth": ("synth", "Synthesise with Yosys and count what it takes, in total and by module."),
     "fmax": ("fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
     "train": ("train", "Train a model by a recipe, then export it."),
+    "study": ("study", "Train variants of a recipe, export them, and compare what they gain and cost."),
     "training-speed": ("training_speed", "Time training on this machine, beside SpikingJelly's if it is installed."),
     "split": ("parts", "Cut a checkpoint into parts below 16 MB."),
     "join": ("parts", "Put the parts of a checkpoint together."),

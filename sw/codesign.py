@@ -41,9 +41,10 @@ class Variant:
         How many of them the golden model classified correctly; None where labels mean nothing.
     weights : int
     weight_bytes : int
-        Bytes of the weights at their width, packed.
+        Bytes of the weights at their width, packed: what storing them takes.
     program_bytes, cycles : int, optional
-        The compiled program, and the cycle model's prediction; None if the artifact does not fit.
+        The compiled program, as the hardware fetches it (weights of 2 and 3 bits take 4 bits there), and the cycle
+        model's prediction; None if the artifact does not fit.
     refusal : str, optional
         Why the artifact does not fit.
     spikes : float

@@ -263,7 +263,7 @@ class _Compiler:
             "image": int(layer.source == "image"),
             "kernel3": int(taps == 9),
             "pool": int(layer.pool),
-            "wide": int(self.artifact.weight_bits == 8),
+            "wide": int(self.artifact.weight_bits > WEIGHT_BITS),
             "passes": passes,
             **self._time(),
             "slices": slices,
@@ -306,7 +306,7 @@ class _Compiler:
         """Least reads of a piece (of K, V and logits: a batch): membranes must be back for the next time chunk."""
         if self.time_chunks == 1:
             return 0
-        halves = self.artifact.weight_bits // WEIGHT_BITS
+        halves = -(-self.artifact.weight_bits // WEIGHT_BITS)
         pieces = 1 if destination in CHANNEL_ORDER else min(tiles.pieces, tiles.last_pieces)
         return -(-carry_cycles(self.config) // (pieces * halves))
 

@@ -62,7 +62,7 @@ def export_artifact(
     Parameters
     ----------
     model : Spikformer
-        Trained, with 4-bit or 8-bit weights; it is not changed.
+        Trained, with quantised weights; it is not changed.
     data : DataSet
         What it was trained on: brings the pixel table and the class names.
     bias_fraction_bits : int

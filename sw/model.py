@@ -58,7 +58,7 @@ class SpikingLayer(nn.Module):
     layer : Layer
         ``conv`` or ``linear``.
     weight_bits : int or None
-        4 or 8 for quantised weights, None for float.
+        One of `sw.network.WEIGHT_WIDTHS` for quantised weights, None for float.
     """
 
     def __init__(self, layer: Layer, weight_bits: int | None) -> None:
@@ -106,8 +106,8 @@ class Spikformer(nn.Module):
     config : NetworkConfig
         Shape of the network.
     weight_bits : int, optional
-        4 or 8: quantisation-aware, with Brevitas layers, one scale per output channel (one in all for the head) and
-        the image rounded to signed 8 bit. None: float.
+        One of `sw.network.WEIGHT_WIDTHS`: quantisation-aware, with Brevitas layers, one scale per output channel (one
+        in all for the head) and the image rounded to signed 8 bit. None: float.
     image_scale : float, optional
         Value of one integer step of the image; only for a quantised model.
     """

@@ -24,6 +24,9 @@ LinearBias = Literal["all", "not-qkv", "none"]
 IMAGE_BITS = 8
 """Bits of the signed image; its bit-planes are the first layer's input."""
 
+WEIGHT_WIDTHS = (2, 3, 4, 8)
+"""Bits that a weight may have. The hardware reads those of 2 and 3 bits as weights of 4."""
+
 NEURON_THRESHOLD = 1.0
 """Firing threshold of every neuron but the one after attention."""
 

@@ -1,7 +1,7 @@
-"""Every Brevitas quantiser of the project: weights of 4 or 8 bits, and the signed 8-bit image.
+"""Every Brevitas quantiser of the project: weights of 2, 3, 4 or 8 bits, and the signed 8-bit image.
 
-All are symmetric and narrow range (``-7..7`` and ``-127..127``, less where a layer's `weight_limit` is less), so
-flipping a sign is exact and zero stays zero.
+All are symmetric and narrow range (``-1..1``, ``-3..3``, ``-7..7`` and ``-127..127``, less where a layer's
+`weight_limit` is less), so flipping a sign is exact and zero stays zero.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from sw.network import IMAGE_BITS, Layer
 
-WEIGHT_BITS = (4, 8)
-"""Weight widths the hardware takes."""
+FEW_LEVELS = 7
+"""Largest integers below this one are few: then the best scale may clip most of the range of the weights."""
 
 
 class LimitedIntQuant(IntQuant):  # type: ignore[misc]
@@ -111,7 +111,9 @@ def quantised_image(scale: float) -> nn.Module:
 def begin_scales(model: nn.Module) -> None:
     """Set every weight scale of a quantised model to the one of least squared error for its present weights.
 
-    Candidates are 40 % to 100 % of the largest magnitude, per channel or tensor as the quantiser goes.
+    Candidates for the largest integer are 40 % to 100 % of the largest magnitude, per channel or tensor as the
+    quantiser goes; of weights of 2 and 3 bits 10 % to 100 %. (Of a normal distribution ``-1..1`` are best at 1.22
+    deviations, and the largest of a thousand weights is at more than 3.)
     """
     for module in model.modules():
         if not isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
@@ -123,7 +125,7 @@ def begin_scales(model: nn.Module) -> None:
         top = module.weight_quant.tensor_quant.int_quant.limit
         largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-6)
         best, least = largest, torch.full_like(largest, torch.inf)
-        for fraction in torch.linspace(0.4, 1.0, 61):
+        for fraction in torch.linspace(0.1 if top < FEW_LEVELS else 0.4, 1.0, 61):
             scale = largest * fraction / top
             error = ((rows / scale).round().clamp(-top, top) * scale - rows).square().sum(1, keepdim=True)
             best = torch.where(error < least, largest * fraction, best)

@@ -59,7 +59,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
     network : NetworkConfig
         Shape to fill.
     weight_bits : int
-        4 or 8.
+        One of `sw.network.WEIGHT_WIDTHS`.
     seed : int
         Of weights and images.
     images : uint8 Tensor [B, C, H, W] or [B, T, C, H, W], optional

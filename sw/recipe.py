@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from sw.data import data_set
 from sw.errors import UserError
 from sw.named_networks import named_network
-from sw.network import LinearBias, NetworkConfig, PoolOrder, ResidualMode
+from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, PoolOrder, ResidualMode
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ class Recipe:
     seed : int
         Seed of the initial weights, the order of the images and their augmentation.
     weight_bits : int
-        4 or 8, of the quantised phase.
+        One of `WEIGHT_WIDTHS`, of the quantised phase.
     batch_size : int
         Images per step.
     precision : str
@@ -200,23 +200,52 @@ def load_recipe(path: Path) -> Recipe:
     UserError
         Naming the file, the key, its value and what it may be.
     """
+    table = read_table(path, "recipe")
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"recipe {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"recipe {path} is not valid TOML: {error}") from error
-    try:
-        network = table.get("network")
-        if isinstance(network, dict) and "name" in network:  # one of the paper's; other keys change it
-            base = named_network(str(network.pop("name"))).to_dict()
-            table["network"] = {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | network
-        recipe = _build(Recipe, table, "")
-        _check(recipe)
-        recipe.network_config()
+        return recipe_of(table)
     except UserError as error:
         raise UserError(f"recipe {path}: {error}") from error
+
+
+def read_table(path: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file should be, for the refusal.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"{kind} {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{kind} {path} is not valid TOML: {error}") from error
+
+
+def recipe_of(table: dict[str, Any]) -> Recipe:
+    """Check a recipe's table.
+
+    Raises
+    ------
+    UserError
+        Naming the key, its value and what it may be.
+    """
+    network = table.get("network")
+    if isinstance(network, dict) and "name" in network:  # one of the paper's; other keys change it
+        base = named_network(str(network["name"])).to_dict()
+        own = {key: value for key, value in network.items() if key != "name"}
+        table = table | {"network": {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | own}
+    recipe = _build(Recipe, table, "")
+    _check(recipe)
+    recipe.network_config()
     return recipe
 
 
@@ -286,5 +315,5 @@ def _check(recipe: Recipe) -> None:
     for key, value, low, high in limits:
         if not low <= value <= high:
             raise UserError(f"{key} must be {low:g} to {high:g}, not {value:g}")
-    if recipe.weight_bits not in (4, 8):
-        raise UserError(f"weight_bits must be 4 or 8, not {recipe.weight_bits}")
+    if recipe.weight_bits not in WEIGHT_WIDTHS:
+        raise UserError(f"weight_bits must be one of {', '.join(map(str, WEIGHT_WIDTHS))}, not {recipe.weight_bits}")

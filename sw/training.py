@@ -161,7 +161,7 @@ class Trainer:
         self._batches = Batches(recipe, data, train, self._processes)
         self._test = (data.encode(test.images), test.labels)
         self._phases = recipe.phases()
-        self._checkpoint = out / "checkpoint.pt"
+        self._checkpoint = out / checkpoint.FILE
         self._stop = False
         self._saved = time.monotonic()
         self.progress = Progress()

@@ -60,18 +60,24 @@ def export(
     out = out or folder_of_run / f"{settings.name}.spikeloom"
     with progress_console.status(f"reading {settings.data}"):
         test = data.load(settings.data, "test", folder=folder)
-    export_run(settings, recipe, folder_of_run, test, out, brevitas_images)
+    export_run(settings, training_command(recipe), folder_of_run, test, out, brevitas_images)
+
+
+def training_command(recipe: Path) -> str:
+    """What made the run of a recipe, for the artifact's provenance."""
+    return f"spikeloom train recipes/{recipe.name}"
 
 
 def export_run(
-    settings: Recipe, recipe: Path, run: Path, test: ImageSet, out: Path, brevitas_images: int | None = None
+    settings: Recipe, command: str, run: Path, test: ImageSet, out: Path, brevitas_images: int | None = None
 ) -> Artifact:
     """Export a run's quantised model, measure it, and write the artifact.
 
     Parameters
     ----------
-    settings, recipe
-        The recipe and the file it came from.
+    settings : Recipe
+    command : str
+        What trained the run.
     run : Path
         The run's folder.
     test : ImageSet
@@ -100,7 +106,7 @@ def export_run(
     quantised = _load(
         run / "quantised.pt", lambda: Spikformer(settings.network_config(), settings.weight_bits, info.image_scale)
     )
-    artifact = export_artifact(quantised, info, provenance=_provenance(settings, recipe, run))
+    artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     encoded = info.encode(test.images)
     with progress_console.status("measuring the float, the quantised and the Brevitas model on the test set"):
         accuracy = {
@@ -151,10 +157,10 @@ def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) ->
     return {"correct": round(percent * len(labels) / 100), "images": len(labels)}
 
 
-def _provenance(settings: Recipe, recipe: Path, run: Path) -> dict[str, Any]:
+def _provenance(settings: Recipe, command: str, run: Path) -> dict[str, Any]:
     """How the artifact was made, as plain JSON values."""
     provenance: dict[str, Any] = {
-        "command": f"spikeloom train recipes/{recipe.name}",
+        "command": command,
         "recipe": settings.to_dict(),
         "seed": settings.seed,
         "versions": {name: version(name) for name in ("spikeloom", "torch", "brevitas")},

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sw.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
+from sw.network import WEIGHT_WIDTHS
 
 if TYPE_CHECKING:
     from sw.artifact import Artifact
@@ -42,7 +43,10 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 @click.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Artifact to write.")
-@click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
+@click.option(
+    "--bits", type=click.Choice([str(bits) for bits in WEIGHT_WIDTHS]), default="4", show_default=True,
+    help="Bits of a weight.",
+)  # fmt: skip
 @click.option(
     "--calibrate", metavar="NAME|FILE.npz",
     help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
@@ -182,5 +186,5 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
         f"{agreement.equal_predictions:,} predictions are equal"
     )
     if agreement.lost > LARGEST_LOSS:
-        advice = "try --bits 8, or " if artifact.weight_bits == 4 else ""
+        advice = "try --bits 8, or " if artifact.weight_bits < 8 else ""
         console.print(f"[yellow]more than {LARGEST_LOSS:g} point lost: {advice}fine-tune it with quantised weights")

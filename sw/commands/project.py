@@ -16,8 +16,8 @@ from sw.errors import UserError
 MOST_JOBS = 8
 """Test processes at most by default; each may hold a model or compile a simulation."""
 
-KEPT = "train"
-"""Folder of `build` that `clean` leaves alone: hours of training."""
+KEPT = ("train", "study")
+"""Folders of `build` that `clean` leaves alone: hours of training."""
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Context settings of a command that hands the rest of its arguments on."""
@@ -107,10 +107,12 @@ def lint(fix: bool) -> int:
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Training runs in build/train and fetched data sets too.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Training runs in build/train, build/study and fetched data sets too."
+)
 def clean(everything: bool) -> None:
-    """Delete what builds and tests have written; keeps build/train and data/cache."""
-    doomed = [path for path in BUILD.glob("*") if everything or path.name != KEPT]
+    """Delete what builds and tests have written; keeps build/train, build/study and data/cache."""
+    doomed = [path for path in BUILD.glob("*") if everything or path.name not in KEPT]
     doomed += [ROOT / name for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")]
     if everything:
         doomed.append(ROOT / "data" / "cache")

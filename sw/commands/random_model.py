@@ -11,7 +11,7 @@ import click
 from sw.commands.common import console, shown
 from sw.errors import UserError
 from sw.named_networks import NAMED_NETWORKS, named_network
-from sw.network import PoolOrder, ResidualMode
+from sw.network import WEIGHT_WIDTHS, PoolOrder, ResidualMode
 
 SHAPE = {
     "dim": "embed_dim", "size": "image_size", "channels": "image_channels", "residual": "residual_mode",
@@ -40,7 +40,10 @@ SHAPE = {
     "--events", is_flag=True, default=None, help="Event frames, one for each time step, instead of an image (DVS)."
 )
 @click.option("--scale", type=float, help="Attention scale; DVS: 0.25.")
-@click.option("--bits", type=click.Choice(["4", "8"]), default="4", show_default=True, help="Bits of a weight.")
+@click.option(
+    "--bits", type=click.Choice([str(bits) for bits in WEIGHT_WIDTHS]), default="4", show_default=True,
+    help="Bits of a weight.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights and images.")
 def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
     """Write an artifact OUT of random weights whose neurons fire at moderate rates.

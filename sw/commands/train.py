@@ -41,7 +41,7 @@ def train(
     every batch.
     """
     from sw import data
-    from sw.commands.export import export_run
+    from sw.commands.export import export_run, training_command
     from sw.distributed import Processes
     from sw.recipe import load_recipe
     from sw.training import Trainer
@@ -61,4 +61,4 @@ def train(
         return
     console.print(f"trained: {shown(out / 'log.csv')}, {shown(out / 'curve.png')}")
     if export_it:
-        export_run(settings, recipe, out, test, out / f"{settings.name}.spikeloom")
+        export_run(settings, training_command(recipe), out, test, out / f"{settings.name}.spikeloom")

@@ -25,7 +25,7 @@ def quantise(model: Spikformer, weight_bits: int, image_scale: float, images: Te
     model : Spikformer
         Float, in eval mode; it is not changed.
     weight_bits : int
-        4 or 8.
+        One of `sw.network.WEIGHT_WIDTHS`.
     image_scale : float
         Value of one integer step of the image.
     images : Tensor, optional

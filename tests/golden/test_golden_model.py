@@ -48,17 +48,24 @@ def assert_equals_reference(artifact: Artifact, images: torch.Tensor) -> None:
     assert np.array_equal(result.predictions.numpy(), reference["logits"].argmax(axis=1))
 
 
-@pytest.mark.parametrize("weight_bits", [4, 8])
+@pytest.mark.parametrize("weight_bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equals_the_reference(name, weight_bits):
     network = NETWORKS[name]
     assert_equals_reference(random_artifact(network, weight_bits, seed=7), random_images(network, 2, seed=8))
 
 
-@pytest.mark.parametrize("name", ["tiny", "clamp", "iand", "events", "pool first", "four pools first"])
-def test_equals_the_brevitas_model(name):
+@pytest.mark.parametrize(
+    ("name", "weight_bits"),
+    [
+        *((name, 4) for name in ("tiny", "clamp", "iand", "events", "pool first", "four pools first")),
+        ("tiny", 2),
+        ("tiny", 3),
+    ],
+)
+def test_equals_the_brevitas_model(name, weight_bits):
     network = NETWORKS[name]
-    artifact, images = random_artifact(network, 4, seed=7), random_images(network, 4, seed=8)
+    artifact, images = random_artifact(network, weight_bits, seed=7), random_images(network, 4, seed=8)
     golden = GoldenModel(artifact).run(images, record=True)
     logits, trace = run_deployed(artifact, images)
     assert golden.spikes.keys() == trace.spikes.keys() and golden.residuals.keys() == trace.residual.keys()

@@ -680,6 +680,14 @@ def test_weights_too_wide():
     assert compile_artifact(artifact, config_of(weight_bits=8)).memory.size
 
 
+@pytest.mark.parametrize("bits", [2, 3])
+@pytest.mark.parametrize("config", [TINY, config_of(time_chunks=4), config_of(weight_bits=8)])
+def test_narrower_weights_are_four_bit_weights_that_stay_small(config, bits):
+    network = network_of(timesteps=min(config.max_timesteps, 10))
+    narrow, four = (compile_artifact(artifact_of(network, weight=1, weight_bits=width), config) for width in (bits, 4))
+    assert np.array_equal(narrow.memory, four.memory)
+
+
 def test_halves_need_their_own_accumulator_bits():
     """Of 15 the high half is 0 and the low one 15: 9 * 32 spikes make 4320, 13 bits without a sign."""
     artifact = artifact_of(network_of(embed_dim=32), weight=15, weight_bits=8)

@@ -58,7 +58,7 @@ def with_rounded_biases(model: Spikformer, fraction: int) -> Spikformer:
     return model
 
 
-@pytest.mark.parametrize(("bits", "mode"), [(4, "add"), (8, "add"), (4, "clamp"), (4, "iand")])
+@pytest.mark.parametrize(("bits", "mode"), [(2, "add"), (3, "add"), (4, "add"), (8, "add"), (4, "clamp"), (4, "iand")])
 def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits, mode):
     model = trained(bits, config=dataclasses.replace(CONFIG, residual_mode=mode))
     artifact_file.save(export_artifact(model, DATA), tmp_path / "tiny.spikeloom")

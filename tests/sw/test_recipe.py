@@ -61,7 +61,7 @@ def test_committed_recipes_are_valid(path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("weight_bits = 4", "weight_bits = 5", "weight_bits must be 4 or 8, not 5"),
+        ("weight_bits = 4", "weight_bits = 5", "weight_bits must be one of 2, 3, 4, 8, not 5"),
         ("weight_bits = 4", "weight_bits = '4'", "weight_bits must be of type int, not '4'"),
         ("weight_bits = 4", "", "key weight_bits is missing"),
         ("batch_size = 50", "batch_size = 0", "batch_size must be 1 to 65536, not 0"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from sw.model import Spikformer, SpikingLayer, Trace
 from sw.network import NetworkConfig
 from sw.neuron import lif_over_time_stepwise
-from sw.quantizers import begin_scales, quantised_conv, quantised_image
+from sw.quantizers import begin_scales, quantised_conv, quantised_image, quantised_linear
 
 TINY = NetworkConfig(image_size=16, image_channels=3, classes=5, embed_dim=16, depth=2, heads=2)
 
@@ -132,7 +132,7 @@ def test_every_layer_is_found_by_its_name():
             assert weights.weight.shape == layer.weight_shape
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_quantised_weights_are_narrow_integers_times_scale(bits):
     model = Spikformer(TINY, bits, 1 / 32)
     for layer in TINY.layers():
@@ -146,7 +146,9 @@ def test_quantised_weights_are_narrow_integers_times_scale(bits):
         assert weight.scale.numel() == (1 if layer.kind == "head" else layer.out_channels)
 
 
-@pytest.mark.parametrize(("name", "bits", "top"), [("conv1", 4, 7), ("conv1", 8, 127), ("conv0", 8, 119)])
+@pytest.mark.parametrize(
+    ("name", "bits", "top"), [("conv1", 2, 1), ("conv1", 3, 3), ("conv1", 4, 7), ("conv1", 8, 127), ("conv0", 8, 119)]
+)
 def test_begin_scales_lowers_the_squared_error(name, bits, top):
     torch.manual_seed(0)
     conv = quantised_conv(next(layer for layer in TINY.layers() if layer.name == name), bits=bits)
@@ -154,8 +156,20 @@ def test_begin_scales_lowers_the_squared_error(name, bits, top):
     before = (conv.quant_weight().value - conv.weight).square().sum()
     begin_scales(conv)
     after = (conv.quant_weight().value - conv.weight).square().sum()
-    assert after < 0.95 * before if bits == 4 else after <= before
+    assert after < 0.95 * before if bits <= 4 else after <= before
     assert conv.quant_weight().int().abs().max() == top
+
+
+@pytest.mark.parametrize(("bits", "deviations"), [(2, 1.224), (3, 3 * 0.6508)])
+def test_begin_scales_finds_the_best_scale_of_few_levels(bits, deviations):
+    """Of a normal distribution the best three and seven even levels are known, far below the largest weight."""
+    layer = dataclasses.replace(TINY.layers()[-1], in_channels=4096, out_channels=64)
+    linear = quantised_linear(layer, bits=bits)
+    torch.nn.init.normal_(linear.weight)
+    begin_scales(linear)
+    largest = linear.quant_weight().scale.item() * layer.weight_limit(bits)
+    assert linear.weight.abs().max() > 4.5
+    assert largest == pytest.approx(deviations, rel=0.05)
 
 
 def test_image_quantiser_is_signed_symmetric_and_keeps_zero():

@@ -30,7 +30,10 @@ def grid(count: int) -> Tensor:
     return DATA.encode(load_sample("cifar10").images[:count]).float() * DATA.image_scale
 
 
-@pytest.mark.parametrize(("kind", "bits"), [*((kind, 4) for kind in KINDS), ("spikingjelly", 8)])
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [*((kind, 4) for kind in KINDS), ("spikingjelly", 8), ("authors-cifar", 2), ("authors-cifar", 3)],
+)
 def test_the_artifact_is_the_quantised_model_in_integers(kind, bits):
     """Golden model, and Brevitas in float64, from a float model of each layout; also where pools come first."""
     artifact = export_artifact(quantise(lively(network(kind)), bits, DATA.image_scale, grid(4)), DATA)

@@ -1,0 +1,103 @@
+"""`spikeloom study`: variants of a recipe are trained, exported and compared."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sw.commands.common import BUILD, config_option, console, data_option, progress_console, shown
+from sw.errors import UserError
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+    from sw.data import ImageSet
+    from sw.recipe import Recipe
+
+BREVITAS_IMAGES = 256
+"""Test images of a variant that the Brevitas model runs on at export; all of them would take longer than the rest."""
+
+
+@click.command()
+@click.argument("study_file", type=click.Path(path_type=Path), metavar="STUDY")
+@config_option()
+@data_option()
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What trains.  [default: a GPU if there is one]")
+@click.option(
+    "--images", "count", type=click.IntRange(1), metavar="N",
+    help="Compare on the first N test images only.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Folder of the study: a run's folder for each variant, table and plot.  [default: build/study/<name>]",
+)  # fmt: skip
+def study(
+    study_file: Path, config: HardwareConfig, folder: Path | None, device: str | None, count: int | None,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Train the variants of STUDY, export them, and compare them as `spikeloom codesign` does.
+
+    STUDY is a TOML file: `recipe`, a path relative to it, and a table [variants.NAME] for each variant, whose keys
+    replace the recipe's. What an earlier call finished is not trained again, what it left half-done goes on. Accuracies
+    are of the golden model over the test set, cycles of the cycle model on --config. Figures and plot are codesign.json
+    and codesign.png in the study's folder.
+    """
+    from sw import data
+    from sw.artifact import SUFFIX
+    from sw.commands.codesign import measure_all, report
+    from sw.commands.export import export_run
+    from sw.distributed import Processes
+    from sw.study import load_study
+    from sw.training import Trainer
+
+    settings = load_study(study_file)
+    out = out or BUILD / "study" / settings.name
+    finished = {name: _is_finished(recipe, out / name) for name, recipe in settings.variants.items()}
+    processes = Processes.start(device)
+    if processes.count > 1:
+        raise UserError(
+            f"a study trains in one process, not {processes.count}: call it without torchrun, or train the variants "
+            "one by one and compare them with spikeloom codesign"
+        )
+
+    @cache
+    def images(name: str, split: data.Split) -> ImageSet:
+        with progress_console.status(f"reading {name}"):
+            return data.load(name, split, folder=folder)
+
+    artifacts = {name: out / name / f"{name}{SUFFIX}" for name in settings.variants}
+    for number, (name, recipe) in enumerate(settings.variants.items(), 1):
+        console.print(f"variant {number} of {len(artifacts)}, {name}: {'finished' if finished[name] else 'training'}")
+        run = out / name
+        if not finished[name]:
+            run.mkdir(parents=True, exist_ok=True)
+            artifacts[name].unlink(missing_ok=True)  # of a run that is not there any more
+            train, test = images(recipe.data, "train"), images(recipe.data, "test")
+            Trainer(recipe, train, test, run, resume=True, console=progress_console, processes=processes).run()
+        if not artifacts[name].is_file():
+            command = f"spikeloom study {study_file.name}, variant {name}"
+            export_run(recipe, command, run, images(recipe.data, "test"), artifacts[name], BREVITAS_IMAGES)
+    console.print(f"runs and artifacts: {shown(out)}")
+    report(measure_all(artifacts, config, count, folder, full=True), config, out / "codesign.json")
+
+
+def _is_finished(recipe: Recipe, run: Path) -> bool:
+    """Whether a variant's run is over.
+
+    Raises
+    ------
+    UserError
+        If its folder holds the run of another recipe: said before anything is trained.
+    """
+    from sw import checkpoint
+
+    path = run / checkpoint.FILE
+    if not path.exists():
+        return False
+    try:
+        progress, _, _ = checkpoint.load(path, recipe.to_dict())
+    except UserError as error:
+        raise UserError(f"variant {recipe.name}: {error}") from error
+    return progress.phase == len(recipe.phases())

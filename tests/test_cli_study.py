@@ -1,0 +1,141 @@
+"""`spikeloom study`: variants are trained once, go on where they stopped, and stand side by side in the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+import sw.batches
+from sw import cli
+from sw.artifact import load
+from sw.data import ImageSet, load_sample
+
+RECIPE = """
+name = "small"
+data = "mnist"
+weight_bits = 4
+batch_size = 20
+precision = "fp32"
+network = {embed_dim = 16, depth = 1, heads = 2, timesteps = 2}
+float_phase = {epochs = 1, learning_rate = 1e-3}
+quantised_phase = {epochs = 1, learning_rate = 1e-4}
+"""
+
+STUDY = """
+recipe = "small.toml"
+variants.add = {}
+variants.iand.network.residual_mode = "iand"
+"""
+
+STEPS = 6
+"""Training steps of a variant: two epochs of three batches."""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study of two variants on the committed sample, and the list of training steps taken since."""
+    whole = load_sample("mnist")
+    sample = ImageSet(images=whole.images[:60], labels=whole.labels[:60], indices=whole.indices[:60])
+    monkeypatch.setattr("sw.data.load", lambda *_, **__: sample)
+    monkeypatch.setattr("sw.commands.study.BREVITAS_IMAGES", 20)
+    monkeypatch.setattr("sw.training.compile_neurons", lambda: False)
+    steps = []
+    augment = sw.batches.augment
+
+    def counted(*arguments):
+        steps.append(None)
+        return augment(*arguments)
+
+    monkeypatch.setattr(sw.batches, "augment", counted)
+    (tmp_path / "small.toml").write_text(RECIPE)
+    (tmp_path / "residuals.toml").write_text(STUDY)
+    return steps
+
+
+def run(tmp_path, *arguments) -> int:
+    return cli.run(["study", str(tmp_path / "residuals.toml"), "--out", str(tmp_path / "out"), "--config", "tiny",
+                    "--images", "50", *arguments])  # fmt: skip
+
+
+def refused(capsys, tmp_path, *arguments) -> str:
+    capsys.readouterr()
+    assert run(tmp_path, *arguments) == cli.EXIT_MENDABLE
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("spikeloom: "))
+    return line
+
+
+def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study):
+    out = tmp_path / "out"
+    assert run(tmp_path) == 0
+    assert len(study) == 2 * STEPS
+    shown = capsys.readouterr().out
+    assert "variant 2 of 2, iand: training" in shown
+    figures = json.loads((out / "codesign.json").read_text())
+    assert [(row["name"], row["residual_mode"]) for row in figures["variants"]] == [("add", "add"), ("iand", "iand")]
+    assert all(row["images"] == 50 and row["cycles"] and row["dataset"] == "mnist" for row in figures["variants"])
+    assert (out / "codesign.png").read_bytes().startswith(b"\x89PNG")
+    artifact = load(out / "iand" / "iand.spikeloom")
+    assert artifact.provenance["command"] == "spikeloom study residuals.toml, variant iand"
+    assert artifact.provenance["recipe"]["network.residual_mode"] == "iand"
+    assert artifact.accuracy["brevitas"]["images"] == 20 and artifact.accuracy["golden"]["images"] == 60
+
+    study.clear()
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert run(tmp_path) == 0
+    assert not study and {path: path.read_bytes() for path in before} == before
+    assert "variant 2 of 2, iand: finished" in capsys.readouterr().out
+
+    # A new variant is trained beside the finished ones; an artifact that is gone is exported again.
+    (out / "add" / "add.spikeloom").unlink()
+    (tmp_path / "residuals.toml").write_text(STUDY + 'variants.clamp.network.residual_mode = "clamp"')
+    assert run(tmp_path) == 0
+    assert len(study) == STEPS
+    assert (out / "add" / "add.spikeloom").read_bytes() == before[out / "add" / "add.spikeloom"]
+    assert [row["name"] for row in json.loads((out / "codesign.json").read_text())["variants"]] == [
+        "add", "iand", "clamp",
+    ]  # fmt: skip
+
+    # Changed settings are refused by name before anything is trained.
+    study.clear()
+    (tmp_path / "residuals.toml").write_text(
+        STUDY.replace('"iand"', '"clamp"') + "variants.a.seed = 9\nvariants.b.seed = 8"
+    )
+    line = refused(capsys, tmp_path)
+    assert "variant iand: checkpoint" in line and "network.residual_mode 'iand' -> 'clamp'" in line
+    assert line.endswith("use another output folder") and not study
+
+
+def test_an_interrupted_study_goes_on(capsys, tmp_path, monkeypatch, study):
+    counted = sw.batches.augment
+
+    def interrupted(*arguments):
+        if len(study) == STEPS + 1:
+            signal.raise_signal(signal.SIGINT)
+        return counted(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sw.batches, "augment", interrupted)
+        line = refused(capsys, tmp_path)
+    assert "stopped; the checkpoint is" in line and "iand" in line
+    assert len(study) == STEPS + 2 and (tmp_path / "out" / "add" / "add.spikeloom").is_file()
+    assert run(tmp_path) == 0
+    assert len(study) == 2 * STEPS
+
+
+def test_an_artifact_without_its_run_is_replaced(tmp_path, study):
+    (tmp_path / "residuals.toml").write_text("recipe = 'small.toml'\nvariants.add = {}")
+    stale = tmp_path / "out" / "add" / "add.spikeloom"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of a run whose folder was emptied")
+    assert run(tmp_path) == 0
+    assert load(stale).provenance["recipe"]["name"] == "add"
+
+
+def test_several_processes_are_refused(capsys, tmp_path, monkeypatch, study):
+    from sw.distributed import Processes
+
+    monkeypatch.setattr(Processes, "start", classmethod(lambda cls, device: cls("cpu", 0, 2)))
+    assert "a study trains in one process, not 2: call it without torchrun" in refused(capsys, tmp_path)
+    assert not study
