@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from sw.data import data_set
 from sw.errors import UserError
-from sw.network import WEIGHT_WIDTHS, NetworkConfig, ResidualMode
+from sw.network import WEIGHT_WIDTHS, NetworkConfig, NeuronKind, ResidualMode
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ class NetworkRecipe:
     mlp_ratio: int = 4
     residual_mode: ResidualMode = "add"
     pools: int = 2
+    neuron: NeuronKind = "lif"
 
 
 @dataclass(frozen=True, kw_only=True)
