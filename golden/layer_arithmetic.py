@@ -33,6 +33,7 @@ class LayerArithmetic:
         self.layer = layer
         self.heads = artifact.network.heads
         self.timesteps = artifact.network.timesteps
+        self.leaky = artifact.network.leaky
         low, high = bounds.accumulator
         self.float_dtype = exact_dtype(high - low)
         self.shift, self.bias = 0, torch.zeros(1, dtype=torch.int64)
@@ -71,7 +72,7 @@ class LayerArithmetic:
     def fire(self, currents: Tensor) -> tuple[Tensor, Tensor]:
         """Neurons: `currents`, which are lost, to spikes (bool) and ``G_t``, both [T, B, H, W, out]."""
         out = currents if len(currents) == self.timesteps else None
-        return lif(currents, self.threshold, self.timesteps, out)
+        return lif(currents, self.threshold, self.timesteps, out, leaky=self.leaky)
 
     def accumulators(self, currents: Tensor) -> Tensor:
         """The sums, int64, that `currents` were made of."""

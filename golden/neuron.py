@@ -1,7 +1,8 @@
-"""The spiking neuron in integers: leaky integrate-and-fire, tau = 2, hard reset, without rounding.
+"""The spiking neuron in integers: leaky integrate-and-fire, tau = 2, or without leak; hard reset, without rounding.
 
 Spikformer's neuron is ``H = (V + X) / 2``, spike ``H >= theta``, then ``V = 0 where spike else H``. Each halving adds
-one fractional bit; keeping ``G_t = 2^t H_t`` instead makes every step an integer addition (see `sw.artifact`).
+one fractional bit; keeping ``G_t = 2^t H_t`` instead makes every step an integer addition (see `sw.artifact`). Without
+leak, ``H = V + X``, there is nothing to halve.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def thresholds_at(threshold: Tensor, timesteps: int) -> Tensor:
     return -(-threshold >> steps_left[:, None])
 
 
-def lif(current: Tensor, threshold: Tensor, timesteps: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def lif(
+    current: Tensor, threshold: Tensor, timesteps: int, out: Tensor | None = None, *, leaky: bool = True
+) -> tuple[Tensor, Tensor]:
     """Run the neuron over the time steps of an image, from a membrane of zero.
 
     Parameters
@@ -37,11 +40,13 @@ def lif(current: Tensor, threshold: Tensor, timesteps: int, out: Tensor | None =
     current : int32 or int64 Tensor [T, ..., C] or [1, ..., C]
         Current ``C_t``, or one current for all time steps. Its type must hold every ``G_t`` (see `sw.ranges`).
     threshold : int64 Tensor [C]
-        In units of ``2^-(f+T)``, at least 1.
+        In units of ``2^-(f+T)``, at least 1; without leak, of ``2^-f``.
     timesteps : int
         Time steps ``T``.
     out : Tensor [T, ..., C], optional
         Where to write ``G_t``, of `current`'s type; may be `current` itself, which is then lost.
+    leaky : bool
+        Whether the neuron leaks.
 
     Returns
     -------
@@ -56,12 +61,13 @@ def lif(current: Tensor, threshold: Tensor, timesteps: int, out: Tensor | None =
     """
     if current.shape[0] not in (1, timesteps):
         raise ValueError(f"current must hold {timesteps} time steps or 1, not {current.shape[0]}")
-    limits = thresholds_at(threshold, timesteps).clamp(max=torch.iinfo(current.dtype).max).to(current.dtype)
+    limits = thresholds_at(threshold, timesteps) if leaky else threshold.expand(timesteps, -1)
+    limits = limits.clamp(max=torch.iinfo(current.dtype).max).to(current.dtype)
     charged = torch.empty((timesteps, *current.shape[1:]), dtype=current.dtype) if out is None else out
     spikes = torch.empty(charged.shape, dtype=torch.bool)
     membrane, fired = torch.zeros_like(charged[0]), torch.empty_like(charged[0])
     for t, limit in enumerate(limits):
-        torch.add(membrane, current[min(t, len(current) - 1)], alpha=1 << t, out=charged[t])
+        torch.add(membrane, current[min(t, len(current) - 1)], alpha=1 << t if leaky else 1, out=charged[t])
         # Comparing into integers and multiplying is vector code in PyTorch; bools and masks are many times slower.
         torch.ge(charged[t], limit, out=fired)
         torch.addcmul(charged[t], charged[t], fired, value=-1, out=membrane)

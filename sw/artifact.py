@@ -11,7 +11,8 @@ image.table        int8    [channels, 256]  network input, -127..127, for each v
 <layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``; -119..119 for
                                             8-bit weights of the image layer (`sw.network.IMAGE_WEIGHT_LIMIT`)
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
-<layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none
+<layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none; neurons
+                                            without leak: ``ceil(2^f theta / alpha)``
 <layer>.scale      float64 [out]            ``alpha``: real current (head: logit) of ``2^f`` integer units
 ================== ======= ================ ==================================================================
 
@@ -22,6 +23,11 @@ The integer contract, with no rounding anywhere::
     G_t      = G_(t-1) + 2^(t-1) C_t,  G_0 = 0             membrane, gains one fractional bit a step
     spike_t  iff G_t 2^(T-t) >= threshold, then G_t := 0   LIF, tau = 2, hard reset
     logits   = ((sum of acc over tokens and T) << f) + bias
+
+Neurons without leak (`NetworkConfig.neuron` ``if``) halve nothing, and their threshold is the same at every t::
+
+    G_t      = G_(t-1) + C_t,  G_0 = 0
+    spike_t  iff G_t >= threshold, then G_t := 0
 
 The image layer has the same `acc` at every t. The neuron after attention reads ``acc = Q (K^T V)`` with f = 0,
 bias 0 and `NetworkConfig.attention_threshold`. Prediction is the first largest logit. `scale` is not used by any
@@ -54,7 +60,7 @@ VERSION = 3
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 
 Version 2 brought ``residual_mode`` and ``pools`` to the network, before they are ``add`` and 2. Version 3 brought
-``events``, ``pool_order`` and ``linear_bias``, before they are false, ``after`` and ``all``.
+``events``, ``pool_order``, ``linear_bias`` and ``neuron``, before they are false, ``after``, ``all`` and ``lif``.
 """
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"

@@ -14,7 +14,7 @@ from sw.artifact import FORMAT, HEADER_FIELDS, HEADER_KEY, VERSION, Artifact, La
 from sw.errors import UserError
 from sw.network import WEIGHT_WIDTHS, Layer, NetworkConfig
 
-FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3, "pool_order": 3, "linear_bias": 3}
+FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3, "pool_order": 3, "linear_bias": 3, "neuron": 3}
 """Version of the format that brought a network field; the others were always there."""
 
 EXPORT_AGAIN = "export the artifact again with this version"

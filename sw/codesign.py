@@ -32,7 +32,7 @@ class Variant:
         What the images are of.
     embed_dim, depth, heads, timesteps, weight_bits : int
         The choices made before training.
-    residual_mode : str
+    residual_mode, neuron : str
     config : str
         Hardware configuration that cycles and program are of.
     images : int
@@ -65,6 +65,7 @@ class Variant:
     timesteps: int
     weight_bits: int
     residual_mode: str
+    neuron: str
     config: str
     images: int
     correct: int | None
@@ -150,6 +151,7 @@ def measure(
         timesteps=network.timesteps,
         weight_bits=artifact.weight_bits,
         residual_mode=network.residual_mode,
+        neuron=network.neuron,
         config=config.name,
         images=result.images,
         correct=result.correct if labelled else None,

@@ -157,7 +157,7 @@ def _integers(layer: Layer, folded: FoldedLayer, model: Spikformer, fraction: in
             f"{layer.name}: bias {folded.bias[channel].item():.6g} of channel {channel} exceeds "
             f"{limit / 2**fraction:.6g}; its batch norm gain is next to nothing: train longer, or set that gain to 0"
         )
-    thresholds = None if layer.kind == "head" else thresholds_of(folded.alpha, model.config.timesteps + fraction)
+    thresholds = None if layer.kind == "head" else thresholds_of(folded.alpha, model.config.membrane_bits + fraction)
     return LayerParameters(
         weight=folded.weight.contiguous().numpy(),
         bias=bias.to(torch.int32).numpy(),
@@ -174,7 +174,7 @@ def thresholds_of(alpha: Tensor, shift: int) -> NDArray[np.int64]:
     alpha : Tensor
         float64 ``[out]``, positive.
     shift : int
-        Time steps plus fractional bits of the bias.
+        Fractional bits of the membrane and of the bias.
     """
     theta = Fraction(NEURON_THRESHOLD) * 2**shift
     return np.array([math.ceil(theta / Fraction(value)) for value in alpha.tolist()], dtype=np.int64)

@@ -47,6 +47,11 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
             f"the network pools before its neurons (pool_order {network.pool_order}), configuration {config.name} "
             "after them, as spikes: run it in the golden model, or train one with pool_order after"
         )
+    if not network.leaky:
+        raise UserError(
+            f"the network's neurons do not leak (neuron {network.neuron}), those of configuration {config.name} do: "
+            "run it in the golden model, or train one with neuron lif"
+        )
     require(network.classes, config.max_classes, "head", "classes")
     require(len(layers) + 1, config.max_layers, "the network", "layers")
     if artifact.bias_fraction_bits != config.bias_fraction_bits:

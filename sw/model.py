@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, STEM, Layer, NetworkConfig
-from sw.neuron import lif_over_time
+from sw.neuron import charge, lif_over_time
 from sw.quantizers import quantised_conv, quantised_image, quantised_linear
 
 
@@ -38,12 +38,12 @@ class Trace:
     residual: dict[str, Tensor] = field(default_factory=dict)
     margin: dict[str, float] = field(default_factory=dict)
 
-    def add_neurons(self, name: str, current: Tensor, spikes: Tensor, threshold: float) -> None:
+    def add_neurons(self, name: str, current: Tensor, spikes: Tensor, threshold: float, *, leaky: bool) -> None:
         """Record a layer's spikes and how close its membranes came to the threshold, from ``[T, B, C, H, W]``."""
         membrane = torch.zeros_like(current[0])
         nearest = float("inf")
         for step, spike in zip(current, spikes, strict=True):
-            charged = (membrane + step) * 0.5
+            charged = charge(membrane, step, leaky=leaky)
             nearest = min(nearest, (charged - threshold).abs().min().item())
             membrane = charged * (1 - spike)
         self.spikes[name] = spikes.to(torch.uint8)
@@ -213,7 +213,7 @@ class Spikformer(nn.Module):
         rows = current.permute(0, 2, 3, 1).contiguous()  # memory order; a copy only if the layer lost channels-last
         batch = rows.shape[0] if repeat else rows.shape[0] // steps
         flat = rows.view(1, -1).expand(steps, -1) if repeat else rows.view(steps, -1)
-        fired = lif_over_time(flat, threshold)
+        fired = lif_over_time(flat, threshold, leaky=self.config.leaky)
         spikes = fired.view(steps * batch, *rows.shape[1:]).permute(0, 3, 1, 2)
         if trace is not None:
             shape = (steps, batch, *rows.shape[1:])
@@ -222,6 +222,7 @@ class Spikformer(nn.Module):
                 flat.reshape(shape).permute(0, 1, 4, 2, 3).detach(),
                 fired.view(shape).permute(0, 1, 4, 2, 3).detach(),
                 threshold,
+                leaky=self.config.leaky,
             )
         return spikes
 

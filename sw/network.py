@@ -21,6 +21,9 @@ PoolOrder = Literal["after", "before"]
 LinearBias = Literal["all", "not-qkv", "none"]
 """Which linear layers of the blocks have a bias; see `NetworkConfig.linear_bias`."""
 
+NeuronKind = Literal["lif", "if"]
+"""Whether neurons leak; see `NetworkConfig.neuron`."""
+
 IMAGE_BITS = 8
 """Bits of the signed image; its bit-planes are the first layer's input."""
 
@@ -173,6 +176,9 @@ class NetworkConfig:
         Which linear layers of the blocks have a bias: ``all`` (the authors' CIFAR variant), ``not-qkv``, all but q, k
         and v (their ImageNet variant), or ``none`` (SpikingJelly's). Integers do not show it: it folds into the
         layer's bias with the batch norm.
+    neuron : str
+        ``lif``, the leaky neuron of the paper, ``H = (V + X) / 2``, or ``if``, integrate-and-fire, ``H = V + X``; both
+        with the same thresholds and the same hard reset, also after attention.
 
     Raises
     ------
@@ -194,6 +200,7 @@ class NetworkConfig:
     events: bool = False
     pool_order: PoolOrder = "after"
     linear_bias: LinearBias = "all"
+    neuron: NeuronKind = "lif"
 
     def __post_init__(self) -> None:
         for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
@@ -219,6 +226,8 @@ class NetworkConfig:
             raise ValueError(f"pool_order must be after or before, not {self.pool_order!r}")
         if self.linear_bias not in get_args(LinearBias):
             raise ValueError(f"linear_bias must be all, not-qkv or none, not {self.linear_bias!r}")
+        if self.neuron not in get_args(NeuronKind):
+            raise ValueError(f"neuron must be lif or if, not {self.neuron!r}")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -242,12 +251,22 @@ class NetworkConfig:
         return self.embed_dim // self.heads
 
     @property
+    def leaky(self) -> bool:
+        """Whether neurons leak."""
+        return self.neuron == "lif"
+
+    @property
+    def membrane_bits(self) -> int:
+        """Fractional bits that the membranes gain over all time steps: one for every halving."""
+        return self.timesteps if self.leaky else 0
+
+    @property
     def attention_threshold(self) -> int:
         """Integer threshold of the neuron after attention, in the units of `sw.artifact` thresholds.
 
-        That is ``2^T * 0.5 / attention_scale``: exact, since the scale is a power of two.
+        That is ``0.5 / attention_scale``, times ``2^T`` with a leak: exact, since the scale is a power of two.
         """
-        return int(2**self.timesteps * ATTENTION_NEURON_THRESHOLD / self.attention_scale)
+        return int(2**self.membrane_bits * ATTENTION_NEURON_THRESHOLD / self.attention_scale)
 
     def residual_after(self, largest: int) -> int:
         """Largest residual integer after one more layer joined the stream, if it was `largest` before."""

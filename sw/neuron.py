@@ -1,7 +1,8 @@
-"""Leaky integrate-and-fire neurons as pure functions: spikes and membrane out, nothing kept inside.
+"""Integrate-and-fire neurons, leaky or not, as pure functions: spikes and membrane out, nothing kept inside.
 
 The neuron of Spikformer (arXiv 2209.15425, section 3) as its authors run it: ``H = V + (X - V) / tau`` with tau = 2,
-a spike where ``H >= threshold``, hard reset to 0, membrane 0 at the start of every image. The backward pass replaces
+a spike where ``H >= threshold``, hard reset to 0, membrane 0 at the start of every image. Without leak it is
+``H = V + X``, and all else the same. The backward pass replaces
 the step by a sigmoid of slope `SURROGATE_ALPHA` and lets no gradient through the reset.
 """
 
@@ -37,7 +38,7 @@ class SurrogateSpike(torch.autograd.Function):
         return grads[0] * sigmoid * (1 - sigmoid) * SURROGATE_ALPHA
 
 
-def lif_step(current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+def lif_step(current: Tensor, membrane: Tensor, threshold: float, *, leaky: bool = True) -> tuple[Tensor, Tensor]:
     """Advance neurons by one time step.
 
     Parameters
@@ -48,18 +49,26 @@ def lif_step(current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tenso
         Membrane ``V`` after the previous step (zeros before the first), same shape.
     threshold : float
         Firing threshold; equality fires.
+    leaky : bool
+        Whether the neuron leaks.
 
     Returns
     -------
     spike, membrane : Tensor
         Spikes (0 or 1 in the dtype of `current`) and the membrane after the reset.
     """
-    charged = (membrane + current) * 0.5
+    charged = charge(membrane, current, leaky=leaky)
     spike: Tensor = SurrogateSpike.apply(charged - threshold)  # type: ignore[no-untyped-call]
     return spike, charged * (1 - spike.detach())
 
 
-def lif_over_time_stepwise(current: Tensor, threshold: float) -> Tensor:
+def charge(membrane: Tensor, current: Tensor, *, leaky: bool) -> Tensor:
+    """Membrane before its reset: half of the sum with a leak of tau = 2, the sum without one."""
+    total = membrane + current
+    return total * 0.5 if leaky else total
+
+
+def lif_over_time_stepwise(current: Tensor, threshold: float, *, leaky: bool = True) -> Tensor:
     """All T steps of an image by `lif_step`: the readable definition that `lif_over_time` must equal.
 
     Parameters
@@ -68,6 +77,8 @@ def lif_over_time_stepwise(current: Tensor, threshold: float) -> Tensor:
         ``[T, ...]``.
     threshold : float
         Firing threshold.
+    leaky : bool
+        Whether the neurons leak.
 
     Returns
     -------
@@ -77,29 +88,29 @@ def lif_over_time_stepwise(current: Tensor, threshold: float) -> Tensor:
     membrane = torch.zeros_like(current[0])
     spikes = []
     for step in current:
-        spike, membrane = lif_step(step, membrane, threshold)
+        spike, membrane = lif_step(step, membrane, threshold, leaky=leaky)
         spikes.append(spike)
     return torch.stack(spikes)
 
 
-def _spikes(current: Tensor, threshold: float) -> Tensor:
+def _spikes(current: Tensor, threshold: float, leaky: bool) -> Tensor:
     """Spikes ``[T, n]`` of currents ``[T, n]``."""
     membrane = torch.zeros_like(current[0], dtype=_wide(current))
     spikes = []
     for step in current.unbind():
-        charged = (membrane + step.to(membrane.dtype)) * 0.5
+        charged = charge(membrane, step.to(membrane.dtype), leaky=leaky)
         spike = torch.where(charged >= threshold, 1.0, 0.0).to(membrane.dtype)
         spikes.append(spike.to(current.dtype))
         membrane = charged * (1 - spike)
     return torch.stack(spikes)
 
 
-def _gradient(current: Tensor, grad_spikes: Tensor, threshold: float) -> Tensor:
+def _gradient(current: Tensor, grad_spikes: Tensor, threshold: float, leaky: bool) -> Tensor:
     """Gradient ``[T, n]`` of the currents: the membranes again, then the steps in reverse."""
     membrane = torch.zeros_like(current[0], dtype=_wide(current))
     history = []
     for step in current.unbind():
-        charged = (membrane + step.to(membrane.dtype)) * 0.5
+        charged = charge(membrane, step.to(membrane.dtype), leaky=leaky)
         silent = torch.where(charged >= threshold, 0.0, 1.0).to(membrane.dtype)
         history.append((charged, silent))
         membrane = charged * silent
@@ -108,7 +119,7 @@ def _gradient(current: Tensor, grad_spikes: Tensor, threshold: float) -> Tensor:
     for (charged, silent), grad_spike in zip(reversed(history), reversed(grad_spikes.unbind()), strict=True):
         sigmoid = torch.sigmoid((charged - threshold) * SURROGATE_ALPHA)
         surrogate = sigmoid * (1 - sigmoid) * SURROGATE_ALPHA
-        grad_membrane = (grad_spike.to(membrane.dtype) * surrogate + grad_membrane * silent) * 0.5
+        grad_membrane = charge(grad_spike.to(membrane.dtype) * surrogate, grad_membrane * silent, leaky=leaky)
         grads.append(grad_membrane.to(current.dtype))
     return torch.stack(grads[::-1])
 
@@ -118,12 +129,12 @@ def _wide(current: Tensor) -> torch.dtype:
     return torch.float32 if current.dtype == torch.bfloat16 else current.dtype
 
 
-def _in_chunks(function: Callable[..., Tensor], threshold: float, *tensors: Tensor) -> Tensor:
+def _in_chunks(function: Callable[..., Tensor], threshold: float, leaky: bool, *tensors: Tensor) -> Tensor:
     """Apply `function` to runs of neurons small enough for the cache."""
     out = torch.empty_like(tensors[0])
     for start in range(0, out.shape[1], _CHUNK):
         piece = slice(start, start + _CHUNK)
-        out[:, piece] = function(*(tensor[:, piece] for tensor in tensors), threshold)
+        out[:, piece] = function(*(tensor[:, piece] for tensor in tensors), threshold, leaky)
     return out
 
 
@@ -145,17 +156,17 @@ def compile_neurons() -> bool:
         for function in (_spikes, _gradient):
             compiled = torch.compile(function, dynamic=True)
             tensors = [torch.ones(2, 8)] * (1 if function is _spikes else 2)
-            compiled(*tensors, 1.0)
+            compiled(*tensors, 1.0, True)
             _compiled[function] = compiled
     except Exception:  # whatever the compiler's trouble is, the plain functions give the same result
         _compiled.clear()
     return bool(_compiled)
 
 
-def _run(function: Callable[..., Tensor], threshold: float, *tensors: Tensor) -> Tensor:
+def _run(function: Callable[..., Tensor], threshold: float, leaky: bool, *tensors: Tensor) -> Tensor:
     if function in _compiled and tensors[0].device.type == "cpu":
-        return _compiled[function](*(tensor.contiguous() for tensor in tensors), threshold)
-    return _in_chunks(function, threshold, *tensors)
+        return _compiled[function](*(tensor.contiguous() for tensor in tensors), threshold, leaky)
+    return _in_chunks(function, threshold, leaky, *tensors)
 
 
 class LifOverTime(torch.autograd.Function):
@@ -165,20 +176,20 @@ class LifOverTime(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, threshold: float) -> Tensor:
+    def forward(ctx: Any, current: Tensor, threshold: float, leaky: bool) -> Tensor:
         """Spikes ``[T, n]`` of the currents ``[T, n]``."""
         ctx.save_for_backward(current)
-        ctx.threshold = threshold
-        return _run(_spikes, threshold, current)
+        ctx.threshold, ctx.leaky = threshold, leaky
+        return _run(_spikes, threshold, leaky, current)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         """Gradient of the currents."""
         (current,) = ctx.saved_tensors
-        return _run(_gradient, ctx.threshold, current, grads[0]), None
+        return _run(_gradient, ctx.threshold, ctx.leaky, current, grads[0]), None, None
 
 
-def lif_over_time(current: Tensor, threshold: float) -> Tensor:
+def lif_over_time(current: Tensor, threshold: float, *, leaky: bool = True) -> Tensor:
     """All T steps of an image, fused.
 
     Parameters
@@ -187,11 +198,13 @@ def lif_over_time(current: Tensor, threshold: float) -> Tensor:
         ``[T, n]``: the neurons in any order.
     threshold : float
         Firing threshold; equality fires.
+    leaky : bool
+        Whether the neurons leak.
 
     Returns
     -------
     Tensor
         Spikes ``[T, n]``, 0 or 1 in the dtype of `current`.
     """
-    spikes: Tensor = LifOverTime.apply(current, threshold)  # type: ignore[no-untyped-call]
+    spikes: Tensor = LifOverTime.apply(current, threshold, leaky)  # type: ignore[no-untyped-call]
     return spikes

@@ -80,7 +80,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
             q, k, v = inputs
             sums = attend(q, key_value(k, v, network.heads)).to(torch.int64)
             threshold = torch.full((layer.out_channels,), network.attention_threshold)
-            return lif(sums, threshold, network.timesteps)[0].to(torch.float32)
+            return lif(sums, threshold, network.timesteps, leaky=network.leaky)[0].to(torch.float32)
         weight = _weights(layer, weight_bits, rng)
         if layer.kind == "head":
             tensors[layer.name] = _head(weight, inputs[0], network.timesteps, rng)
@@ -91,8 +91,8 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         saturated = not _clears(layer, network)
         bias = _bias(sums, low, rng, saturated=saturated)
         current = (sums << BIAS_FRACTION_BITS) + torch.tensor(bias)
-        threshold = _threshold(current, _target_rates(layer, network, rng), network.timesteps)
-        unit = 2 ** (network.timesteps + BIAS_FRACTION_BITS)
+        threshold = _threshold(current, _target_rates(layer, network, rng), network)
+        unit = 2 ** (network.membrane_bits + BIAS_FRACTION_BITS)
         if saturated:
             threshold[0] = unit
         tensors[layer.name] = LayerParameters(
@@ -103,7 +103,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
             # membrane of the real-valued model comes close to a tie.
             scale=unit * NEURON_THRESHOLD / (threshold.numpy() - 0.5),
         )
-        return lif(current, threshold, network.timesteps)[0].to(torch.float32)
+        return lif(current, threshold, network.timesteps, leaky=network.leaky)[0].to(torch.float32)
 
     frames = images.transpose(0, 1) if network.events else images.unsqueeze(0)
     channels = [torch.tensor(table[c], dtype=torch.float32)[frames[:, :, c].long()] for c in range(len(table))]
@@ -177,15 +177,16 @@ def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tenso
     return torch.tensor(rates)
 
 
-def _threshold(current: Tensor, rates: Tensor, timesteps: int) -> Tensor:
+def _threshold(current: Tensor, rates: Tensor, network: NetworkConfig) -> Tensor:
     """Bisect the threshold of every channel until it fires at about its rate; int64 [C], at least 1."""
+    timesteps = network.timesteps
     low = torch.ones(current.shape[-1], dtype=torch.int64)
     high = low + (current.flatten(0, -2).amax(dim=0).clamp(min=1) << timesteps)
     count = timesteps * current[0].numel() // current.shape[-1]
     wanted = torch.floor(rates * count).to(torch.int64)
     while bool((low < high - 1).any()):
         middle = (low + high) // 2
-        fired = lif(current, middle, timesteps)[0].flatten(0, -2).sum(dim=0)
+        fired = lif(current, middle, timesteps, leaky=network.leaky)[0].flatten(0, -2).sum(dim=0)
         low = torch.where(fired >= wanted, middle, low)
         high = torch.where(fired >= wanted, high, middle)
     return low

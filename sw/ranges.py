@@ -41,7 +41,7 @@ class LayerRange:
         order stays within these bounds.
     result : tuple[int, int]
         Smallest and largest membrane ``G_t`` before its reset, over all ``t`` and channels, in units of
-        ``2^-(f+t)``; for the head, of the logits.
+        ``2^-(f+t)`` (without leak, ``2^-f``); for the head, of the logits.
     result_name : str
         ``membrane``, or ``logit`` for the head.
     """
@@ -97,7 +97,12 @@ def accumulator_range(weight: NDArray[np.int8], low: int, high: int) -> tuple[ND
 
 
 def membrane_range(
-    current_low: NDArray[np.int64], current_high: NDArray[np.int64], threshold: NDArray[np.int64], timesteps: int
+    current_low: NDArray[np.int64],
+    current_high: NDArray[np.int64],
+    threshold: NDArray[np.int64],
+    timesteps: int,
+    *,
+    leaky: bool = True,
 ) -> tuple[int, int]:
     """Bounds of ``G_t`` before its reset over all time steps and channels.
 
@@ -108,18 +113,21 @@ def membrane_range(
     current_low, current_high : int64 arrays [out]
         Bounds of the current ``C``.
     threshold : int64 array [out]
-        Firing threshold in units of ``2^-(f+T)``.
+        Firing threshold in units of ``2^-(f+T)``; without leak, of ``2^-f``.
     timesteps : int
         Time steps ``T``.
+    leaky : bool
+        Whether ``G_t`` gains a bit at every step.
     """
     smallest, largest = 0, 0
     carried_low = np.zeros_like(current_low)
     carried_high = np.zeros_like(current_high)
     for t in range(1, timesteps + 1):
-        low = carried_low + (current_low << (t - 1))
-        high = carried_high + (current_high << (t - 1))
+        gained, left = (t - 1, timesteps - t) if leaky else (0, 0)
+        low = carried_low + (current_low << gained)
+        high = carried_high + (current_high << gained)
         smallest, largest = min(smallest, int(low.min())), max(largest, int(high.max()))
-        below_threshold = (threshold - 1) >> (timesteps - t)
+        below_threshold = (threshold - 1) >> left
         carried_low = np.minimum(low, 0)
         carried_high = np.clip(high, 0, below_threshold)
     return smallest, largest
@@ -134,7 +142,7 @@ def layer_ranges(artifact: Artifact) -> dict[str, LayerRange]:
             highest = network.head_dim * network.tokens
             zero, top = np.zeros(1, np.int64), np.full(1, highest, np.int64)
             limit = np.full(1, network.attention_threshold, np.int64)
-            membrane = membrane_range(zero, top, limit, network.timesteps)
+            membrane = membrane_range(zero, top, limit, network.timesteps, leaky=network.leaky)
             ranges[layer.name] = LayerRange(accumulator=(0, highest), result=membrane, result_name="membrane")
             continue
         parameters = artifact.tensors[layer.name]
@@ -148,7 +156,11 @@ def layer_ranges(artifact: Artifact) -> dict[str, LayerRange]:
         else:
             assert parameters.threshold is not None
             result = membrane_range(
-                (low << shift) + bias, (high << shift) + bias, parameters.threshold, network.timesteps
+                (low << shift) + bias,
+                (high << shift) + bias,
+                parameters.threshold,
+                network.timesteps,
+                leaky=network.leaky,
             )
             ranges[layer.name] = LayerRange(accumulator=accumulator, result=result, result_name="membrane")
     return ranges

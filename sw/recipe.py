@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from sw.data import data_set
 from sw.errors import UserError
 from sw.named_networks import named_network
-from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, PoolOrder, ResidualMode
+from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ class NetworkRecipe:
     pools: int = 2
     pool_order: PoolOrder = "after"
     linear_bias: LinearBias = "all"
+    neuron: NeuronKind = "lif"
 
 
 @dataclass(frozen=True, kw_only=True)

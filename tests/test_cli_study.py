@@ -89,13 +89,14 @@ def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study
 
     # A new variant is trained beside the finished ones; an artifact that is gone is exported again.
     (out / "add" / "add.spikeloom").unlink()
-    (tmp_path / "residuals.toml").write_text(STUDY + 'variants.clamp.network.residual_mode = "clamp"')
+    (tmp_path / "residuals.toml").write_text(STUDY + 'variants.if.network.neuron = "if"')
     assert run(tmp_path) == 0
     assert len(study) == STEPS
     assert (out / "add" / "add.spikeloom").read_bytes() == before[out / "add" / "add.spikeloom"]
-    assert [row["name"] for row in json.loads((out / "codesign.json").read_text())["variants"]] == [
-        "add", "iand", "clamp",
-    ]  # fmt: skip
+    rows = json.loads((out / "codesign.json").read_text())["variants"]
+    assert [row["name"] for row in rows] == ["add", "iand", "if"]
+    assert rows[2]["neuron"] == "if" and rows[2]["cycles"] is None and rows[2]["accuracy"] is not None
+    assert "if does not fit tiny: the network's neurons do not leak" in " ".join(capsys.readouterr().out.split())
 
     # Changed settings are refused by name before anything is trained.
     study.clear()

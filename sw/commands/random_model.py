@@ -11,7 +11,7 @@ import click
 from sw.commands.common import console, shown
 from sw.errors import UserError
 from sw.named_networks import NAMED_NETWORKS, named_network
-from sw.network import WEIGHT_WIDTHS, PoolOrder, ResidualMode
+from sw.network import WEIGHT_WIDTHS, NeuronKind, PoolOrder, ResidualMode
 
 SHAPE = {
     "dim": "embed_dim", "size": "image_size", "channels": "image_channels", "residual": "residual_mode",
@@ -34,6 +34,7 @@ SHAPE = {
 @click.option("--channels", type=int, help="Channels of the image.")
 @click.option("--classes", type=int, help="Outputs of the head.")
 @click.option("--residual", type=click.Choice(get_args(ResidualMode)), help="How spikes join the residual stream.")
+@click.option("--neuron", type=click.Choice(get_args(NeuronKind)), help="Neurons with a leak (lif) or without (if).")
 @click.option("--pools", type=int, help="Convolutions with a pool: 2 or (ImageNet) 4.")
 @click.option("--pool-order", type=click.Choice(get_args(PoolOrder)), help="Pools after or before their neurons.")
 @click.option(

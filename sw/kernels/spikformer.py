@@ -20,11 +20,12 @@ class FusedSpikformer(Spikformer):
 
     It differs from its base in three ways that no result shows: the bias in front of a batch norm in training mode only
     moves the running mean, since the norm takes it off again, so its gradient is 0; running statistics are of the
-    currents in fp32; and `num_batches_tracked` stands still. A forward pass with a trace is the base's.
+    currents in fp32; and `num_batches_tracked` stands still. A forward pass with a trace is the base's, and so are
+    neurons without leak: the kernels know the leaky one.
     """
 
     def _spikes(self, name: str, x: Tensor, trace: Trace | None, *, repeat: bool = False) -> Tensor:
-        if trace is not None:
+        if trace is not None or not self.config.leaky:
             return super()._spikes(name, x, trace, repeat=repeat)
         layer = self.get_submodule(name)
         assert isinstance(layer, SpikingLayer) and isinstance(layer.norm, nn.BatchNorm2d)
@@ -64,7 +65,8 @@ class FusedSpikformer(Spikformer):
         return mean
 
     def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
-        if trace is not None or self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS:
+        unknown = not self.config.leaky or self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS
+        if trace is not None or unknown:
             return super()._attend(block, x, trace)
         q, k, v = (
             self._spikes(f"{block}.{part}", x, None).permute(0, 2, 3, 1).flatten(1, 2).contiguous() for part in "qkv"

@@ -1,4 +1,4 @@
-"""A slow second golden model, written independently: numpy int64, the neuron as ``H = (V + X) / 2`` literally."""
+"""A slow second golden model, written independently: numpy int64, neurons as ``H = (V + X) / 2`` or ``V + X``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from sw.artifact import Artifact
 Integers = NDArray[np.int64]
 
 
-def neuron(current: Integers, threshold: Integers, timesteps: int) -> Integers:
-    """Spikes [T, B, C, ...] of currents of the same shape; the membrane counts units of ``2^-(f+T)``."""
+def neuron(current: Integers, threshold: Integers, timesteps: int, kind: str) -> Integers:
+    """Spikes [T, B, C, ...] of currents of the same shape; membranes count units of ``2^-(f+T)``, ``if``: ``2^-f``."""
     column = threshold.reshape(-1, *[1] * (current.ndim - 3))
     membrane = np.zeros_like(current[0])
     spikes = []
     for x in current:
-        doubled = membrane + x * 2**timesteps
-        assert not (doubled & 1).any(), "the halving must be exact"
-        charged = doubled // 2
+        if kind == "if":
+            charged = membrane + x
+        else:
+            doubled = membrane + x * 2**timesteps
+            assert not (doubled & 1).any(), "the halving must be exact"
+            charged = doubled // 2
         spike = charged >= column
         membrane = np.where(spike, 0, charged)
         spikes.append(spike.astype(np.int64))
@@ -57,7 +60,7 @@ def join(mode: str, residual: Integers, spikes: Integers) -> Integers:
 def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, Any]:
     """Run `artifact`: spikes before the pool, pooled spikes and residuals by layer name, and the logits."""
     network, shift = artifact.network, artifact.bias_fraction_bits
-    steps, heads, mode = network.timesteps, network.heads, network.residual_mode
+    steps, heads, mode, kind = network.timesteps, network.heads, network.residual_mode, network.neuron
     spikes: dict[str, Integers] = {}
     pooled: dict[str, Integers] = {}
     residuals: dict[str, Integers] = {}
@@ -67,7 +70,7 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
         weight = parameters.weight.astype(np.int64)
         sums = convolve(weight, inputs) if weight.ndim == 4 else np.einsum("oi,tbihw->tbohw", weight, inputs)
         currents = sums * 2**shift + parameters.bias.astype(np.int64)[:, None, None]
-        spikes[name] = neuron(pool(currents) if pool_currents else currents, parameters.threshold, steps)
+        spikes[name] = neuron(pool(currents) if pool_currents else currents, parameters.threshold, steps, kind)
         return spikes[name]
 
     table = artifact.image_table.astype(np.int64)
@@ -88,7 +91,7 @@ def run_reference(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, An
         scores = np.einsum("tbhdn,tbhdm->tbhnm", q, k)  # (Q K^T) V, the order of the paper
         sums = np.einsum("tbhnm,tbhdm->tbhdn", scores, v).reshape(x.shape)
         threshold = np.full(network.embed_dim, network.attention_threshold)
-        spikes[f"{block}.attention"] = neuron(sums, threshold, steps)
+        spikes[f"{block}.attention"] = neuron(sums, threshold, steps, kind)
         x = residuals[f"{block}.proj"] = join(mode, x, layer(f"{block}.proj", spikes[f"{block}.attention"]))
         x = residuals[f"{block}.fc2"] = join(mode, x, layer(f"{block}.fc2", layer(f"{block}.fc1", x)))
     head = artifact.tensors["head"]

@@ -27,6 +27,7 @@ NETWORKS = {
     "odd tokens": NetworkConfig(image_size=12, image_channels=1, classes=5, embed_dim=24, depth=1, heads=3),
     "clamp": dataclasses.replace(TINY, residual_mode="clamp"),
     "iand": dataclasses.replace(TINY, residual_mode="iand"),
+    "if": dataclasses.replace(TINY, neuron="if"),
     "events": dataclasses.replace(TINY, image_channels=2, timesteps=6, events=True),
     "pool first": dataclasses.replace(TINY, pool_order="before"),
     "four pools": dataclasses.replace(TINY, image_size=16, pools=4),
@@ -58,7 +59,7 @@ def test_equals_the_reference(name, weight_bits):
 @pytest.mark.parametrize(
     ("name", "weight_bits"),
     [
-        *((name, 4) for name in ("tiny", "clamp", "iand", "events", "pool first", "four pools first")),
+        *((name, 4) for name in ("tiny", "clamp", "iand", "if", "events", "pool first", "four pools first")),
         ("tiny", 2),
         ("tiny", 3),
     ],

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from golden.neuron import lif, thresholds_at
 
 
-def real_neuron(currents: list[Fraction], theta: Fraction) -> list[bool]:
-    """``H = V + (X - V) / 2``, spike ``H >= theta``, hard reset, in rational numbers."""
+def real_neuron(currents: list[Fraction], theta: Fraction, leaky: bool) -> list[bool]:
+    """``H = V + (X - V) / 2``, or ``V + X``, spike ``H >= theta``, hard reset, in rational numbers."""
     v, spikes = Fraction(0), []
     for x in currents:
-        h = v + (x - v) / 2
+        h = v + (x - v) / 2 if leaky else v + x
         spikes.append(h >= theta)
         v = Fraction(0) if h >= theta else h
     return spikes
@@ -31,14 +31,15 @@ def real_neuron(currents: list[Fraction], theta: Fraction) -> list[bool]:
     theta=st.sampled_from([Fraction(1), Fraction(1, 2)]),
     alpha=st.fractions(Fraction(1, 64), Fraction(2), max_denominator=128),
     dtype=st.sampled_from([torch.int32, torch.int64]),
+    leaky=st.booleans(),
 )
-def test_equals_the_rational_neuron(accumulators, bias, fraction_bits, theta, alpha, dtype):
+def test_equals_the_rational_neuron(accumulators, bias, fraction_bits, theta, alpha, dtype, leaky):
     steps = len(accumulators)
-    threshold = ceil(2**steps * 2**fraction_bits * theta / alpha)
+    threshold = ceil((2**steps if leaky else 1) * 2**fraction_bits * theta / alpha)
     current = torch.tensor([[(acc << fraction_bits) + bias] for acc in accumulators], dtype=dtype)
-    spikes, _ = lif(current, torch.tensor([threshold]), steps)
+    spikes, _ = lif(current, torch.tensor([threshold]), steps, leaky=leaky)
     real = [alpha * (acc + Fraction(bias, 2**fraction_bits)) for acc in accumulators]
-    assert spikes[:, 0].tolist() == real_neuron(real, theta)
+    assert spikes[:, 0].tolist() == real_neuron(real, theta, leaky)
 
 
 def test_fires_on_an_exact_tie():
@@ -58,6 +59,12 @@ def test_carries_negative_membranes():
     spikes, charged = lif(torch.tensor([[-10], [14], [14]]), torch.tensor([40]), 3)
     assert charged[:, 0].tolist() == [-10, 18, 74]
     assert spikes[:, 0].tolist() == [False, False, True]
+
+
+def test_without_leak_currents_add_up_to_one_threshold():
+    spikes, charged = lif(torch.tensor([[5, -3], [6, 12], [-4, 1]]), torch.tensor([11, 11]), 3, leaky=False)
+    assert charged.tolist() == [[5, -3], [11, 9], [-4, 10]]  # equality fires, and resets
+    assert spikes.tolist() == [[False, False], [True, False], [False, False]]
 
 
 def test_one_current_stands_for_all_steps():

@@ -75,7 +75,7 @@ def test_round_trip(artifact, path):
 
 def test_version_1_adds_to_the_residual(artifact, path):
     header, tensors = read(path)
-    for field in ("residual_mode", "pools", "events", "pool_order", "linear_bias"):
+    for field in ("residual_mode", "pools", "events", "pool_order", "linear_bias", "neuron"):
         del header["network"][field]
     write(path, header | {"version": 1}, tensors)
     assert load(path).header() == artifact.header()
@@ -83,7 +83,7 @@ def test_version_1_adds_to_the_residual(artifact, path):
 
 def test_version_2_reads_images_and_pools_after_its_neurons(artifact, path):
     header, tensors = read(path)
-    for field in ("events", "pool_order", "linear_bias"):
+    for field in ("events", "pool_order", "linear_bias", "neuron"):
         del header["network"][field]
     write(path, header | {"version": 2}, tensors)
     assert load(path).header() == artifact.header()
@@ -114,8 +114,8 @@ def test_residual_mode_survives(mode, tmp_path):
     assert load(tmp_path / "a.spikeloom").network == network
 
 
-def test_pool_order_and_biases_survive(tmp_path):
-    network = dataclasses.replace(NETWORK, pool_order="before", linear_bias="none")
+def test_pool_order_biases_and_neuron_survive(tmp_path):
+    network = dataclasses.replace(NETWORK, pool_order="before", linear_bias="none", neuron="if")
     save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
     assert load(tmp_path / "a.spikeloom").network == network
 
@@ -185,8 +185,8 @@ HEADERS = [
     ({"version": 0}, f"version is 0, this reader knows 1 to 3; {AGAIN}"),
     ({"version": True}, f"version is True, this reader knows 1 to 3; {AGAIN}"),
     ({"version": None}, f"version is None, this reader knows 1 to 3; {AGAIN}"),
-    ({"version": 1}, f"network fields unknown: events, linear_bias, pool_order, pools, residual_mode; {AGAIN}"),
-    ({"version": 2}, f"network fields unknown: events, linear_bias, pool_order; {AGAIN}"),
+    ({"version": 1}, f"network fields unknown: events, linear_bias, neuron, pool_order, pools, residual_mode; {AGAIN}"),
+    ({"version": 2}, f"network fields unknown: events, linear_bias, neuron, pool_order; {AGAIN}"),
     ({"colour": 1, "shape": 2}, f"header keys unknown: colour, shape; {AGAIN}"),
     ({"ranges": ...}, f"header keys missing: ranges; {AGAIN}"),
     ({"weight_bits": 5}, "weight_bits must be one of 2, 3, 4, 8, not 5; quantise to one of these"),
@@ -335,14 +335,15 @@ def test_accumulator_range_is_reached(weights, low, high):
     assert largest[0] == sum(max(w * low, w * high) for w in weights)
 
 
-def test_membrane_range_is_reached():
-    """T = 3, currents -4..5, threshold 33 = ceil(8 * 4.1): every bound by enumeration."""
+@pytest.mark.parametrize(("leaky", "threshold"), [(True, 33), (False, 8)])
+def test_membrane_range_is_reached(leaky, threshold):
+    """T = 3, currents -4..5, threshold 33 = ceil(8 * 4.1), without leak 8: every bound by enumeration."""
     seen = []
     for currents in itertools.product(range(-4, 6), repeat=3):
         membrane = 0
         for t, current in enumerate(currents, start=1):
-            membrane += current * 2 ** (t - 1)
+            membrane += current * (2 ** (t - 1) if leaky else 1)
             seen.append(membrane)
-            membrane = 0 if membrane * 2 ** (3 - t) >= 33 else membrane
-    bounds = membrane_range(np.array([-4]), np.array([5]), np.array([33]), 3)
+            membrane = 0 if membrane * (2 ** (3 - t) if leaky else 1) >= threshold else membrane
+    bounds = membrane_range(np.array([-4]), np.array([5]), np.array([threshold]), 3, leaky=leaky)
     assert bounds == (min(seen), max(seen))

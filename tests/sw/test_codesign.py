@@ -36,7 +36,7 @@ def test_a_row_holds_what_the_parts_say():
     program = compile_artifact(ARTIFACT, TINY)
     assert (row.name, row.dataset, row.config, row.refusal) == ("x", "mine", "tiny", None)
     assert (row.depth, row.embed_dim, row.heads, row.timesteps) == (1, 16, 2, 4)
-    assert (row.weight_bits, row.residual_mode) == (4, "add")
+    assert (row.weight_bits, row.residual_mode, row.neuron) == (4, "add", "lif")
     assert (row.images, row.correct, row.accuracy) == (3, 2, 2 / 3)
     assert row.cycles == predict_cycles(program, LATENCY).total
     assert row.program_bytes == 8 * len(program.memory)

@@ -674,6 +674,13 @@ def test_pools_before_the_neurons_are_refused_by_name():
     )
 
 
+def test_neurons_without_leak_are_refused_by_name():
+    assert refusal(artifact_of(network_of(neuron="if")), TINY) == (
+        "the network's neurons do not leak (neuron if), those of configuration tiny do: run it in the golden model, or "
+        "train one with neuron lif"
+    )
+
+
 def test_weights_too_wide():
     artifact = artifact_of(network_of(), weight_bits=8)
     assert refusal(artifact, TINY) == f"the network needs 8 bits per weight, the configuration has 4: {REMEDY}"

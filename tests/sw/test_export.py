@@ -58,9 +58,20 @@ def with_rounded_biases(model: Spikformer, fraction: int) -> Spikformer:
     return model
 
 
-@pytest.mark.parametrize(("bits", "mode"), [(2, "add"), (3, "add"), (4, "add"), (8, "add"), (4, "clamp"), (4, "iand")])
-def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits, mode):
-    model = trained(bits, config=dataclasses.replace(CONFIG, residual_mode=mode))
+@pytest.mark.parametrize(
+    ("bits", "change"),
+    [
+        (2, {}),
+        (3, {}),
+        (4, {}),
+        (8, {}),
+        (4, {"residual_mode": "clamp"}),
+        (4, {"residual_mode": "iand"}),
+        (4, {"neuron": "if"}),
+    ],
+)
+def test_deployed_model_is_the_trained_one_with_rounded_biases(tmp_path, bits, change):
+    model = trained(bits, config=dataclasses.replace(CONFIG, **change))
     artifact_file.save(export_artifact(model, DATA), tmp_path / "tiny.spikeloom")
     artifact = artifact_file.load(tmp_path / "tiny.spikeloom")
     logits, trace = run_deployed(artifact, pixels())

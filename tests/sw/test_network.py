@@ -60,6 +60,7 @@ def test_a_pool_comes_before_or_after_the_neurons_of_the_same_layers():
         ({"residual_mode": "or"}, "residual_mode must be add, clamp or iand, not 'or'"),
         ({"pool_order": "first"}, "pool_order must be after or before, not 'first'"),
         ({"linear_bias": True}, "linear_bias must be all, not-qkv or none, not True"),
+        ({"neuron": "plif"}, "neuron must be lif or if, not 'plif'"),
         ({"residual_mode": None}, "residual_mode must be add, clamp or iand, not None"),
     ],
 )

@@ -16,16 +16,31 @@ def currents(dtype: torch.dtype, steps: int = 4, count: int = 70_000, seed: int 
     return (torch.randn(steps, count, generator=generator, dtype=torch.float64) * 2 + 0.5).to(dtype)
 
 
-def gradient(function, current: Tensor, threshold: float) -> Tensor:
+def gradient(function, current: Tensor, threshold: float, **options) -> Tensor:
     leaf = current.clone().requires_grad_()
     weights = currents(current.dtype, len(current), current.shape[1], seed=1)
-    return torch.autograd.grad((function(leaf, threshold) * weights).sum(), leaf)[0]
+    return torch.autograd.grad((function(leaf, threshold, **options) * weights).sum(), leaf)[0]
 
 
 def test_membrane_follows_the_paper_by_hand():
     spike, membrane = lif_step(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 0.0, 0.5]), 1.0)
     assert spike.tolist() == [0.0, 1.0, 1.0]
     assert membrane.tolist() == [0.75, 0.0, 0.0]
+
+
+def test_membrane_without_leak_by_hand():
+    spike, membrane = lif_step(torch.tensor([0.25, 0.5, 3.0]), torch.tensor([0.5, 0.5, 0.0]), 1.0, leaky=False)
+    assert spike.tolist() == [0.0, 1.0, 1.0]
+    assert membrane.tolist() == [0.75, 0.0, 0.0]
+
+
+def test_gradient_without_leak_by_hand():
+    """No spike at the first step: its current reaches the second membrane whole."""
+    leaf = torch.tensor([[0.5], [0.25]], dtype=torch.float64, requires_grad=True)
+    (grad,) = torch.autograd.grad(lif_over_time(leaf, 1.0, leaky=False)[1].sum(), leaf)
+    sigmoid = torch.sigmoid(torch.tensor(-0.25 * 4, dtype=torch.float64))
+    expected = sigmoid * (1 - sigmoid) * 4
+    torch.testing.assert_close(grad, expected.expand(2, 1), rtol=1e-12, atol=0)
 
 
 def test_equality_fires():
@@ -36,18 +51,20 @@ def test_equality_fires():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("threshold", [0.5, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 4, 10])
-def test_fused_spikes_equal_stepwise(dtype, threshold, steps):
+@pytest.mark.parametrize("leaky", [True, False])
+def test_fused_spikes_equal_stepwise(dtype, threshold, steps, leaky):
     current = currents(dtype, steps)
-    spikes = lif_over_time(current, threshold)
+    spikes = lif_over_time(current, threshold, leaky=leaky)
     assert spikes.dtype == dtype
     assert 0.1 < spikes.mean() < 0.9
-    assert torch.equal(spikes, lif_over_time_stepwise(current, threshold))
+    assert torch.equal(spikes, lif_over_time_stepwise(current, threshold, leaky=leaky))
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0])
-def test_fused_gradient_is_stepwise_gradient(threshold):
+@pytest.mark.parametrize("leaky", [True, False])
+def test_fused_gradient_is_stepwise_gradient(threshold, leaky):
     current = currents(torch.float64)
-    fused, stepwise = (gradient(f, current, threshold) for f in (lif_over_time, lif_over_time_stepwise))
+    fused, stepwise = (gradient(f, current, threshold, leaky=leaky) for f in (lif_over_time, lif_over_time_stepwise))
     torch.testing.assert_close(fused, stepwise, rtol=1e-12, atol=1e-14)
     assert fused.abs().min() >= 0
     assert fused.abs().max() > 0.1

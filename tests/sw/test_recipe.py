@@ -48,9 +48,10 @@ def test_defaults_and_network(tmp_path):
     assert recipe.to_dict()["quantised_phase.augmentation.shift"] == 0
 
 
-def test_residual_mode_reaches_the_network(tmp_path):
-    text = GOOD.replace("heads = 2", 'heads = 2, residual_mode = "iand"')
-    assert load(tmp_path, text).network_config().residual_mode == "iand"
+def test_residual_mode_and_neuron_reach_the_network(tmp_path):
+    text = GOOD.replace("heads = 2", 'heads = 2, residual_mode = "iand", neuron = "if"')
+    network = load(tmp_path, text).network_config()
+    assert (network.residual_mode, network.neuron) == ("iand", "if")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
