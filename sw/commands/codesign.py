@@ -159,7 +159,7 @@ def variant_table(variants: Sequence[Variant]) -> Table:
         table.add_row(
             variant.name,
             f"{variant.images:,} {variant.dataset}",
-            f"{variant.depth}-{variant.embed_dim} {variant.residual_mode} {variant.neuron}",
+            f"{variant.depth}-{variant.embed_dim} {variant.residual_mode}{'' if variant.neuron == 'lif' else ' if'}",
             str(variant.timesteps),
             str(variant.weight_bits),
             "-" if variant.accuracy is None else f"{variant.accuracy:.2%}",
