@@ -145,9 +145,15 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
         assert cycles["rtl_min"] == cycles["model"]
 
 
-@pytest.mark.parametrize("stalls", [10, 60])
-def test_stalls_of_the_memory_cost_only_time(tmp_path: Path, stalls: int):
-    report = run(tmp_path, TINY, ODD_GRID, stalls=stalls)
+@pytest.mark.parametrize(
+    ("config", "network", "stalls"),
+    [(TINY, ODD_GRID, 10), (TINY, ODD_GRID, 60), (CHUNKED, TEN_STEPS, 40), (CHUNKED, EVENTS, 40)],
+    ids=["10 %", "60 %", "ten-steps-in-chunks", "events"],
+)
+def test_stalls_of_the_memory_cost_only_time(
+    tmp_path: Path, config: HardwareConfig, network: NetworkConfig, stalls: int
+):
+    report = run(tmp_path, config, network, stalls=stalls)
     assert report.mismatch is None
     cycles = report.to_dict()["cycles"]
     assert cycles["rtl_min"] > cycles["model"]
