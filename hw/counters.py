@@ -34,6 +34,9 @@ class Counters(wiring.Component):
     are still being filed counts for its old layer until they are. That takes less than ``3 * COUNTER_SLOTS``
     cycles if all parts stay in their layers for so long: then all counts are exact.
 
+    A word must not be filed twice in a row, for it is read again as it is written. Only the spikes of neurons and of
+    attention could: so no layer has both, which holds where attention is a descriptor of its own.
+
     Parameters
     ----------
     config : HardwareConfig
