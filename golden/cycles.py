@@ -132,10 +132,11 @@ class _Machine:
 
     def _attention(self, fields: Fields) -> None:
         waits = self._waits(fields)
-        start = max(self.accepted + 1, self.attention_idle, waits)
+        begins = max(self.accepted + 1, self.attention_idle, waits)
+        start = begins + 1
         names = ("head_channels", "tiles", "groups", "time_chunks")
         done = start + attention_cycles(self.config, *(fields[name] for name in names))
-        self.attention_place_free, self.attention_idle = start + 1, done
+        self.attention_place_free, self.attention_idle = begins + 1, done
         self.attention.ended.append(done + 1)
 
     def _weights(self, fields: Fields) -> None:
@@ -174,7 +175,7 @@ class _Array:
         self, fields: Fields, stream: ProgramStream, neurons: _Neurons, *, first: int, written: list[int] | None,
         all_written: int,
     ) -> int:  # fmt: skip
-        """Run a layer from the cycle of its first possible take; returns the cycle of its last group."""
+        """Run a layer from the cycle of its first possible take; returns the cycle after its last group."""
         config = self.config
         wide, image = bool(fields["wide"]), bool(fields["image"])
         taps = 9 if fields["kernel3"] else 1
@@ -206,7 +207,7 @@ class _Array:
                                 neurons.sums_done(take + groups + Walker.latency + done_latency(config))
                 neurons.read(fields, groups)
             neurons.end_output_tile()
-        return self.taken + self.groups
+        return self.taken + self.groups + 1
 
 
 class _Neurons:

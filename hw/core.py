@@ -19,7 +19,7 @@ from .neurons import Neurons, neurons_latency, sum_latency
 from .program_reader import ProgramReader
 from .read_arbiter import ReadArbiter
 from .registers import COUNTER_SLOTS, ErrorCause
-from .spike_memory import SpikeMemory
+from .spike_memory import WRITE_LATENCY, SpikeMemory
 from .trees import tree_sum
 from .walker import Walker
 from .weight_array import WeightArray
@@ -32,7 +32,8 @@ FILING_CYCLES = 6 * COUNTER_SLOTS
 def written_latency(config: HardwareConfig) -> int:
     """Cycles from the neurons' last read of a layer to its last write, whatever its destination: an upper bound."""
     return max(
-        neurons_latency(config) + writeback_latency(config), sum_latency(config) + head_latency(config) + config.neurons
+        neurons_latency(config) + writeback_latency(config) + WRITE_LATENCY,
+        sum_latency(config) + head_latency(config) + config.neurons,
     )
 
 

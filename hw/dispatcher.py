@@ -30,8 +30,8 @@ class Dispatcher(wiring.Component):
     the walker's, the neurons', and those not written yet: as many as are read in `written_latency` cycles, one in 16 at
     most, since each fills a table.
 
-    A descriptor that finds its place free, its engine idle and its waits satisfied starts the walker 2 cycles, the
-    attention 1 cycle and the load 0 cycles after it was taken. A load and the END are taken `LOOK_LATENCY` cycles after
+    A descriptor that finds its place free, its engine idle and its waits satisfied starts the walker and the
+    attention 2 cycles and the load 0 cycles after it was taken. A load and the END are taken `LOOK_LATENCY` cycles after
     they are offered and what they wait for has ended, the others at once.
 
     Parameters
@@ -203,7 +203,7 @@ class Dispatcher(wiring.Component):
         """Count the complete slices of the layer being written; they matter if it is the one before the walker's."""
         config = self._config
         tile_written = self._when_written(m, self.output_tile_read)
-        pieces = Signal(len(self.slices_written) + exact_log2(config.word_pieces))
+        pieces = Signal(len(self.slices_written) + exact_log2(config.word_pieces), reset_less=True)
         with m.If(tile_written):
             m.d.sync += pieces.eq(pieces + config.tile_pieces)
         with m.If(layer_written | self.reset_job):
@@ -216,11 +216,11 @@ class Dispatcher(wiring.Component):
     def _attention(self, m: Module, take: Signal, d, waits, jobs: _Jobs) -> Signal:
         """The place in front of the attention engine; returns whether it is occupied."""
         waiting, own_waits = Signal(), Signal(WAITS)
-        m.d.comb += self.attention_start.eq(
-            waiting & ~self.attention_busy & jobs.satisfied(own_waits) & ~self.reset_job
-        )
+        begins = Signal()
+        m.d.comb += begins.eq(waiting & ~self.attention_busy & jobs.satisfied(own_waits))
+        m.d.sync += self.attention_start.eq(begins & ~self.reset_job)
         jobs.settle(m, own_waits)
-        with m.If(self.attention_start):
+        with m.If(begins):
             m.d.sync += waiting.eq(0)
         with m.If(take):
             m.d.sync += [waiting.eq(1), self.attention.eq(d), own_waits.eq(waits)]

@@ -12,6 +12,7 @@ from amaranth.utils import exact_log2
 
 from .batch import batch_layout
 from .config import WEIGHT_BITS, HardwareConfig
+from .delay import delayed
 from .isa import DESCRIPTOR, Destination
 from .membranes import membrane_words
 from .weight_array import DRAIN_BUFFERS
@@ -90,7 +91,7 @@ class NeuronWalk(wiring.Component):
     wide, image : Out(1), sub : Out
         Of the read: its layer has 8-bit weights, is an image layer; the time-step lane that is its position group.
     batch : Out(batch_layout(config))
-        Belongs to the read, of two halves to the second one.
+        Belongs to the read of one cycle ago, of two halves to the second one.
     membrane : Out
         Only with several time chunks. Where the batch's membranes are kept.
     buffers_freed : Out(2)
@@ -127,7 +128,9 @@ class NeuronWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        d, batch = self.descriptor, self.batch
+        d = self.descriptor
+        # Of this cycle's read; the next one's addresses are made a cycle late, which leaves time to know its end.
+        self._batch = batch = Signal(batch_layout(self._config))
         self._channel_order, self._last_output_tile = Signal(), Signal()
         m.d.sync += self._channel_order.eq(_is_one_of(d.destination, CHANNEL_ORDER))
         m.d.comb += [
@@ -143,13 +146,19 @@ class NeuronWalk(wiring.Component):
         running = self._follow_tiles(m, tick, last, last_tile, next_last_tile)
         end_of_tile = Mux(last, next_last_tile, last_tile)
         reading, beat_end, word_end = self._follow_reads(m, running, tick, last, last_tile, end_of_tile)
-        self._follow_addresses(m, beat_end, word_end)
+        self._follow_channels(m)
         self._follow_positions(m, reading, beat_end, word_end, last)
+        for field, _ in batch.shape():
+            if field in ("slice_address", "piece"):
+                continue
+            value = Value.cast(batch[field])
+            m.d.comb += self.batch[field].eq(delayed(m, value, 1, name=f"batch_{field}", reset=field == "valid"))
+        self._follow_addresses(m, beat_end, word_end)
         return m
 
     def _count_chunks(self, m: Module) -> _Chunks | None:
         """The time chunk of the read and, by it, the time steps in use; None in a machine of a single one."""
-        most, d, batch = self._config.time_chunks, self.descriptor, self.batch
+        most, d, batch = self._config.time_chunks, self.descriptor, self._batch
         steps = (1 << d.timesteps) - 1
         if most == 1:
             m.d.comb += batch.steps.eq(steps)
@@ -168,7 +177,7 @@ class NeuronWalk(wiring.Component):
         self, m: Module, tick: Signal, last: Signal, last_tile: Signal, next_last_tile: Signal
     ) -> Signal:  # fmt: skip
         """Output tiles and position tiles, and when to begin the next one; returns whether one is being read."""
-        config, d, batch = self._config, self.descriptor, self.batch
+        config, d, batch = self._config, self.descriptor, self._batch
         has_wide = config.weight_bits > WEIGHT_BITS
         pending, enough, begin = Signal(range(DRAIN_BUFFERS + 1)), Signal(), Signal()
         busy, running, half, buffers = Signal(), Signal(), Signal(), Signal(2)
@@ -223,7 +232,7 @@ class NeuronWalk(wiring.Component):
         self, m: Module, running: Signal, tick: Signal, last: Signal, last_tile: Signal, end_of_tile: Value
     ) -> tuple[Value, ...]:  # fmt: skip
         """Reads of a tile; returns whether there is one, the ends of a piece or batch and of a position group."""
-        config, d, batch = self._config, self.descriptor, self.batch
+        config, d, batch = self._config, self.descriptor, self._batch
         reads = config.piece // config.neurons
         batches = config.outputs // config.neurons
         chunks = self._chunks
@@ -337,32 +346,40 @@ class NeuronWalk(wiring.Component):
         return lengths
 
     def _follow_addresses(self, m: Module, beat_end: Value, word_end: Value) -> None:
-        """Where the pieces belong, and the number of the channels."""
+        """Where the pieces belong: a cycle late, like the batch that leaves."""
         config, d, batch = self._config, self.descriptor, self.batch
+        late = (self.start, self.output_tile_drained, beat_end, word_end)
+        names = ("late_start", "late_drained", "late_beat_end", "late_word_end")
+        start, drained, beat_end, word_end = (
+            delayed(m, value, 1, name=name, reset=True) for value, name in zip(late, names, strict=True)
+        )
         address, above = Signal.like(batch.slice_address), Signal.like(batch.slice_address)
         m.d.comb += [above.eq(address + d.destination_slice_stride), batch.slice_address.eq(address)]
         if config.tile_pieces > 1:
             # Every position group begins with the output tile's first slice again.
             first_slice = Signal.like(address)
-            with m.If(self.output_tile_drained):
+            with m.If(drained):
                 m.d.sync += [first_slice.eq(above), address.eq(above)]
             with m.Elif(word_end):
                 m.d.sync += address.eq(first_slice)
             with m.Elif(beat_end):
                 m.d.sync += address.eq(above)
-            with m.If(self.start):
+            with m.If(start):
                 m.d.sync += [first_slice.eq(d.destination_base), address.eq(d.destination_base)]
         else:
             piece = Signal.like(batch.piece)
             last_piece = piece == config.word_pieces - 1
             m.d.comb += batch.piece.eq(piece)
-            with m.If(self.output_tile_drained):
+            with m.If(drained):
                 m.d.sync += piece.eq(Mux(last_piece, 0, piece + 1))
                 with m.If(last_piece):
                     m.d.sync += address.eq(above)
-            with m.If(self.start):
+            with m.If(start):
                 m.d.sync += [piece.eq(0), address.eq(d.destination_base)]
 
+    def _follow_channels(self, m: Module) -> None:
+        """The number of the batch's first channel."""
+        config, batch = self._config, self._batch
         batches = config.outputs // config.neurons
         first_batch = Signal(len(batch.channel) - exact_log2(config.neurons))
         with m.If(self.output_tile_drained):
@@ -376,7 +393,7 @@ class NeuronWalk(wiring.Component):
 
     def _follow_positions(self, m: Module, reading: Value, beat_end: Value, word_end: Value, last: Signal) -> None:
         """Position group of the batch, and which of its lanes are positions."""
-        config, d, batch = self._config, self.descriptor, self.batch
+        config, d, batch = self._config, self.descriptor, self._batch
         lane_bits = exact_log2(config.positions)
         groups = DESCRIPTOR["groups"].shape
         at, following, tile_start = Signal(groups), Signal(groups), Signal(groups)

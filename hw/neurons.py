@@ -122,7 +122,7 @@ class Neurons(wiring.Component):
             parameters.parity.eq(walk.parity),
             self.biases.eq(parameters.biases),
         ]
-        self._follow(m, walk.batch, self.sums_batch, sum_latency(config), "sums_batch")
+        self._follow(m, walk.batch, self.sums_batch, sum_latency(config) - 1, "sums_batch")
         self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
         self._join_halves(m, walk)
         # The lane whose sum is a time step's current: its own, in an image layer the one being read for all of them.
@@ -153,7 +153,7 @@ class Neurons(wiring.Component):
         config = self._config
         m.submodules.carry = carry = Membranes(config)
         read = delayed(m, walk.membrane, sum_latency(config), name="membrane_read")
-        fresh = delayed(m, walk.batch.time_chunk == 0, sum_latency(config), name="membrane_fresh")
+        fresh = delayed(m, walk.batch.time_chunk == 0, sum_latency(config) - 1, name="membrane_fresh")
         m.d.comb += [
             carry.read_index.eq(read),
             carry.fresh.eq(fresh),

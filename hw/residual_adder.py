@@ -54,7 +54,7 @@ class ResidualAdder(wiring.Component):
     plane_stride : In(20)
         Address distance of planes.
     read_address : Out(20), read_data : In(group_bits)
-        Residual memory, one cycle of latency.
+        Residual memory, one cycle of latency; what it gives is registered before anything is done with it.
     write : Out(SpikeWrite)
         Residual memory.
     """
@@ -80,7 +80,7 @@ class ResidualAdder(wiring.Component):
     @staticmethod
     def latency(planes_out: int, mode: ResidualMode = ResidualMode.ADD) -> int:
         """Cycles from a piece to its last write."""
-        return planes_out + 2 + (mode == ResidualMode.CLAMP)
+        return planes_out + 3 + (mode == ResidualMode.CLAMP)
 
     def elaborate(self, platform):
         m = Module()
@@ -108,17 +108,23 @@ class ResidualAdder(wiring.Component):
                 spikes.eq(self.spikes),
             ]  # fmt: skip
 
-        # One cycle later, beside the memory's data. The next piece may already be in `spikes`.
+        # Two cycles later, beside the memory's data in a register: the outputs of block RAM are slow.
+        read_data = delayed(m, self.read_data, 1, name="read_data")
+        fetching, fetching_first, fetching_exists = Signal(), Signal(), Signal()
         arriving, arriving_first, exists, high = Signal(), Signal(), Signal(), Signal()
         read = Signal(where)
         m.d.comb += [read.address.eq(self.read_address), read.pieces.eq(now.pieces)]
-        at = delayed(m, read.as_value(), 1, name="at")
+        at = delayed(m, read.as_value(), 2, name="at")
         two_before = delayed(m, at, 2, name="at_upper")
+        joining = delayed(m, spikes, 1, name="joining")  # the next piece may already be in `spikes`
         kind = Signal(WriteKind, reset_less=True)
         m.d.sync += [
-            arriving.eq(reading),
-            arriving_first.eq(reading & first),
-            exists.eq(Mux(clamps, ~first | (self.planes_in > 1), plane < self.planes_in)),
+            fetching.eq(reading),
+            fetching_first.eq(reading & first),
+            fetching_exists.eq(Mux(clamps, ~first | (self.planes_in > 1), plane < self.planes_in)),
+            arriving.eq(fetching),
+            arriving_first.eq(fetching_first),
+            exists.eq(fetching_exists),
             high.eq(clamps & arriving & ~arriving_first),
             kind.eq(Mux(self.mode == ResidualMode.IAND, WriteKind.IAND, WriteKind.ADD)),
         ]
@@ -132,12 +138,12 @@ class ResidualAdder(wiring.Component):
             with m.If(data.View(where, at).pieces[i] if config.word_pieces > 1 else 1):
                 m.d.comb += plane_bits.eq(
                     Cat(
-                        self.read_data.word_select(lane * config.word_pieces + i, config.piece)
+                        read_data.word_select(lane * config.word_pieces + i, config.piece)
                         for lane in range(config.lanes)
                     )
                 )
         m.d.comb += old.eq(Mux(exists, plane_bits, 0))
-        m.d.sync += carry.eq(Mux(Mux(clamps, arriving_first, reading & first), spikes, old & carry))
+        m.d.sync += carry.eq(Mux(Mux(clamps, arriving_first, fetching_first), joining, old & carry))
         with m.If(arriving_first):
             m.d.sync += upper.eq(old)
         with m.Switch(kind):

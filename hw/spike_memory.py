@@ -7,9 +7,14 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
+from .delay import delayed
 from .lut_ram import Technology
 from .memory_attributes import WRITTEN_FIRST
 from .ultra_ram import BYTE_BITS, fits_ultra_ram, ultra_ram
+
+
+WRITE_LATENCY = 1
+"""Cycles from a write on the port to the memory."""
 
 
 class SpikeWrite(wiring.Signature):
@@ -47,7 +52,8 @@ class SpikeMemory(wiring.Component):
     Position ``n`` of slice ``s`` lies in bank ``n % positions`` at ``base + s * stride + n // positions``, so any
     ``positions`` consecutive positions come from different banks and a shifted 3x3 tap costs one read.
 
-    Latency is one cycle from address to data; one read and one write per bank and cycle. The compiler never lets a
+    Latency is one cycle from address to data; one read and one write per bank and cycle. A write waits `WRITE_LATENCY`
+    in a register, for banks are far apart: a read sees it if its address comes later than that. The compiler never lets a
     layer write what it reads, so no cycle reads and writes a word whose data is used (reads outside the feature map
     are masked behind the memory): the emulation logic for that collision is switched off.
 
@@ -86,15 +92,19 @@ class SpikeMemory(wiring.Component):
         config = self._config
         width = config.group_bits // config.positions
         ultra = fits_ultra_ram(width, self._depth, config.piece, self._technology)
+        late = {
+            name: delayed(m, getattr(self.write, name), WRITE_LATENCY, name=f"write_{name}", reset=name == "valid")
+            for name in self.write.signature.members
+        }
         for bank in range(config.positions):
-            enabled = self.write.valid & self.write.banks[bank]
-            enables = Mux(enabled, self.write.pieces.replicate(config.timesteps), 0)
-            write_data = self.write.data.word_select(bank, width)
+            enabled = late["valid"] & late["banks"][bank]
+            enables = Mux(enabled, late["pieces"].replicate(config.timesteps), 0)
+            write_data = late["data"].word_select(bank, width)
             if ultra:
                 bytes_ = Cat(enable.replicate(config.piece // BYTE_BITS) for enable in enables)
                 word = ultra_ram(
                     m, name=f"bank{bank}", depth=self._depth, read_address=self.read_addresses[bank],
-                    write_address=self.write.address, write_data=write_data, enables=bytes_,
+                    write_address=late["address"], write_data=write_data, enables=bytes_,
                 )  # fmt: skip
                 m.d.comb += self.read_data.word_select(bank, width).eq(word)
                 continue
@@ -105,7 +115,7 @@ class SpikeMemory(wiring.Component):
             m.d.comb += [
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),
-                write.addr.eq(self.write.address),
+                write.addr.eq(late["address"]),
                 write.data.eq(write_data),
                 write.en.eq(enables),
             ]

@@ -66,7 +66,7 @@ class Walker(wiring.Component):
     descriptor : In(DESCRIPTOR)
         The layer.
     done : Out(1)
-        This cycle issues the last group, or none is left; the descriptor may change in the next cycle.
+        No group is left: from the cycle after the last one up to that of `start`, which is too soon to look at it.
     slices_written : In(10), all_written : In(1)
         Complete slices of the layer before; it is written to the end.
     table_available : In(1), claim : Out(1)
@@ -92,7 +92,7 @@ class Walker(wiring.Component):
     input_latency = 2
     """Cycles from the report that a slice is written to its take."""
 
-    layer_gap = start_latency + 1
+    layer_gap = start_latency + 2
     """Cycles without a group between two layers, the second one started in the cycle after `done`."""
 
     def __init__(self, config: HardwareConfig):
@@ -101,7 +101,7 @@ class Walker(wiring.Component):
             {
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
-                "done": Out(1),
+                "done": Out(1, init=1),
                 "slices_written": In(DESCRIPTOR["slices"].shape),
                 "all_written": In(1),
                 "table_available": In(1),
@@ -124,7 +124,7 @@ class Walker(wiring.Component):
         self._has_input = Signal()  # the slice in `ahead` has been written
         ahead, ahead_valid, walking, take = self._prepare(m)
         issuing_more = self._issue(m, ahead, ahead_valid, take)
-        m.d.comb += self.done.eq(~self.start & ~walking & ~ahead_valid & ~issuing_more)
+        m.d.sync += self.done.eq(~self.start & ~walking & ~ahead_valid & ~issuing_more)
         return m
 
     def _prepare(self, m: Module):

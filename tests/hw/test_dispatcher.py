@@ -106,6 +106,7 @@ class Bench:
         self.in_walker: Job | None = None
         self.entered: Job | None = None  # the walker starts on it in this cycle
         self.attention_place: Job | None = None
+        self.attention_entered: Job | None = None  # the engine starts on it in this cycle
         self.unread: list[Job] = []  # entered the walker, not yet the neurons
         self.handed: Job | None = None  # the neurons start on it in this cycle
         self.walked: list[Job] = []
@@ -165,7 +166,7 @@ class Bench:
                 assert ready == (job is not None), self.cycle
             # Descriptors hold still as long as an engine needs them.
             for value, holder in (
-                (walker, self.in_walker), (neurons, self.in_neurons or self.handed), (attention, self.attention_place)
+                (walker, self.in_walker), (neurons, self.in_neurons or self.handed), (attention, self.attention_entered or self.attention_place)
             ):  # fmt: skip
                 assert holder is None or value == encode(**holder.fields), self.cycle
             self.advance(job, signals)
@@ -222,12 +223,11 @@ class Bench:
                 free, self.looked = self.looked, free and not self.looked
             job = job if free else None
         opcode = job.fields["opcode"] if job else None
-        waiting = self.attention_place
         expected = {
             "load_start": opcode is Opcode.LOAD,
             "walker_start": self.entered is not None,
             "neurons_start": self.handed is not None,
-            "attention_start": waiting is not None and not signals["attention_busy"] and waiting.may_start(cycle),
+            "attention_start": self.attention_entered is not None,
             "ended": opcode is Opcode.END,
             "descriptors": self.taken,
             "layer": (self.in_walker or self.place).fields["layer"]
@@ -246,9 +246,6 @@ class Bench:
     def advance(self, job: Job | None, signals: dict[str, bool]) -> None:
         """Go to the next cycle."""
         cycle = self.cycle
-        attention_starts = (
-            self.attention_place is not None and not signals["attention_busy"] and self.attention_place.may_start(cycle)
-        )
         # Load.
         if self.load.job and signals["load_done"]:
             self.load.job.ended, self.load.job = cycle + 1, None
@@ -257,12 +254,15 @@ class Bench:
         if signals["attention_done"]:
             self.attention.job.ended = cycle + 1
         self.attention.left -= self.attention.left > 0
-        if attention_starts:
-            self.begin("attention", self.attention_place)
-            self.attention.job, self.attention.left = self.attention_place, self.duration(self.speed.attention)
+        if self.attention_entered:
+            self.begin("attention", self.attention_entered)
+            self.attention.job, self.attention.left = self.attention_entered, self.duration(self.speed.attention)
             # `done` comes with the last busy cycle or behind it.
             self.attention_done_at = cycle + self.attention.left + self.rng.getrandbits(1)
-            self.attention_place = None
+            self.attention_entered = None
+        place = self.attention_place
+        if place and not signals["attention_busy"] and place.may_start(cycle):
+            self.attention_entered, self.attention_place = place, None
         # Neurons.
         if self.in_neurons and signals["output_tile_read"]:
             self.in_neurons.tiles_written.append(cycle + self.latency + 1)
@@ -405,7 +405,7 @@ def test_starts_engines_at_once():
     order = (Opcode.LOAD, Opcode.WEIGHTS, Opcode.ATTENTION)
     bench.run_programs([*(descriptor(opcode, number) for number, opcode in enumerate((*order, Opcode.END)))])
     delay = {engine: cycle - taken[fields["memory_address"]] for engine, fields, cycle in bench.started}
-    assert delay == {"load": 0, "walker": 2, "neurons": 3, "attention": 1}
+    assert delay == {"load": 0, "walker": 2, "neurons": 3, "attention": 2}
 
 
 def test_next_layer_enters_the_walker_at_once():

@@ -10,7 +10,7 @@ import pytest
 from benches import simulate
 
 from hw.config import TINY
-from hw.spike_memory import SpikeMemory, address_bits
+from hw.spike_memory import WRITE_LATENCY, SpikeMemory, address_bits
 
 
 @pytest.mark.parametrize("positions", [1, 2, 4])
@@ -22,6 +22,7 @@ def test_reads_what_was_written(positions, depth, outputs):
     width = config.group_bits // positions
     dut, rng = SpikeMemory(config, depth), random.Random(depth)
     model = [[0] * depth for _ in range(positions)]
+    waiting = [(0, 0, 0, 0)] * WRITE_LATENCY  # banks, address, mask and word of writes not yet in the memory
 
     async def bench(ctx: Any) -> None:
         for _ in range(300):
@@ -39,11 +40,13 @@ def test_reads_what_was_written(positions, depth, outputs):
             ctx.set(dut.read_addresses, reads)
             await ctx.tick()
             data = ctx.get(dut.read_data)
+            waiting.append((banks if valid else 0, at, mask, word))
+            banks, at, mask, word = waiting.pop(0)
             for bank, address in enumerate(reads):
-                if not (valid and banks >> bank & 1 and address == at):
+                if not (banks >> bank & 1 and address == at):
                     assert data >> bank * width & (1 << width) - 1 == model[bank][address]
             for bank in range(positions):
-                if valid and banks >> bank & 1:
+                if banks >> bank & 1:
                     written = word >> bank * width & (1 << width) - 1
                     model[bank][at] = model[bank][at] & ~mask | written & mask
 

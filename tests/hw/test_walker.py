@@ -19,6 +19,8 @@ from hw.weight_array import DRAIN_BUFFERS
 
 CYCLE_LIMIT = 6000
 SLICES_BITS = DESCRIPTOR["slices"].shape.width
+FIRST_GROUP = Walker.start_latency + 1
+"""Cycles from `start` to the first group, if nothing is waited for."""
 
 Fields = dict[str, int]
 
@@ -194,6 +196,7 @@ class Model:
         self.slices: list[Slice] = []
         self.active: list[Step] = []
         self.ready, self.used, self.cycle = 0, 0, 0
+        self.done = True
         self.stalls = dict.fromkeys(("stall_weights", "stall_drain", "stall_data"), 0)
 
     def start(self, slices: list[Slice]) -> None:
@@ -208,10 +211,11 @@ class Model:
         self.take = wanted and has_input and table and has_buffer
         outputs = {
             "claim": int(self.take),
-            "done": int(not starting and not self.slices and len(self.active) <= 1),
+            "done": int(self.done),
             "issuing": int(bool(self.active)),
             **self.stalls,
         }
+        self.done = not starting and not self.slices and len(self.active) <= 1
         self.stalls = {
             "stall_data": int(wanted and not has_input),
             "stall_weights": int(wanted and has_input and not table),
@@ -306,7 +310,7 @@ def run_layers(
                     seen.issued.append(model.cycle)
                 if shown_step and seen.first_step < 0:
                     seen.first_step = model.cycle
-            running = running and not expected["done"]
+            running = running and (starting or not expected["done"])
             in_flight.append(model.step(freed))
             if model.cycle == limit:
                 return
@@ -375,8 +379,8 @@ def test_slices_follow_without_a_gap():
     fields = layer(config, **SHAPES["odd_width"][1])
     groups = len(steps_of(list(loop_nest(config, fields, Source(config)))))
     (seen,) = run_layers(config, [fields])
-    assert seen.issued == list(range(Walker.layer_gap, Walker.layer_gap + groups))
-    assert seen.first_step == Walker.layer_gap + Walker.latency
+    assert seen.issued == list(range(FIRST_GROUP, FIRST_GROUP + groups))
+    assert seen.first_step == FIRST_GROUP + Walker.latency
     assert seen.cycles == Walker.layer_gap + groups
 
 
@@ -433,7 +437,7 @@ def test_only_final_slices_wait_for_a_buffer(wide):
     groups = len(steps_of(slices[:refused]))
     (seen,) = run_layers(config, [fields], Rates(free=0.0), limit=limit)
     assert seen.counts["issuing"] == groups
-    assert seen.counts["stall_drain"] == limit - Walker.layer_gap - groups
+    assert seen.counts["stall_drain"] == limit - FIRST_GROUP - groups
     assert seen.counts["stall_weights"] == seen.counts["stall_data"] == 0
 
 
@@ -442,7 +446,7 @@ def test_counts_cycles_without_a_table():
     fields = layer(config, height=2, width=3, tile_groups=16, slices=2)
     (seen,) = run_layers(config, [fields], Rates(table=0.0), limit=limit)
     assert seen.counts == {
-        "issuing": 0, "stall_weights": limit - Walker.layer_gap, "stall_drain": 0, "stall_data": 0,
+        "issuing": 0, "stall_weights": limit - FIRST_GROUP, "stall_drain": 0, "stall_data": 0,
     }  # fmt: skip
 
 
