@@ -72,9 +72,6 @@ class HardwareConfig:
     attention_tables : int
         Tables of four channels of K^T V that a time step of attention looks up in a cycle: 2, or 4 for half as many
         columns.
-    attention_segment : int
-        A multiple of `inputs` that divides `head_channels` and ``tile_groups * positions``. Nothing has its size: it
-        makes heads whole words, and `inputs` and `attention_columns` powers of two.
     attention_planes : int
         Most bit-planes of a K^T V entry; at most ``2**attention_planes - 1`` tokens.
     spike_words, residual_words : int
@@ -85,7 +82,7 @@ class HardwareConfig:
         Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
         from one to the next. With 1 there is nothing that keeps a membrane.
     head_channels : int
-        Largest head.
+        Largest head, a multiple of `inputs`.
     max_layers : int
         Layers whose counters are kept.
     max_classes : int
@@ -111,7 +108,6 @@ class HardwareConfig:
     tile_groups: int = 32
     attention_columns: int
     attention_tables: int = 2
-    attention_segment: int
     attention_planes: int = 8
     spike_words: int
     residual_words: int
@@ -175,14 +171,11 @@ class HardwareConfig:
         columns = self.attention_columns
         require(columns >= 1 and self.inputs % columns == 0, "attention_columns", "divide inputs")
         require(self.attention_tables in (2, 4), "attention_tables", "be 2 or 4")
-        segment = self.attention_segment
         require(
-            segment % self.inputs == 0 and self.chunk_tokens % segment == 0,
-            "attention_segment",
-            f"be a multiple of inputs and divide tile_groups * positions = {self.chunk_tokens}",
+            self.chunk_tokens % self.inputs == 0, "inputs", f"divide tile_groups * positions = {self.chunk_tokens}"
         )
         require(1 <= self.attention_planes <= 12, "attention_planes", "be 1 to 12")
-        require(self.head_channels % segment == 0, "head_channels", "be a multiple of attention_segment")
+        require(self.head_channels % self.inputs == 0, "head_channels", f"be a multiple of inputs = {self.inputs}")
         for field, most in LIMITS.items():
             require(1 <= getattr(self, field) <= most, field, f"be 1 to {most}")
         require(self.outputs * PARAMETER_BITS % self.memory_bits == 0, "outputs", "make parameters whole beats")
@@ -295,34 +288,34 @@ class HardwareConfig:
 
 TINY = HardwareConfig(
     name="tiny", outputs=8, inputs=4, positions=2, timesteps=4, neurons=2, program_beats=1024, tile_groups=16,
-    attention_columns=2, attention_segment=8, attention_planes=7, spike_words=4096, residual_words=2048,
+    attention_columns=2, attention_planes=7, spike_words=4096, residual_words=2048,
     token_chunks=4, head_channels=32,
 )  # fmt: skip
 """256 operations per cycle: tests and small FPGAs."""
 
 BASE = HardwareConfig(
     name="base", outputs=16, inputs=8, positions=1, timesteps=4, neurons=2, program_beats=2048,
-    attention_columns=4, attention_segment=16, spike_words=16384, residual_words=4096, token_chunks=4,
+    attention_columns=4, spike_words=16384, residual_words=4096, token_chunks=4,
 )  # fmt: skip
 """512 operations per cycle: Spikformer-2-64 on 28x28 and 32x32 images."""
 
 LARGE = HardwareConfig(
     name="large", outputs=16, inputs=32, positions=2, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
-    program_beats=4096, attention_columns=4, attention_tables=4, attention_segment=32, spike_words=20480,
+    program_beats=4096, attention_columns=4, attention_tables=4, spike_words=20480,
     residual_words=8192, token_chunks=4, max_layers=128, max_classes=1024,
 )  # fmt: skip
 """4,096 operations per cycle."""
 
 HUGE = HardwareConfig(
     name="huge", outputs=16, inputs=32, positions=4, timesteps=4, neurons=2, weight_bits=8, memory_bits=128,
-    program_beats=4096, tile_groups=16, attention_columns=4, attention_tables=4, attention_segment=32,
+    program_beats=4096, tile_groups=16, attention_columns=4, attention_tables=4,
     spike_words=10240, residual_words=4096, token_chunks=4, max_layers=128, max_classes=1024,
 )  # fmt: skip
 """8,192 operations per cycle: the memories of `LARGE` beside twice its lanes."""
 
 MINI = HardwareConfig(
     name="mini", outputs=4, inputs=4, positions=1, timesteps=4, neurons=1, program_beats=512, tile_groups=16,
-    attention_columns=1, attention_segment=4, attention_planes=7, spike_words=2048, residual_words=1024, token_chunks=4,
+    attention_columns=1, attention_planes=7, spike_words=2048, residual_words=1024, token_chunks=4,
     head_channels=16, max_layers=32,
 )  # fmt: skip
 """64 operations per cycle: every part of the others, small enough that place and route takes minutes."""

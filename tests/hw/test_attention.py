@@ -18,16 +18,16 @@ from hw.attention_geometry import AttentionGeometry
 from hw.config import BASE, LARGE, TINY, HardwareConfig
 
 SMALL = dataclasses.replace(
-    TINY, name="small", positions=1, tile_groups=16, timesteps=2, attention_columns=2, attention_segment=8,
+    TINY, name="small", positions=1, tile_groups=16, timesteps=2, attention_columns=2,
     spike_words=1024, token_chunks=4, head_channels=16,
 )  # fmt: skip
 PAIRS = dataclasses.replace(SMALL, name="pairs", positions=2, outputs=8, token_chunks=2)
-FOUR_STEPS = dataclasses.replace(SMALL, name="four_steps", timesteps=4, attention_columns=1, attention_segment=4)
+FOUR_STEPS = dataclasses.replace(SMALL, name="four_steps", timesteps=4, attention_columns=1)
 CHUNKED = dataclasses.replace(PAIRS, name="chunked", time_chunks=5)
 CHUNKED_ONE_STEP = dataclasses.replace(SMALL, name="chunked_one_step", timesteps=1, time_chunks=3)
 ONE_STEP = dataclasses.replace(SMALL, name="one_step", timesteps=1)
 WHOLE_SLICE = dataclasses.replace(
-    SMALL, name="whole_slice", attention_columns=4, attention_segment=16, head_channels=32, token_chunks=1,
+    SMALL, name="whole_slice", attention_columns=4, head_channels=32, token_chunks=1,
     attention_planes=5,
 )  # fmt: skip
 

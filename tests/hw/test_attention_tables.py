@@ -15,7 +15,7 @@ from hw.attention_tables import FILLED_LATENCY, LOOKUP_LATENCY, SubsetTables
 from hw.config import TINY
 
 SMALL = dataclasses.replace(
-    TINY, name="small", timesteps=2, positions=1, tile_groups=16, attention_columns=2, attention_segment=8,
+    TINY, name="small", timesteps=2, positions=1, tile_groups=16, attention_columns=2,
     attention_planes=6, head_channels=24,
 )  # fmt: skip
 

@@ -58,7 +58,7 @@ def test_derived_sizes():
         ({"timesteps": 3}, "timesteps must be 1, 2, 4 or 8, not 3"),
         ({"timesteps": 16}, "timesteps must be 1, 2, 4 or 8, not 16"),
         (
-            {"inputs": 24, "outputs": 8, "attention_segment": 24, "head_channels": 24},
+            {"inputs": 24, "outputs": 8, "head_channels": 24},
             "outputs must be inputs = 24 over a power of two, not 8",
         ),
         (
@@ -101,12 +101,12 @@ def test_derived_sizes():
         ({"attention_columns": 0}, "attention_columns must divide inputs, not 0"),
         ({"attention_tables": 3}, "attention_tables must be 2 or 4, not 3"),
         (
-            {"attention_segment": 12},
-            "attention_segment must be a multiple of inputs and divide tile_groups * positions = 32, not 12",
+            {"inputs": 24, "outputs": 24, "head_channels": 24, "attention_columns": 3},
+            "inputs must divide tile_groups * positions = 32, not 24",
         ),
         ({"attention_planes": 0}, "attention_planes must be 1 to 12, not 0"),
         ({"attention_planes": 13}, "attention_planes must be 1 to 12, not 13"),
-        ({"head_channels": 20}, "head_channels must be a multiple of attention_segment, not 20"),
+        ({"head_channels": 18}, "head_channels must be a multiple of inputs = 4, not 18"),
         ({"spike_words": 0}, "spike_words must be 1 to 1048576, not 0"),
         ({"residual_words": (1 << 20) + 1}, "residual_words must be 1 to 1048576, not 1048577"),
         ({"token_chunks": 256}, "token_chunks must be 1 to 255, not 256"),

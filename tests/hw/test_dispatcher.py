@@ -20,7 +20,7 @@ MOST_UNDER_WAY = 1 << TICKET_BITS - 1
 TABLE_CYCLES = 16
 """Cycles between two layers' last reads: each has filled a table."""
 
-NARROW_TILE = dataclasses.replace(TINY, name="narrow_tile", outputs=4, inputs=16, attention_segment=16)
+NARROW_TILE = dataclasses.replace(TINY, name="narrow_tile", outputs=4, inputs=16)
 
 KINDS = {Opcode.LOAD: "load", Opcode.WEIGHTS: "weights", Opcode.ATTENTION: "attention"}
 Fields = dict[str, Any]

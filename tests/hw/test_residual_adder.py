@@ -31,7 +31,7 @@ PLANES = [
 """Modes with the planes before and after."""
 
 
-SPLIT = dataclasses.replace(TINY, outputs=8, inputs=16, attention_segment=16)
+SPLIT = dataclasses.replace(TINY, outputs=8, inputs=16)
 """Two pieces to a word."""
 
 

@@ -19,12 +19,12 @@ CONFIGS = {
     "one_lane": dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1),
     "padded_rows": dataclasses.replace(TINY, outputs=12, positions=1, timesteps=1),
     "one_table": dataclasses.replace(TINY, positions=1, timesteps=2),
-    "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, attention_segment=16, accumulator_bits=13),
+    "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, accumulator_bits=13),
     "four_tables": dataclasses.replace(
-        TINY, outputs=4, inputs=16, positions=1, timesteps=2, attention_segment=16, memory_bits=128, weight_bits=8
+        TINY, outputs=4, inputs=16, positions=1, timesteps=2, memory_bits=128, weight_bits=8
     ),
     "eight_tables": dataclasses.replace(
-        TINY, outputs=4, inputs=32, positions=1, timesteps=1, attention_segment=32, tile_groups=32, accumulator_bits=18
+        TINY, outputs=4, inputs=32, positions=1, timesteps=1, tile_groups=32, accumulator_bits=18
     ),
 }
 

@@ -26,7 +26,7 @@ from sw.random_artifact import random_artifact, random_images
 EIGHT_BIT = dataclasses.replace(TINY, name="tiny8", weight_bits=8, timesteps=2)
 NARROW = dataclasses.replace(
     TINY, name="narrow", outputs=8, inputs=16, weight_bits=8, memory_bits=128, program_beats=1024, tile_groups=32,
-    attention_columns=4, attention_tables=4, attention_segment=16, spike_words=4096,
+    attention_columns=4, attention_tables=4, spike_words=4096,
 )  # fmt: skip
 """A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image."""
 

@@ -90,11 +90,11 @@ COMPILED = {
     ),
     "eight_positions_do_not_divide_the_image": (
         network_of(image_size=12, embed_dim=32, heads=2, pools=1),
-        config_of(WIDE, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_segment=16),
+        config_of(WIDE, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4),
     ),
     "fewer_outputs_than_inputs": (
         network_of(image_size=16, embed_dim=64, heads=2),
-        config_of(outputs=8, inputs=16, attention_segment=16),
+        config_of(outputs=8, inputs=16),
     ),
     "twice_the_outputs": (network_of(image_size=16), config_of(outputs=8, inputs=4)),
     "three_times_the_outputs": (network_of(image_size=16, embed_dim=24), config_of(outputs=12, inputs=4)),

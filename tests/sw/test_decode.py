@@ -32,7 +32,7 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig]] = {
     "positions_left_over": (
         {"image_size": 12, "pools": 1, "embed_dim": 32},
         dataclasses.replace(
-            TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_segment=16, attention_planes=8
+            TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_planes=8
         ),
     ),
     "strips": ({"image_size": 16}, dataclasses.replace(TINY, spike_words=512)),

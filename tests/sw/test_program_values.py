@@ -184,9 +184,7 @@ class Interpreter:
             self.spikes[base : base + groups] = words
 
 
-LEFT_OVER = dataclasses.replace(
-    TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_segment=16, attention_planes=8
-)
+LEFT_OVER = dataclasses.replace(TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_planes=8)
 CASES: dict[str, tuple[dict[str, Any], HardwareConfig, int]] = {
     "tiny": ({}, TINY, 4),
     "fewer_time_steps": ({"timesteps": 3}, TINY, 4),
@@ -195,7 +193,7 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig, int]] = {
     "heads_of_half_a_word_eight_bits": ({"embed_dim": 64, "heads": 4, "image_channels": 3}, LARGE, 8),
     "silent_channels_before_a_pool": ({"embed_dim": 24}, dataclasses.replace(TINY, outputs=12), 4),
     "fewer_outputs_than_inputs": (
-        {"embed_dim": 64}, dataclasses.replace(TINY, outputs=8, inputs=16, attention_segment=16), 4,
+        {"embed_dim": 64}, dataclasses.replace(TINY, outputs=8, inputs=16), 4,
     ),
     "positions_left_over": ({"image_size": 12, "pools": 1}, LEFT_OVER, 4),
     "base": ({"image_size": 28, "embed_dim": 64}, BASE, 4),

@@ -27,7 +27,7 @@ CONFIGS = {
     "large": LARGE,
     "wide_port": dataclasses.replace(TINY, memory_bits=128),
     "odd_outputs": dataclasses.replace(TINY, outputs=12),
-    "fewer_outputs": dataclasses.replace(TINY, outputs=8, inputs=16, attention_segment=16),
+    "fewer_outputs": dataclasses.replace(TINY, outputs=8, inputs=16),
 }
 LAYERS = {layer.name: layer for layer in NETWORK.layers() if layer.has_weights}
 
