@@ -18,7 +18,7 @@ from sw.heads import input_channels, is_per_head, padded_head, reads_heads
 from sw.image_pack import TAPS, WORD_BITS, image_groups, plane_words
 from sw.network import Layer
 from sw.program import Program, Step
-from sw.strips import StemPlan, Strip, stem_plans, strip_words, written_rows
+from sw.strips import StemPlan, stem_plans, strip_words, written_rows
 from sw.weight_pack import OutputTiles, output_tiles, pack_weights
 
 

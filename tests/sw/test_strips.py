@@ -104,7 +104,7 @@ def plans(size: int, pools: int, words: int) -> Iterator[StemPlan]:
 @pytest.mark.parametrize("pools", [2, 3, 4])
 @pytest.mark.parametrize("size", [16, 32, 64])
 def test_every_row_is_complete_when_it_is_read(size, pools, words):
-    """Whatever convolutions are computed together, in whatever strips: rows are there, whole, and not recomputed late."""
+    """Whatever convolutions are computed together, in whatever strips: rows are there, and whole."""
     together = set()
     for plan in plans(size, pools, words):
         together.add(len(plan.together))
