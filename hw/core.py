@@ -293,14 +293,14 @@ class Core(wiring.Component):
         chunk = token.chunk
         if config.time_chunks > 1:
             chunk = Cat(token.chunk, token.time_chunk)
-        attending = Signal()
-        m.d.comb += attending.eq(attention.write.valid & attention.write_ready)
+        # A load writes under the number 0.
+        spike_layer = Mux(attention.write.valid, self._attention_layer, 0)
         points = {
             "neuron_valid": (writeback.piece_valid, 1),
             "neuron_layer": (writeback.layer, 8),
             "neuron_data": (writeback.piece_spikes, config.lanes * config.piece),
             "spike_valid": (spikes.write.valid, 1),
-            "spike_layer": (Mux(attending, self._attention_layer, writeback.spike_layer), 8),
+            "spike_layer": (Mux(writeback.spike_write.valid, writeback.spike_layer, spike_layer), 8),
             "spike_address": (spikes.write.address, ADDRESS_BITS),
             "spike_banks": (spikes.write.banks, config.positions),
             "spike_pieces": (spikes.write.pieces, config.word_pieces),

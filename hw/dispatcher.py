@@ -30,9 +30,9 @@ class Dispatcher(wiring.Component):
     the walker's, the neurons', and those not written yet: as many as are read in `written_latency` cycles, one in 16 at
     most, since each fills a table.
 
-    A descriptor that finds its place free, its engine idle and its waits satisfied starts the walker and the
-    attention 2 cycles and the load 0 cycles after it was taken. A load and the END are taken `LOOK_LATENCY` cycles after
-    they are offered and what they wait for has ended, the others at once.
+    A descriptor that finds its place free, its engine idle and its waits satisfied starts the walker and the attention
+    2 cycles and the load 0 cycles after it was taken. A load and the END are taken `LOOK_LATENCY` cycles after they are
+    offered and what they wait for has ended, the others at once.
 
     Parameters
     ----------

@@ -96,10 +96,11 @@ DESCRIPTOR = data.StructLayout({
     "timesteps": unsigned(5),         # time steps in use (of the last time chunk); lanes above are held silent
     # shape
     "slices": unsigned(10),           # input slices per tap
-    "height": unsigned(9),
+    "height": unsigned(9),            # of the feature map, of which a strip of rows may be computed
     "width": unsigned(9),
     "positions": unsigned(17),        # positions computed
     "first_row": unsigned(9),         # row of the first one
+    "rows": unsigned(9),              # rows computed
     "tiles": unsigned(12),            # position tiles
     "tile_groups": unsigned(6),       # words of spikes per slice of every position tile but the last
     "last_tile_groups": unsigned(6),
@@ -120,7 +121,6 @@ DESCRIPTOR = data.StructLayout({
     # attention
     "head_channels": unsigned(10),
     "groups": unsigned(17),              # position groups
-    "attention_planes": unsigned(4),
     "attention_threshold": unsigned(24),
     # external memory
     "weight_beats": unsigned(20),     # weights of an output tile, one segment of them; beats to load for LOAD

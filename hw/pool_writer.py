@@ -84,7 +84,7 @@ class PoolWriter(wiring.Component):
                 m.d.comb += [feeding.eq(1), position.eq(held)]
         m.d.comb += [
             pool.clear.eq(self.start),
-            pool.height.eq(d.height),
+            pool.height.eq(d.rows),
             pool.width.eq(d.width),
             pool.words.eq(multiple(m, d.tile_pieces, d.time_chunks, config.time_chunks, name="words")),
             pool.input.valid.eq(feeding),

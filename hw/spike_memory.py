@@ -12,7 +12,6 @@ from .lut_ram import Technology
 from .memory_attributes import WRITTEN_FIRST
 from .ultra_ram import BYTE_BITS, fits_ultra_ram, ultra_ram
 
-
 WRITE_LATENCY = 1
 """Cycles from a write on the port to the memory."""
 
@@ -53,9 +52,9 @@ class SpikeMemory(wiring.Component):
     ``positions`` consecutive positions come from different banks and a shifted 3x3 tap costs one read.
 
     Latency is one cycle from address to data; one read and one write per bank and cycle. A write waits `WRITE_LATENCY`
-    in a register, for banks are far apart: a read sees it if its address comes later than that. The compiler never lets a
-    layer write what it reads, so no cycle reads and writes a word whose data is used (reads outside the feature map
-    are masked behind the memory): the emulation logic for that collision is switched off.
+    cycles in a register, for banks are far apart: a read sees it if its address comes later than that. The compiler
+    never lets a layer write what it reads, so no cycle reads and writes a word whose data is used (reads outside the
+    feature map are masked behind the memory): the emulation logic for that collision is switched off.
 
     Parameters
     ----------

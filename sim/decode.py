@@ -13,6 +13,7 @@ from hw.isa import Destination
 from sim.trace import Events
 from sw.network import Layer
 from sw.program import Program, Step
+from sw.strips import written_rows
 
 UNWRITTEN = 255
 """Value of a tensor element that the accelerator never wrote."""
@@ -127,9 +128,14 @@ def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, even
     return _fold(config, pieces, steps, (layer.height, layer.width))
 
 
+def _word(config: HardwareConfig) -> tuple[int, int, int]:
+    """Positions, time steps and inputs of a memory word."""
+    return config.positions, config.timesteps, config.inputs
+
+
 def _written(config: HardwareConfig, events: Events, base: int, count: int) -> Tensor:
     """Memory words ``[address, P, T, I]`` from `base` up after the writes of their banks and pieces."""
-    shape = (config.positions, config.timesteps, config.inputs)
+    shape = _word(config)
     words = np.full((count, *shape), UNWRITTEN, np.uint8)
     address = events.fields["address"] - base
     inside = (address >= 0) & (address < count)
@@ -143,12 +149,27 @@ def _written(config: HardwareConfig, events: Events, base: int, count: int) -> T
 
 
 def _words(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
-    """Writes to the spike memory."""
-    fields = steps[0].fields
-    groups, slices = fields["destination_slice_stride"], -(-max(step.places.stop for step in steps) // config.inputs)
-    base = min(step.fields["destination_base"] for step in steps)
-    words = _written(config, events, base, slices * groups)
-    words = words.reshape(slices, groups, *words.shape[1:])
+    """Writes to the spike memory; of strips, which may follow each other in one place, one after the other."""
+    slices = -(-max(step.places.stop for step in steps) // config.inputs)
+    if len({step.rows for step in steps}) == 1:
+        groups = steps[0].fields["destination_slice_stride"]
+        base = min(step.fields["destination_base"] for step in steps)
+        words = _written(config, events, base, slices * groups).reshape(slices, groups, *_word(config))
+        return _fold(config, words, steps, layer.output_grid)
+    height, width = layer.output_grid
+    row = width // config.positions * steps[0].fields["time_chunks"]
+    words = np.full((slices, height * row, *_word(config)), UNWRITTEN, np.uint8)
+    first = 0
+    for step in steps:
+        fields, rows = step.fields, written_rows(layer, step.rows)
+        pieces = (fields["output_tiles"] - 1) * fields["tile_pieces"] + fields["last_tile_pieces"]
+        # A pool writes position by position, without it all banks are written at once.
+        count = pieces * len(rows) * row * (config.positions if layer.pool else 1)
+        stride = fields["destination_slice_stride"]
+        written = _written(config, events.part(first, count), fields["destination_base"], slices * stride)
+        part = written.reshape(slices, stride, *_word(config))[:, : len(rows) * row]
+        words[:, rows.start * row : rows.stop * row] = part
+        first += count
     return _fold(config, words, steps, layer.output_grid)
 
 

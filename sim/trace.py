@@ -52,7 +52,13 @@ class Events:
 
     def of_layer(self, layer: int) -> Events:
         """The events of one descriptor."""
-        chosen = self.layer == layer
+        return self._chosen(self.layer == layer)
+
+    def part(self, first: int, count: int) -> Events:
+        """So many events from `first` on."""
+        return self._chosen(slice(first, first + count))
+
+    def _chosen(self, chosen: NDArray[np.bool_] | slice) -> Events:
         fields = {name: values[chosen] for name, values in self.fields.items()}
         return Events(self.kind, self.layer[chosen], fields, self.data[chosen])
 

@@ -15,10 +15,10 @@ from sw.artifact import Artifact
 from sw.errors import UserError
 from sw.fit import REMEDY, check_fit, require
 from sw.heads import input_channels, is_per_head, padded_head, reads_heads
-from sw.image_pack import WORD_BITS, image_groups, plane_words
+from sw.image_pack import TAPS, WORD_BITS, image_groups, plane_words
 from sw.network import Layer
 from sw.program import Program, Step
-from sw.strips import cut_strips, strip_words
+from sw.strips import StemPlan, stem_plans, strip_words, written_rows
 from sw.weight_pack import OutputTiles, output_tiles, pack_weights
 
 
@@ -59,7 +59,7 @@ class _Compiler:
 
     def compile(self) -> Program:
         check_fit(self.artifact, self.config)
-        self.places, spike_words = self._place_spikes()
+        self.plan, self.places, spike_words = self._place_spikes()
         # The layer that starts the stream may write silent channels behind the last.
         self.residual_plane = self._written_slices(self._layer(self.seed)) * self._words(self.network.tokens)
         planes = max(layer.input_planes for layer in self.layers if layer.source == "residual")
@@ -67,14 +67,12 @@ class _Compiler:
         require(planes * self.residual_plane, self.config.residual_words, "the network", "words of residual memory")
 
         self.residual_max = 1  # the spikes that start the stream
-        for layer in self.layers:
-            if layer.reads_input:
-                self._image_layer(layer)
-            elif layer.kind == "attention":
+        self._stem()
+        for layer in self.layers[len(self.plan.together) :]:
+            if layer.kind == "attention":
                 self._attention_block(layer)
             elif not is_per_head(layer):
-                channels = range(layer.out_channels)
-                self._add(layer.name, layer, channels, self._weights(layer))
+                self._add(layer.name, layer, range(layer.out_channels), self._weights(layer))
                 if layer.residual:
                     self.residual_max = self.network.residual_after(self.residual_max)
         end = {"opcode": Opcode.END.value, "layer": self.numbers["head"]}
@@ -84,7 +82,7 @@ class _Compiler:
             steps=tuple(self.steps),
             names=("load", *self.numbers),
             memory=np.concatenate(self.blocks),
-            image_strips=self.strips,
+            image_strips=self.plan.image_strips,
             image_words=self.image_beats * self.config.memory_bits // WORD_BITS,
             spike_words=spike_words,
             residual_words=planes * self.residual_plane,
@@ -129,15 +127,18 @@ class _Compiler:
         return -(-descriptors * pieces // self.config.word_pieces)
 
     def _stride(self, layer: Layer) -> int:
-        """Words of one slice that the layer writes.
+        """Words of one slice that the layer writes."""
+        return self._slice_words(layer, self.plan.window_rows.get(layer.name, layer.output_grid[0]))
+
+    def _slice_words(self, layer: Layer, rows: int) -> int:
+        """Words of one slice of so many rows of the layer's output.
 
         The image layer computes whole words of the image, each of them several position groups, and writes the last
         ones even if they lie behind the image.
         """
         if layer.source == "image" and not layer.pool:
-            return image_groups(self.config, layer.positions) * self.config.timesteps * self.time_chunks
-        height, width = layer.output_grid
-        return self._words(height * width)
+            return image_groups(self.config, rows * layer.width) * self.config.timesteps * self.time_chunks
+        return self._words(rows * layer.output_grid[1])
 
     def _tiles(self, groups: int, words: int) -> dict[str, int]:
         """Position tiles of nearly equal size, of whole groups of words: no short one that waits for its weights."""
@@ -150,68 +151,99 @@ class _Compiler:
             "chunk_groups": size, "last_chunk_groups": last,
         }  # fmt: skip
 
-    def _place_spikes(self) -> tuple[dict[str, int], int]:
-        """Spike memory: from the layer that writes a tensor to the last one that reads it.
+    def _place_spikes(self) -> tuple[StemPlan, dict[str, int], int]:
+        """Choose how the first convolutions are computed: with least work among what fits, else in least memory."""
+        stem, limit = self.layers[: self.numbers[self.seed]], self.config.spike_words
+        plans = stem_plans(self.config, stem, self.time_chunks, self._output_words)
+        placed = [(plan, *first_fit(self._lifetimes(plan))) for plan in plans]
+        fitting = [(plan, places, words) for plan, places, words in placed if words <= limit]
+        if not fitting:
+            return min(placed, key=lambda one: one[2])
+        return min(fitting, key=lambda one: one[0].operations)
 
-        The heads of a block alternate between q, k, v and attention, so Q and the output of attention live from the
-        block's first layer to its projection.
+    def _output_words(self, layer: Layer, rows: int) -> int:
+        """Words of spike memory of so many rows of the layer's output."""
+        return self._written_slices(layer) * self._slice_words(layer, rows)
+
+    def _lifetimes(self, plan: StemPlan) -> list[Lifetime]:
+        """What lies in spike memory: from the layer that writes a tensor to the last one that reads it.
+
+        Convolutions that are computed together need all of their memory until they are through. The heads of a block
+        alternate between q, k, v and attention, so Q and the output of attention live from the block's first layer to
+        its projection.
         """
-        first = self.layers[0]
-        output = self._written_slices(first) * self._stride(first)
-        self.strips = cut_strips(self.config, first, self.config.spike_words - output, self.time_chunks)
-        longest = max(strip_words(self.config, first, len(rows), self.time_chunks) for rows in self.strips)
-        self.strip_words = longest if len(self.strips) > 1 else 0
-        lives = [Lifetime("image", longest + self.strip_words, 0, 1)]
+        together = len(plan.together)
+        lives = [Lifetime("image", plan.buffers * plan.strip_words, 0, together)]
         readers = {layer.source: number for number, layer in enumerate(self.layers, start=1)}
         for number, layer in enumerate(self.layers, start=1):
             # K and V are in the attention engine, what is added to the residual stream is in its memory.
             if layer.name not in readers:
                 continue
             begin, last = number, readers[layer.name]
+            if number <= together:
+                begin, last = 1, max(last, together)
             if layer.kind == "attention":
                 begin = self.numbers[layer.source]
             elif self.layers[last - 1].kind == "attention":
                 last += 1
-            lives.append(Lifetime(layer.name, self._written_slices(layer) * self._stride(layer), begin, last))
-        return first_fit(lives)
+            words = self._output_words(layer, plan.window_rows.get(layer.name, layer.output_grid[0]))
+            lives.append(Lifetime(layer.name, words, begin, last))
+        return lives
 
-    def _image_layer(self, layer: Layer) -> None:
-        """Load and compute the image strip by strip; a strip is loaded while the one before is computed.
+    def _stem(self) -> None:
+        """The first convolutions, strip by strip; a strip of the image is loaded while the one before is computed.
 
         Its descriptor must lie before that one's, whose weights would keep it from being read. Then the strip before
         that one, which it replaces, has been walked, but perhaps not been written to the end.
         """
         self.image_beats = 0
-        self._load_strip(layer, 0)
-        channels, (height, width) = range(layer.out_channels), layer.output_grid
-        for number, rows in enumerate(self.strips):
-            last = number == len(self.strips) - 1
-            if not last:
-                self._load_strip(layer, number + 1)
-            positions = len(rows) * layer.width
-            place = self._strip_place(number)
+        self._load_strip(0)
+        number = 0
+        for strip in self.plan.strips:
+            layer, rows = strip.layer, strip.rows
+            row_words = self._words(layer.output_grid[1])
             fields = self._weights(layer)
-            slice_words = plane_words(self.config, layer, positions, self.time_chunks)
-            plane = slice_words * fields["slices"]
-            tiles = self._tiles(self._groups(positions), self.time_chunks)
             fields.update(
-                wait_load=(Wait.ALL if last else Wait.ALL_BUT_NEWEST).value,
-                height=len(rows),
-                positions=self._counted_positions(positions),
-                source_base=place + (layer.input_planes - 1) * plane,
-                source_slice_stride=slice_words,
-                source_plane_stride=plane,
+                first_row=rows.start,
+                rows=len(rows),
+                positions=self._counted_positions(len(rows) * layer.width),
                 destination_base=self.places[layer.name]
-                + rows.start * height // layer.height * width // self.config.positions * self.time_chunks,
-                **(tiles if self.network.events else self._tiles(slice_words, 1)),
+                + (written_rows(layer, rows).start - strip.window.start) * row_words,
             )
-            self._add(layer.name, layer, channels, fields, rows=rows)
+            if layer.reads_input:
+                if number + 1 < len(self.plan.image_strips):
+                    self._load_strip(number + 1)
+                fields.update(self._image_strip(rows, number))
+                number += 1
+            else:
+                fields.update(
+                    source_base=self.places[layer.source]
+                    + (rows.start - strip.source.start) * self._words(layer.width),
+                    **self._tiles(self._groups(len(rows) * layer.width), self.time_chunks),
+                )
+            self._add(layer.name, layer, range(layer.out_channels), fields, rows=rows)
+
+    def _image_strip(self, rows: range, number: int) -> dict[str, int]:
+        """What the layer that reads a strip of the image is to know of it."""
+        layer, last = self.layers[0], number == len(self.plan.image_strips) - 1
+        positions = len(rows) * layer.width
+        slice_words = plane_words(self.config, layer, positions, self.time_chunks)
+        plane = slice_words * self._slices(TAPS * layer.in_channels)
+        tiles = self._tiles(self._groups(positions), self.time_chunks)
+        return {
+            "wait_load": (Wait.ALL if last else Wait.ALL_BUT_NEWEST).value,
+            "source_base": self._strip_place(number) + (layer.input_planes - 1) * plane,
+            "source_slice_stride": slice_words,
+            "source_plane_stride": plane,
+            **(tiles if self.network.events else self._tiles(slice_words, 1)),
+        }
 
     def _strip_place(self, number: int) -> int:
-        return self.places["image"] + number % 2 * self.strip_words
+        return self.places["image"] + number % self.plan.buffers * self.plan.strip_words
 
-    def _load_strip(self, layer: Layer, number: int) -> None:
-        words = strip_words(self.config, layer, len(self.strips[number]), self.time_chunks)
+    def _load_strip(self, number: int) -> None:
+        rows = self.plan.image_strips[number]
+        words = strip_words(self.config, self.layers[0], len(rows), self.time_chunks)
         fields = {
             "opcode": Opcode.LOAD.value,
             "wait_weights": (Wait.ALL if number > 1 else Wait.NONE).value,
@@ -268,6 +300,8 @@ class _Compiler:
             **self._time(),
             "slices": slices,
             "height": layer.height,
+            "first_row": 0,
+            "rows": layer.height,
             "width": layer.width,
             "positions": self._counted_positions(layer.positions),
             "output_tiles": tiles.count,
@@ -334,7 +368,6 @@ class _Compiler:
             **self._time(),
             "head_channels": len(places),
             "groups": groups,
-            "attention_planes": network.tokens.bit_length(),
             "attention_threshold": network.attention_threshold << (self.config.max_timesteps - network.timesteps),
             "source_base": self.places[layer.source] + offset,
             "source_slice_stride": stride,

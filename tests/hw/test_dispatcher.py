@@ -166,7 +166,8 @@ class Bench:
                 assert ready == (job is not None), self.cycle
             # Descriptors hold still as long as an engine needs them.
             for value, holder in (
-                (walker, self.in_walker), (neurons, self.in_neurons or self.handed), (attention, self.attention_entered or self.attention_place)
+                (walker, self.in_walker), (neurons, self.in_neurons or self.handed),
+                (attention, self.attention_entered or self.attention_place),
             ):  # fmt: skip
                 assert holder is None or value == encode(**holder.fields), self.cycle
             self.advance(job, signals)

@@ -44,7 +44,7 @@ def layer(
     return {
         **layer_fields(config, destination, positions=height * width, **fields),
         "pool": pool,
-        "height": height,
+        "rows": height,
         "width": width,
         "destination_base": DESTINATION_BASE,
         "destination_slice_stride": -(-written // config.positions) * fields.get("time_chunks", 1),
@@ -299,7 +299,7 @@ def test_pools_on_the_way(name, destination):
     spikes = random_spikes(config, fields, seed=2, rate=0.1)
     bench = Bench(config)
     bench.run((fields, spikes))
-    expected = pooled(spikes, fields["height"], fields["width"])
+    expected = pooled(spikes, fields["rows"], fields["width"])
     # Where lanes exceed the pooled positions, the last group stays partly unwritten.
     assert replay(bench.spike_writes) == place(config, fields, expected, DESTINATION_BASE)
     residual = place(config, fields, expected, RESIDUAL_BASE) if destination == Destination.SPIKES_AND_RESIDUAL else {}

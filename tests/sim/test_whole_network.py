@@ -59,7 +59,16 @@ DVS = NetworkConfig(
 
 FOUR_POOLS_TEN_STEPS = dataclasses.replace(FOUR_POOLS, image_size=32, timesteps=10)
 
-IN_STRIPS = (FOUR_POOLS, DVS)
+CRAMPED = dataclasses.replace(CHUNKED, name="cramped", spike_words=2000)
+"""Too little memory for the outputs of the first convolutions: they are computed together, strip by strip."""
+
+NARROW_STEM = NetworkConfig(
+    image_size=32, image_channels=1, classes=4, embed_dim=48, depth=1, heads=3, mlp_ratio=2, pools=2
+)
+POOLED_STEM = dataclasses.replace(NARROW_STEM, image_size=64, embed_dim=32, heads=4, pools=4)
+EVENT_STEM = dataclasses.replace(NARROW_STEM, image_channels=2, embed_dim=16, heads=2, events=True, timesteps=6)
+
+IN_STRIPS = (FOUR_POOLS, DVS, NARROW_STEM, POOLED_STEM, EVENT_STEM)
 
 
 def run(
@@ -104,6 +113,9 @@ def run(
         (CHUNKED, EVENTS, 4),
         (CHUNKED, DVS, 4),
         (NARROW_CHUNKED, FOUR_POOLS_TEN_STEPS, 8),
+        (CRAMPED, NARROW_STEM, 4),
+        (CRAMPED, POOLED_STEM, 4),
+        (CRAMPED, EVENT_STEM, 4),
     ],
     ids=[
         "tiny",
@@ -123,6 +135,9 @@ def run(
         "events",
         "dvs",
         "narrow-time-chunks-8-bit",
+        "convolutions-in-strips",
+        "pooled-convolutions-in-strips",
+        "events-through-convolutions-in-strips",
     ],
 )
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(

@@ -112,6 +112,16 @@ COMPILED = {
     "strips_of_eight_bits": (
         network_of(image_size=32, pools=4), config_of(spike_words=1024, weight_bits=8, memory_bits=128),
     ),
+    "one_convolution_in_strips": (network_of(image_size=32), config_of(spike_words=1000)),
+    "two_convolutions_in_strips": (network_of(image_size=32), config_of(spike_words=900)),
+    "a_pooled_convolution_in_strips": (network_of(image_size=64, pools=4), config_of(spike_words=1900)),
+    "a_wide_pooled_convolution_in_strips": (
+        network_of(image_size=128, embed_dim=256, heads=8, pools=4), config_of(LARGE, spike_words=2300),
+    ),
+    "events_in_strips_of_two_convolutions": (
+        network_of(image_size=32, timesteps=6, image_channels=2, embed_dim=32, heads=4, events=True),
+        config_of(time_chunks=2, spike_words=3000, residual_words=8192),
+    ),
     "cifar_2_512": (network_of(**CIFAR, embed_dim=512, depth=2, heads=8), LARGE),
     "cifar_4_256": (network_of(**CIFAR, embed_dim=256, depth=4, heads=8), LARGE),
     "cifar_4_384": (network_of(**CIFAR, embed_dim=384, depth=4, heads=12), LARGE),
@@ -162,10 +172,17 @@ def test_program_is_one_stream(name):
     assert program.weight_words == word - len(program.steps) * DESCRIPTOR_WORDS
 
 
-def expected_order(network: NetworkConfig, strips: int) -> list[str]:
+def expected_order(network: NetworkConfig, program: Program) -> list[str]:
     names = [layer.name for layer in network.layers()]
-    loads = ["load", *["load", "conv0"] * (strips - 1), "conv0"]
-    order = loads + names[1 : names.index("rpe") + 1]
+    stem = [step.name for step in program.steps if step.name in names[:4]]
+    loads = program.image_strips
+    strip = iter([*range(1, len(loads))])
+    order = ["load"]
+    for name in stem:
+        if name == "conv0" and next(strip, None):
+            order.append("load")
+        order.append(name)
+    order.append("rpe")
     for block in range(network.depth):
         order += [f"block{block}.{part}" for part in ("q", "k", "v", "attention")] * network.heads
         order += [f"block{block}.{part}" for part in ("proj", "fc1", "fc2")]
@@ -176,7 +193,7 @@ def expected_order(network: NetworkConfig, strips: int) -> list[str]:
 def test_order_of_the_steps(name):
     artifact, program = compiled(name)
     network = artifact.network
-    assert [step.name for step in program.steps] == expected_order(network, len(program.image_strips))
+    assert [step.name for step in program.steps] == expected_order(network, program)
     opcodes = {"load": Opcode.LOAD, "end": Opcode.END}
     for step in program.steps:
         is_attention = step.name.endswith(".attention")
@@ -188,14 +205,15 @@ def test_order_of_the_steps(name):
             assert step.layer.name == step.name
     for layer in network.layers():
         steps = program.steps_of(layer.name)
-        if layer.source != "image":
+        if len({step.rows for step in steps}) == 1:
             channels = [channel for step in steps for channel in step.channels]
             assert channels == list(range(layer.out_channels))
             places = [place for step in steps for place in step.places]
             assert places == list(range(len(places)))
         else:
-            assert [step.rows for step in steps] == list(program.image_strips)
             assert {step.channels for step in steps} == {range(layer.out_channels)}
+        if layer.reads_input:
+            assert [step.rows for step in steps] == list(program.image_strips)
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -393,7 +411,8 @@ class Executor:
         self.planes, self.largest = 0, 0
         self.newest: int | None = None  # the layer with weights before
         self.chunks = -(-artifact.network.timesteps // program.config.timesteps)  # words of a position group
-        self.strips: list[int] = []
+        self.strips: list[int] = []  # steps that load them
+        self.strips_read = 0
 
     def run(self) -> None:
         for i, step in enumerate(self.program.steps):
@@ -427,7 +446,9 @@ class Executor:
             fields["source_base"] - (planes - 1 - plane) * fields["source_plane_stride"] for plane in range(planes)
         ]
         if layer.reads_input:
-            slices, number = self.words(9 * layer.in_channels), self.program.image_strips.index(step.rows)
+            slices, number = self.words(9 * layer.in_channels), self.strips_read
+            self.strips_read += 1
+            assert step.rows == self.program.image_strips[number]
             assert (fields["slices"], planes) == (slices, IMAGE_PLANES if layer.source == "image" else 1)
             for plane, base in enumerate(bases):
                 span = Span(base, stride, slices, groups)
@@ -450,9 +471,19 @@ class Executor:
             source = self.program.steps_of(layer.source)
             slices = self.words(max(other.places.stop for other in source))
         assert fields["slices"] == slices
-        assert groups == -(-layer.positions // self.config.positions) * self.chunks
+        width = layer.width // self.config.positions * self.chunks  # words of a row, if strips are computed
+        first, above, below = step.rows.start, *self.around(step)
+        assert groups == -(-len(step.rows) * layer.width // self.config.positions) * self.chunks
         for plane, base in enumerate(bases):
-            memory.read(i, layer.source, plane, Span(base, stride, slices, groups), follows=follows)
+            span = Span(base - above * width, stride, slices, groups + (above + below) * width)
+            memory.read(i, layer.source, plane, span, follows=follows, first_group=(first - above) * width)
+
+    @staticmethod
+    def around(step: Step) -> tuple[int, int]:
+        """Rows of its input above and below its own that a step reads."""
+        if not step.fields["kernel3"]:
+            return 0, 0
+        return int(step.rows.start > 0), int(step.rows.stop < step.layer.height)
 
     def destination(self, i: int, step: Step) -> None:
         layer, fields, config = step.layer, step.fields, self.config
@@ -462,7 +493,8 @@ class Executor:
         assert not fields["pool"] or fields["last_tile_pieces"] == fields["tile_pieces"]
         slices = -(-pieces // config.word_pieces)  # with silent channels
         height, width = len(step.rows), layer.width
-        assert (fields["height"], fields["width"]) == (height, width)
+        assert (fields["first_row"], fields["rows"]) == (step.rows.start, height)
+        assert (fields["height"], fields["width"]) == (layer.height, width)
         if fields["pool"]:
             height, width = height // 2, width // 2
         groups = -(-height * width // config.positions) * self.chunks
@@ -529,7 +561,6 @@ class Executor:
             self.tokens.read(i, f"{block}.{part}.{step.channels.start}", 0, place, end="end")
         output = Span(fields["destination_base"], fields["destination_slice_stride"], slices, groups)
         self.spikes.write(i, "start", layer.name, 0, output, first_slice=first)
-        assert (1 << fields["attention_planes"]) > network.tokens
         lanes = self.config.max_timesteps - network.timesteps
         assert fields["attention_threshold"] == network.attention_threshold << lanes
         key = self.program.steps_of(f"{block}.k")[0].fields

@@ -37,6 +37,8 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig]] = {
     ),
     "strips": ({"image_size": 16}, dataclasses.replace(TINY, spike_words=512)),
     "strips_before_a_pool": ({"image_size": 32, "pools": 4}, dataclasses.replace(TINY, spike_words=1024)),
+    "convolutions_in_strips": ({"image_size": 32}, dataclasses.replace(TINY, spike_words=900)),
+    "pooled_convolutions_in_strips": ({"image_size": 64, "pools": 4}, dataclasses.replace(TINY, spike_words=1900)),
 }  # fmt: skip
 
 
