@@ -171,9 +171,7 @@ class HardwareConfig:
         columns = self.attention_columns
         require(columns >= 1 and self.inputs % columns == 0, "attention_columns", "divide inputs")
         require(self.attention_tables in (2, 4), "attention_tables", "be 2 or 4")
-        require(
-            self.chunk_tokens % self.inputs == 0, "inputs", f"divide tile_groups * positions = {self.chunk_tokens}"
-        )
+        require(self.chunk_tokens % self.inputs == 0, "inputs", f"divide tile_groups * positions = {self.chunk_tokens}")
         require(1 <= self.attention_planes <= 12, "attention_planes", "be 1 to 12")
         require(self.head_channels % self.inputs == 0, "head_channels", f"be a multiple of inputs = {self.inputs}")
         for field, most in LIMITS.items():
