@@ -191,10 +191,14 @@ class Core(wiring.Component):
                 residual.read_addresses[bank].eq(walker.read_addresses[bank]),
                 residual_copy.read_addresses[bank].eq(writeback.residual_read_address),
             ]
-        self._join_writes(m, spikes.write, [attention.write, image_load.write, writeback.spike_write])
-        for copy in (residual, residual_copy):
-            self._join_writes(m, copy.write, [writeback.residual_write])
         # A load may run beside the layer before its own; attention never beside a load.
+        spike_writes = [
+            (1, attention.write), (~image_load.done, image_load.write),
+            (writeback.spike_write.valid, writeback.spike_write),
+        ]  # fmt: skip
+        self._join_writes(m, spikes.write, spike_writes)
+        for copy in (residual, residual_copy):
+            self._join_writes(m, copy.write, [(1, writeback.residual_write)])
         m.d.comb += [
             image_load.write_ready.eq(~writeback.spike_write.valid),
             attention.write_ready.eq(~writeback.spike_write.valid),
@@ -241,17 +245,10 @@ class Core(wiring.Component):
 
     @staticmethod
     def _join_writes(m: Module, port, sources: list) -> None:
-        """One write port; where sources meet, the last one wins and the others wait.
-
-        What no source drives is the first one's, valid or not: nothing looks at it, and it takes a choice less.
-        """
-        fields = ("address", "banks", "pieces", "data")
-        for number, source in enumerate(sources):
-            with m.If(source.valid if number else 1):
-                m.d.comb += [
-                    port.valid.eq(source.valid),
-                    *(getattr(port, field).eq(getattr(source, field)) for field in fields),
-                ]
+        """One write port of the last source whose turn it is; the others wait."""
+        for turn, source in sources:
+            with m.If(turn):
+                m.d.comb += [getattr(port, field).eq(getattr(source, field)) for field in port.signature.members]
 
     def _count(self, m: Module, counters, dispatcher, walker, attention, neurons) -> None:
         """Wire the counters to what they count."""
