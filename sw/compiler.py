@@ -152,14 +152,14 @@ class _Compiler:
         }  # fmt: skip
 
     def _place_spikes(self) -> tuple[StemPlan, dict[str, int], int]:
-        """Choose how the first convolutions are computed: with least work among what fits, else in least memory."""
+        """Choose how the first convolutions are computed: repeating least of what fits, else in least memory."""
         stem, limit = self.layers[: self.numbers[self.seed]], self.config.spike_words
         plans = stem_plans(self.config, stem, self.time_chunks, self._output_words)
         placed = [(plan, *first_fit(self._lifetimes(plan))) for plan in plans]
         fitting = [(plan, places, words) for plan, places, words in placed if words <= limit]
         if not fitting:
             return min(placed, key=lambda one: one[2])
-        return min(fitting, key=lambda one: one[0].operations)
+        return min(fitting, key=lambda one: one[0].repeated_operations)
 
     def _output_words(self, layer: Layer, rows: int) -> int:
         """Words of spike memory of so many rows of the layer's output."""

@@ -138,12 +138,14 @@ class StemPlan:
     window_rows: dict[str, int]
 
     @property
-    def operations(self) -> int:
-        """Dense synaptic operations per time step, of bit-planes: what is computed twice counts twice."""
-        return sum(
-            len(strip.rows) * strip.layer.width * int(np.prod(strip.layer.weight_shape)) * strip.layer.input_planes
-            for strip in self.strips
-        )
+    def repeated_operations(self) -> int:
+        """Dense synaptic operations per time step, of bit-planes, on rows that have been computed before."""
+
+        def operations(layer: Layer, rows: int) -> int:
+            return rows * layer.width * int(np.prod(layer.weight_shape)) * layer.input_planes
+
+        once = sum(operations(layer, layer.height) for layer in self.together)
+        return sum(operations(strip.layer, len(strip.rows)) for strip in self.strips) - once
 
     @property
     def buffers(self) -> int:
