@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from hw.config import LARGE
+from hw.config import LARGE, HardwareConfig
 from sim.compare import CompareOptions, compare
 from sw.artifact import save
 from sw.data import ImageSet
@@ -20,10 +20,19 @@ from sw.random_artifact import random_artifact, random_images
 STALLS = 30
 """Percent of cycles in which memory stalls."""
 
+WIDE = dataclasses.replace(LARGE, name="large-wide", head_channels=96, residual_words=12288)
+"""For 8-768: heads of 96 channels, and a longer residual memory. Its stem is computed in strips."""
+
+CHUNKED = dataclasses.replace(LARGE, name="large-chunked", time_chunks=4, accumulator_bits=15)
+"""For event frames of 16 time steps."""
+
 pytestmark = pytest.mark.long
 
 
-def run(folder: Path, network: NetworkConfig, bits: int = 4, *, images: int = 1, stalls: int = 0) -> dict[str, Any]:
+def run(
+    folder: Path, network: NetworkConfig, bits: int = 4, *, images: int = 1, stalls: int = 0,
+    config: HardwareConfig = LARGE,
+) -> dict[str, Any]:  # fmt: skip
     """Compare a random network, every spike of the first image and the logits of all."""
     model = folder / "random.spikeloom"
     save(random_artifact(network, bits, seed=1), model)
@@ -33,7 +42,7 @@ def run(folder: Path, network: NetworkConfig, bits: int = 4, *, images: int = 1,
         indices=torch.arange(images),
     )
     options = CompareOptions(
-        model=model, config=LARGE, data=data, images=images, traced=1, stall_percent=stalls, jobs=1,
+        model=model, config=config, data=data, images=images, traced=1, stall_percent=stalls, jobs=1,
         folder=folder / "run",
     )  # fmt: skip
     report = compare(options)
@@ -64,6 +73,17 @@ def test_stalls_cost_4_256_at_most_a_percent(tmp_path, mode, bits):
 def test_every_kind_of_layer_of_the_wider_networks(tmp_path, name):
     """Their stem and one block, of CIFAR's 384 channels and of ImageNet's shapes."""
     figures = run(tmp_path, dataclasses.replace(named_network(name), depth=1))
+    assert figures["cycles"]["rtl_min"] == pytest.approx(figures["cycles"]["model"], rel=0.01)
+
+
+def test_the_widest_network_and_its_stem_in_strips(tmp_path):
+    network = dataclasses.replace(named_network("spikformer-8-768"), depth=1)
+    figures = run(tmp_path, network, config=WIDE)
+    assert figures["cycles"]["rtl_min"] == pytest.approx(figures["cycles"]["model"], rel=0.01)
+
+
+def test_event_frames_of_sixteen_time_steps(tmp_path):
+    figures = run(tmp_path, named_network("spikformer-2-256"), config=CHUNKED)
     assert figures["cycles"]["rtl_min"] == pytest.approx(figures["cycles"]["model"], rel=0.01)
 
 
