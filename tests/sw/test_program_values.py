@@ -108,11 +108,14 @@ class Interpreter:
         """``[T, outputs, positions]``; of the image one for all time steps."""
         memory = self.residual if fields["source_residual"] else self.spikes
         groups, total = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"], np.int64(0)
+        above, below = around(fields)
+        row = fields["width"] // self.config.positions
         for half in range(1 + fields["wide"]):
             unsigned, joined = half == 1 and not fields["image"], np.int64(0)
             for turn in range(fields["passes"]):
                 base = fields["source_base"] - turn * fields["source_plane_stride"]
-                words = self.words(memory, base, fields["source_slice_stride"], fields["slices"], groups)
+                count = groups + (above + below) * row
+                words = self.words(memory, base - above * row, fields["source_slice_stride"], fields["slices"], count)
                 if fields["image"]:
                     inputs = words.transpose(0, 4, 1, 3, 2).reshape(1, fields["slices"] * self.config.inputs, -1)
                 else:
@@ -125,12 +128,14 @@ class Interpreter:
     def convolve(self, fields: Fields, weights: Integers, inputs: Integers) -> Integers:
         if not fields["kernel3"]:
             return np.einsum("oi,tin->ton", weights[:, 0], inputs)
-        height, width, count = fields["height"], fields["width"], fields["height"] * fields["width"]
-        grid = inputs[:, :, :count].reshape(*inputs.shape[:2], height, width)
-        grid = np.pad(grid, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        shifted = [grid[:, :, tap // 3 : tap // 3 + height, tap % 3 : tap % 3 + width] for tap in range(9)]
+        rows, width, (above, below) = fields["rows"], fields["width"], around(fields)
+        there, count = rows + above + below, rows * width
+        grid = inputs[:, :, : there * width].reshape(*inputs.shape[:2], there, width)
+        grid = np.pad(grid, ((0, 0), (0, 0), (1 - above, 1 - below), (1, 1)))
+        shifted = [grid[:, :, tap // 3 : tap // 3 + rows, tap % 3 : tap % 3 + width] for tap in range(9)]
         sums = sum(np.einsum("oi,tihw->tohw", weights[:, tap], shifted[tap]) for tap in range(9))
-        return np.pad(np.asarray(sums).reshape(*sums.shape[:2], count), ((0, 0), (0, 0), (0, inputs.shape[2] - count)))
+        beyond = inputs.shape[2] - there * width
+        return np.pad(np.asarray(sums).reshape(*sums.shape[:2], count), ((0, 0), (0, 0), (0, beyond)))
 
     def write(self, fields: Fields, spikes: Integers) -> None:
         config, destination = self.config, Destination(fields["destination"])
@@ -141,7 +146,7 @@ class Interpreter:
             self.tokens[fields["token_buffer"], destination.value] = spikes
             return
         if fields["pool"]:
-            grid = spikes[:, :, : fields["positions"]].reshape(*spikes.shape[:2], fields["height"], fields["width"])
+            grid = spikes[:, :, : fields["positions"]].reshape(*spikes.shape[:2], fields["rows"], fields["width"])
             pooled = torch.nn.functional.max_pool2d(torch.tensor(grid, dtype=torch.float32), 3, 2, 1)
             spikes = pooled.flatten(2).numpy().astype(np.int64)
         groups = -(-spikes.shape[2] // config.positions)
@@ -184,6 +189,13 @@ class Interpreter:
             self.spikes[base : base + groups] = words
 
 
+def around(fields: Fields) -> tuple[int, int]:
+    """Rows above and below those computed that a convolution reads."""
+    if not fields["kernel3"]:
+        return 0, 0
+    return int(fields["first_row"] > 0), int(fields["first_row"] + fields["rows"] < fields["height"])
+
+
 LEFT_OVER = dataclasses.replace(TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_planes=8)
 CASES: dict[str, tuple[dict[str, Any], HardwareConfig, int]] = {
     "tiny": ({}, TINY, 4),
@@ -199,6 +211,8 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig, int]] = {
     "base": ({"image_size": 28, "embed_dim": 64}, BASE, 4),
     "strips": ({}, dataclasses.replace(TINY, spike_words=768), 4),
     "strips_before_a_pool": ({"image_size": 32, "pools": 4}, dataclasses.replace(TINY, spike_words=1024), 4),
+    "strips_of_two_convolutions": ({"image_size": 32, "embed_dim": 48}, dataclasses.replace(TINY, spike_words=2000), 4),
+    "strips_of_pooled_convolutions": ({"image_size": 64, "pools": 4}, dataclasses.replace(TINY, spike_words=2000), 4),
     "clamp_eight_bits_wide_port": (
         {"residual_mode": "clamp"}, dataclasses.replace(TINY, weight_bits=8, memory_bits=128, accumulator_bits=18), 8,
     ),
