@@ -83,7 +83,7 @@ class EmittedFiles:
     header: Path
 
 
-def emit_component(component: wiring.Component, name: str, *, all_initial_values: bool = True) -> str:
+def emit_component(component: wiring.Component, name: str) -> str:
     """Verilog of any component, with ``clk``, ``rst`` and the ports of `FlatPorts`.
 
     Parameters
@@ -91,19 +91,17 @@ def emit_component(component: wiring.Component, name: str, *, all_initial_values
     component : wiring.Component
     name : str
         Name of the module.
-    all_initial_values : bool
-        Whether big memories are 0 at the start, as for simulation, or undefined, as for synthesis.
 
     Returns
     -------
     str
         Without source locations or other content that changes from run to run.
     """
-    return _convert(FlatPorts(component), name, all_initial_values=all_initial_values)
+    return _convert(FlatPorts(component), name)
 
 
 def accelerator_verilog(config: HardwareConfig) -> str:
-    """Verilog of the accelerator for any tool, as it is simulated, its memories all 0; its top module is `TOP`."""
+    """Verilog of the accelerator for any tool, as it is simulated and synthesised; its top module is `TOP`."""
     return _convert(_accelerator_ports(config, Technology.PORTABLE), TOP)
 
 
@@ -111,34 +109,33 @@ def _accelerator_ports(config: HardwareConfig, technology: Technology) -> AxiPor
     return AxiPorts(Accelerator(config, technology=technology))
 
 
-def _convert(top: FlatPorts, name: str, *, all_initial_values: bool = True) -> str:
+def _convert(top: FlatPorts, name: str) -> str:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # the pinned one: every machine writes the same text
     with warnings.catch_warnings():
         # Components made only to ask for their latency are not elaborated.
         warnings.simplefilter("ignore", UnusedElaboratable)
         text = str(rtlil.convert(top, name=name, ports=top.ports, emit_src=False))
     # What `verilog.convert` does, with the text in between.
-    return str(verilog._convert_rtlil_text(unmarked(text, all_initial_values), strip_internal_attrs=True))
+    return str(verilog._convert_rtlil_text(without_marked_values(text), strip_internal_attrs=True))
 
 
-def unmarked(text: str, all_initial_values: bool) -> str:
-    """RTLIL without the marks of `WRITTEN_FIRST`; the marked memories keep their initial values or lose them.
+def without_marked_values(text: str) -> str:
+    """RTLIL without the marks of `WRITTEN_FIRST`, and without the initial values of the memories that bear them.
+
+    They would be most of the text, and of the time that simulators and synthesis take for it; UltraRAM has none.
 
     Parameters
     ----------
     text : str
         As Amaranth writes it: in every module the memories before their initial values.
-    all_initial_values : bool
-        Whether to keep them: a simulation that begins with zeros is the same everywhere.
     """
     modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
     for number, module in enumerate(modules):
         marked = {found[3] for found in MARKED_MEMORY.finditer(module)}
         module = MARKED_MEMORY.sub(r"\1\2", module)
-        if marked and not all_initial_values:
-            for found in reversed([*INITIAL_VALUES.finditer(module)]):
-                if found[1] in marked:
-                    module = module[: found.start()] + module[found.end() :]
+        for found in reversed([*INITIAL_VALUES.finditer(module)] if marked else []):
+            if found[1] in marked:
+                module = module[: found.start()] + module[found.end() :]
         modules[number] = module
     return "".join(modules)
 
@@ -216,10 +213,9 @@ def _values(enumeration: Any) -> dict[str, int]:
 
 
 def emit(config: HardwareConfig, directory: Path, *, technology: Technology = Technology.PORTABLE) -> EmittedFiles:
-    """Write the Verilog of a configuration, its description and its C header, for synthesis.
+    """Write the Verilog of a configuration, its description and its C header.
 
-    Big memories, of which no word is used before it was written, come without initial values: these are most of the
-    file and most of the time that synthesis takes, and UltraRAM has none.
+    Memories of which no word is used before it was written come without initial values.
 
     Parameters
     ----------
@@ -236,7 +232,7 @@ def emit(config: HardwareConfig, directory: Path, *, technology: Technology = Te
     """
     files = EmittedFiles(directory / f"{config.name}.v", directory / f"{config.name}.json", directory / HEADER)
     top = _accelerator_ports(config, technology)
-    write_atomically(files.verilog, _convert(top, TOP, all_initial_values=False))
+    write_atomically(files.verilog, _convert(top, TOP))
     write_atomically(files.description, json.dumps(describe(config, top.ports), indent=2) + "\n")
     write_atomically(files.header, c_header(config))
     return files

@@ -62,7 +62,7 @@ class CompareOptions:
     flips : tuple of Flip
         Faults to inject into the memory image.
     jobs : int
-        Simulator processes at a time.
+        Simulator processes, and compilers that build one, at a time.
     folder : Path
         Keeps traces and logs.
     """
@@ -133,7 +133,7 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
 
     started = time.perf_counter()
     progress("build the simulator", 0, 1)
-    simulator = build(options.config)
+    simulator = build(options.config, jobs=options.jobs)
     built = time.perf_counter() - started
     progress("build the simulator", 1, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def measure_config(
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as work:
         with status(f"{config.name}: building the simulator"):
             began = time.perf_counter()
-            simulator = build(config, waves=False, folder=Path(work) / "sim")
+            simulator = build(config, waves=False, jobs=os.cpu_count() or 1, folder=Path(work) / "sim")
             built = time.perf_counter() - began
         with status(f"{config.name}: running one image"):
             rtl = run_images(simulator, artifact, program, pixels[:1].numpy(), folder=Path(work) / "run")

@@ -40,7 +40,9 @@ STALL_PERCENT = 30
     "--flip", "flips", multiple=True, metavar="LAYER.PART|BEAT:BIT",
     help="Corrupt a bit of the memory image: PART is descriptor, bias, threshold or weight. Must end in a mismatch.",
 )  # fmt: skip
-@click.option("-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators at a time.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators, and compilers, at a time."
+)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "compare.json", metavar="FILE",
     help="Where the figures go.  [default: build/compare.json]",

@@ -63,7 +63,7 @@ endmodule
 
 def memory(depth: int, technology: Technology) -> str:
     dut = SpikeMemory(LARGE, depth, technology=technology)
-    return emit_component(dut, technology.value, all_initial_values=False)
+    return emit_component(dut, technology.value)
 
 
 def bench(depth: int) -> str:
