@@ -68,6 +68,8 @@ class Job:
         Share of cycles in which, independently, each channel of memory and of the register bus waits; 0 to 99.
     stall_seed : int
         Makes another pattern of stalls.
+    start_seed : int, optional
+        Fill memories and registers without an initial value at random, by this seed; otherwise with zeros.
     traced : tuple of int
         Indices of the images whose events are written down.
     disturbances : tuple of Disturbance
@@ -93,6 +95,7 @@ class Job:
     latency: int = 20
     stall_percent: int = 0
     stall_seed: int = 1
+    start_seed: int | None = None
     traced: tuple[int, ...] = ()
     disturbances: tuple[Disturbance, ...] = ()
     folder: Path
@@ -110,6 +113,7 @@ class Job:
         require(2 <= self.latency < 1 << 30, "latency", "be at least 2")
         require(0 <= self.stall_percent <= 99, "stall_percent", "be 0 to 99")
         require(0 <= self.stall_seed < 1 << 32, "stall_seed", "be 0 to 2^32 - 1")
+        require(self.start_seed is None or 0 < self.start_seed < 1 << 31, "start_seed", "be 1 to 2^31 - 1")
         images = range(len(self.image_addresses))
         require(all(index in images for index in self.traced), "traced", f"hold indices below {len(images)}")
 
@@ -131,6 +135,7 @@ class Job:
         return [
             f"+memory={self.memory}", f"+latency={self.latency}", f"+stall={self.stall_percent}",
             f"+stall_seed={self.stall_seed}", f"+traces={self.folder}",
+            *(() if self.start_seed is None else ("+verilator+rand+reset+2", f"+verilator+seed+{self.start_seed}")),
         ]  # fmt: skip
 
     def to_json(self) -> str:

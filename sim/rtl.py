@@ -105,6 +105,7 @@ def run_images(
     traced: int = 0,
     stall_percent: int = 0,
     stall_seed: int = 1,
+    start_seed: int | None = None,
     latency: int = MEMORY_LATENCY,
     flips: Sequence[Flip] = (),
     disturbances: Sequence[Disturbance] = (),
@@ -126,8 +127,8 @@ def run_images(
         Keeps traces and logs, one folder per process; those of an earlier run are deleted.
     traced : int
         The first so many images leave a trace.
-    stall_percent, stall_seed, latency : int
-        Behaviour of the external memory, see `Job`.
+    stall_percent, stall_seed, latency, start_seed : int
+        Behaviour of the external memory, and what the machine holds before it starts, see `Job`.
     flips : sequence of Flip
         Faults to inject.
     disturbances : sequence of Disturbance
@@ -169,7 +170,7 @@ def run_images(
                 config=program.config, memory=Path(file.name), program_bytes=memory.nbytes, image_addresses=addresses,
                 record_address=record_at if record else None, classes=artifact.network.classes,
                 layers=len(program.names), cycle_limit=limit,
-                latency=latency, stall_percent=stall_percent, stall_seed=stall_seed + first,
+                latency=latency, stall_percent=stall_percent, stall_seed=stall_seed + first, start_seed=start_seed,
                 traced=tuple(i for i in range(len(chunk)) if first + i < traced), folder=run_folder,
                 disturbances=tuple(
                     replace(one, image=one.image - first) for one in disturbances if 0 <= one.image - first < len(chunk)

@@ -35,7 +35,7 @@ VERILATOR_FLAGS = (
     "--timing",  # the clock is made in the testbench
     "--timescale", "1ns/1ps",
     "-Wno-fatal", "-Wno-lint", "-Wno-style",  # `hw.emit.lint` is where warnings count
-    "--x-assign", "fast", "--x-initial", "fast",
+    "--x-assign", "fast", "--x-initial", "unique",
     "--no-assert",
 )  # fmt: skip
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from golden.cycles import predict_cycles
+from golden.model import GoldenModel
 from hw.config import BASE, TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
 from hw.isa import DESCRIPTOR_BITS
 from sim.compare import CompareOptions, CompareReport, compare
-from sim.rtl import Flip, run_images
+from sim.rtl import MEMORY_LATENCY, Flip, run_images
 from sim.runner import build
 from sw.artifact import save
 from sw.compiler import compile_artifact
@@ -194,6 +195,18 @@ def test_cycles_are_nearly_as_predicted_where_bursts_under_way_run_out(tmp_path:
     job = run_images(build(TINY), artifact, program, pixels, folder=tmp_path, latency=1000).images[0].job
     assert job is not None
     assert job.cycles == pytest.approx(predict_cycles(program, 1000).total, rel=0.01)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_memories_hold_at_the_start_does_not_matter(tmp_path: Path, seed: int):
+    artifact = random_artifact(ODD_GRID, 4, seed=3)
+    program = compile_artifact(artifact, TINY)
+    pixels = random_images(ODD_GRID, 2, seed=4)
+    rtl = run_images(build(TINY), artifact, program, pixels.numpy(), folder=tmp_path, start_seed=seed)
+    for image, logits in zip(rtl.images, GoldenModel(artifact).run(pixels).logits, strict=True):
+        assert image.job is not None
+        assert list(image.job.logits) == logits.tolist()
+        assert image.job.cycles == predict_cycles(program, MEMORY_LATENCY).total
 
 
 def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
