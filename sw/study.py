@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ def load_study(path: Path) -> Study:
         return Study(name=path.stem, variants={name: _variant(base, name, own) for name, own in variants.items()})
     except UserError as error:
         raise UserError(f"study {path}: {error}") from error
+
+
+def same_float_run(one: Recipe, other: Recipe) -> bool:
+    """Whether all phases of two recipes but the quantised one are the same run."""
+    alike = replace(other, name=one.name, weight_bits=one.weight_bits, quantised_phase=one.quantised_phase)
+    return alike == one
 
 
 def _variant(base: dict[str, Any], name: str, own: Any) -> Recipe:

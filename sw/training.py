@@ -118,6 +118,9 @@ class Trainer:
         The folder, made if need be.
     resume : bool
         Continue from the folder's checkpoint if there is one. Otherwise the folder must have none.
+    begin : Progress, optional
+        Where to begin without a checkpoint, with the models of the phases before in the folder; by default at the
+        first phase.
     console : Console, optional
         Where progress is shown.
     processes : Processes, optional
@@ -141,6 +144,7 @@ class Trainer:
         out: Path,
         *,
         resume: bool = False,
+        begin: Progress | None = None,
         console: Console | None = None,
         processes: Processes | None = None,
         evaluate_every: int = 1,
@@ -164,7 +168,7 @@ class Trainer:
         self._checkpoint = out / checkpoint.FILE
         self._stop = False
         self._saved = time.monotonic()
-        self.progress = Progress()
+        self.progress = begin or Progress()
         if self._checkpoint.exists() and not resume:
             raise UserError(f"{out} already holds a training run; resume it, or choose another output folder")
         if self._checkpoint.exists():

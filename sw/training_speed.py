@@ -1,11 +1,13 @@
 """How fast training is: images per second of whole optimiser steps, ours beside SpikingJelly's where it is installed.
 
 All in one run, on one device, with the same batch, and beside the rate of a large matrix product there: dense
-multiply-accumulates of a step (forward, and twice that backward) over that rate is the share of peak.
+multiply-accumulates of a step (forward, and twice that backward) over that rate is the share of peak. What is timed
+takes turns, and the median of its rounds counts: a machine that does other work disturbs all lines alike.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ NETWORK = NetworkConfig(image_size=32, image_channels=3, classes=10, embed_dim=2
 
 OPERATIONS = 2 * 3
 """Floating-point operations of a training step per multiply-accumulate of the forward pass."""
+
+WARM_UPS = {"cpu": 1, "cuda": WARM_UP + 2}
+"""Steps before the timed ones, by kind of device: the first compiles the neurons or, after a few, records a graph."""
 
 PEAK_SIZE = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrices whose product stands for the peak, by kind of device."""
@@ -68,50 +73,62 @@ def timed(device: torch.device, repeat: int, action: Callable[[], object]) -> fl
     return (time.perf_counter() - began) / repeat
 
 
-def peak(device: torch.device) -> float:
-    """Operations per second of a large product of bf16 matrices of random numbers."""
-    size = PEAK_SIZE[device.type]
-    left, right = torch.randn(2, size, size, device=device, dtype=torch.bfloat16)
-    timed(device, 3, lambda: torch.mm(left, right))
-    return 2 * size**3 / timed(device, 10, lambda: torch.mm(left, right))
-
-
-def training_speeds(processes: Processes, *, batch: int, steps: int, graph: bool = True) -> list[Speed]:
+def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int, graph: bool = True) -> list[Speed]:
     """Time training of Spikformer-4-256 in bf16: float, quantised to 4 bits, and SpikingJelly's.
 
     Parameters
     ----------
     processes : Processes
-        The device.
-    batch, steps : int
-        Images of a step, and steps timed of each model.
+        The device. It holds all models at once.
+    batch, steps, rounds : int
+        Images of a step, steps of each model in a round, and rounds.
     graph : bool
         Replay our steps as CUDA graphs.
     """
     device = processes.device
     if device.type == "cpu":
         compile_neurons()
-    rate = peak(device)
-    work = OPERATIONS * sum(layer.macs * layer.steps for layer in dense_operations(NETWORK))
     images = torch.randn(batch, 3, 32, 32, device=device)
     targets = functional.one_hot(torch.arange(batch, device=device) % 10, 10).float()
-    speeds = []
-
-    def note(name: str, action: Callable[[], None]) -> None:
-        timed(device, WARM_UP + 2, action)
-        per_second = batch / timed(device, steps, action)
-        speeds.append(Speed(name, per_second, per_second * work / rate))
-
-    for name, bits in (("float", None), ("4-bit weights", 4)):
-        model = spikformer_class(device)(NETWORK, bits, 1 / 64)
-        begin_scales(model)
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        step = TrainStep(model, adamw(model, 0.06, device), processes, bf16=True, graph=graph)
-        note(f"ours, {name}", lambda step=step: step(images, targets, 1e-3))  # type: ignore[misc]
+    models = {
+        f"ours, {name}": our_step(processes, bits, images, targets, graph)
+        for name, bits in (("float", None), ("4-bit weights", 4))
+    }
     theirs = spikingjelly_step(device, images, targets)
     if theirs is not None:
-        note("SpikingJelly, float", theirs)
-    return speeds
+        models["SpikingJelly, float"] = theirs
+    for step in models.values():
+        timed(device, WARM_UPS[device.type], step)
+    product = matrix_product(device)
+    timed(device, 3, product)
+    products = []
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(rounds):
+        products.append(timed(device, 10, product))
+        for name, step in models.items():
+            times[name].append(timed(device, steps, step))
+    work = OPERATIONS * sum(layer.macs * layer.steps for layer in dense_operations(NETWORK))
+    rate = 2 * PEAK_SIZE[device.type] ** 3 / statistics.median(products)
+    speeds = {name: batch / statistics.median(seconds) for name, seconds in times.items()}
+    return [Speed(name, per_second, per_second * work / rate) for name, per_second in speeds.items()]
+
+
+def matrix_product(device: torch.device) -> Callable[[], object]:
+    """Return a large product of bf16 matrices of random numbers: `PEAK_SIZE` cubed multiply-accumulates."""
+    size = PEAK_SIZE[device.type]
+    left, right = torch.randn(2, size, size, device=device, dtype=torch.bfloat16)
+    return lambda: torch.mm(left, right)
+
+
+def our_step(
+    processes: Processes, bits: int | None, images: Tensor, targets: Tensor, graph: bool
+) -> Callable[[], None]:
+    """Return a training step of our model, float or with weights of `bits`."""
+    model = spikformer_class(processes.device)(NETWORK, bits, 1 / 64)
+    begin_scales(model)
+    model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = TrainStep(model, adamw(model, 0.06, processes.device), processes, bf16=True, graph=graph)
+    return lambda: step(images, targets, 1e-3)
 
 
 def spikingjelly_step(device: torch.device, images: Tensor, targets: Tensor) -> Callable[[], None] | None:

@@ -6,6 +6,7 @@ import errno
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -344,8 +345,17 @@ def test_info_shows_network_ranges_and_fit(capsys, model):
     assert "Spikformer-1-32, 2 heads, T = 4, 16x16x1 to 5 classes" in shown
     assert "block0.attention" in shown and "tiny: fits" in shown
     assert "residual stream: add, integers up to 4" in shown
+    assert "neurons: lif, the last 2 convolutions' with a pool after them" in shown
     assert cli.run(["info", str(model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["network"]["embed_dim"] == 32
+
+
+def test_info_names_neuron_and_pool_order_that_the_machine_lacks(capsys, tmp_path):
+    network = replace(NETWORK, neuron="if", pools=3, pool_order="before")
+    save(random_artifact(network, 4, seed=7), tmp_path / "other.spikeloom")
+    assert cli.run(["info", str(tmp_path / "other.spikeloom")]) == 0
+    shown = capsys.readouterr().out
+    assert "neurons: if, the last 3 convolutions' with a pool before them" in shown
 
 
 def test_flips_name_bits_of_the_memory_image():

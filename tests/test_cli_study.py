@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+import torch
 
 import sw.batches
 from sw import cli
@@ -54,14 +55,14 @@ def study(tmp_path, monkeypatch):
     return steps
 
 
-def run(tmp_path, *arguments) -> int:
-    return cli.run(["study", str(tmp_path / "residuals.toml"), "--out", str(tmp_path / "out"), "--config", "tiny",
-                    "--images", "50", *arguments])  # fmt: skip
+def run(tmp_path, study="residuals", out="out") -> int:
+    return cli.run(["study", str(tmp_path / f"{study}.toml"), "--out", str(tmp_path / out), "--config", "tiny",
+                    "--images", "50"])  # fmt: skip
 
 
-def refused(capsys, tmp_path, *arguments) -> str:
+def refused(capsys, tmp_path) -> str:
     capsys.readouterr()
-    assert run(tmp_path, *arguments) == cli.EXIT_MENDABLE
+    assert run(tmp_path) == cli.EXIT_MENDABLE
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("spikeloom: "))
     return line
 
@@ -123,6 +124,21 @@ def test_an_interrupted_study_goes_on(capsys, tmp_path, monkeypatch, study):
     assert len(study) == STEPS + 2 and (tmp_path / "out" / "add" / "add.spikeloom").is_file()
     assert run(tmp_path) == 0
     assert len(study) == 2 * STEPS
+
+
+def test_variants_of_one_float_phase_train_it_once(capsys, tmp_path, study):
+    bits = "variants.eight.weight_bits = 8\nvariants.longer.quantised_phase.epochs = 2"
+    (tmp_path / "residuals.toml").write_text("recipe = 'small.toml'\nvariants.four = {}\n" + bits)
+    assert run(tmp_path) == 0
+    assert len(study) == STEPS + STEPS // 2 + STEPS  # eight its quantised epoch, longer its two
+    assert capsys.readouterr().out.count("its float phase is that of four") == 2
+    out = tmp_path / "out"
+    assert (out / "eight" / "log.csv").read_text().count("float,1,") == 1
+    (tmp_path / "alone.toml").write_text("recipe = 'small.toml'\nvariants.eight.weight_bits = 8")
+    assert run(tmp_path, study="alone", out="alone") == 0
+    assert capsys.readouterr().out.count("its float phase") == 0
+    shared, whole = (torch.load(folder / "eight" / "quantised.pt") for folder in (out, tmp_path / "alone"))
+    assert shared.keys() == whole.keys() and all(torch.equal(shared[name], whole[name]) for name in whole)
 
 
 def test_an_artifact_without_its_run_is_replaced(tmp_path, study):

@@ -38,6 +38,7 @@ def info(model: Path, as_json: bool) -> None:
         f"{net.image_size}x{net.image_size}x{net.image_channels} {'event frames ' if net.events else ''}to "
         f"{net.classes} classes ({artifact.dataset})"
     )
+    console.print(f"neurons: {net.neuron}, the last {net.pools} convolutions' with a pool {net.pool_order} them")
     console.print(f"residual stream: {net.residual_mode}, integers up to {net.layers()[-1].input_max}")
     console.print(f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} bits")
     for name, counts in artifact.accuracy.items():

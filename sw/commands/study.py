@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from sw.errors import UserError
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+    from sw.checkpoint import Progress
     from sw.data import ImageSet
     from sw.recipe import Recipe
 
@@ -40,9 +43,10 @@ def study(
     """Train the variants of STUDY, export them, and compare them as `spikeloom codesign` does.
 
     STUDY is a TOML file: `recipe`, a path relative to it, and a table [variants.NAME] for each variant, whose keys
-    replace the recipe's. What an earlier call finished is not trained again, what it left half-done goes on. Accuracies
-    are of the golden model over the test set, cycles of the cycle model on --config. Figures and plot are codesign.json
-    and codesign.png in the study's folder.
+    replace the recipe's. What an earlier call finished is not trained again, what it left half-done goes on. Variants
+    that differ in weight_bits and [quantised_phase] alone share one float phase. Accuracies are of the golden model
+    over the test set, cycles of the cycle model on --config. Figures and plot are codesign.json and codesign.png in the
+    study's folder.
     """
     from sw import data
     from sw.artifact import SUFFIX
@@ -68,6 +72,7 @@ def study(
             return data.load(name, split, folder=folder)
 
     artifacts = {name: out / name / f"{name}{SUFFIX}" for name in settings.variants}
+    earlier: list[tuple[Recipe, Path]] = []
     for number, (name, recipe) in enumerate(settings.variants.items(), 1):
         console.print(f"variant {number} of {len(artifacts)}, {name}: {'finished' if finished[name] else 'training'}")
         run = out / name
@@ -75,12 +80,40 @@ def study(
             run.mkdir(parents=True, exist_ok=True)
             artifacts[name].unlink(missing_ok=True)  # of a run that is not there any more
             train, test = images(recipe.data, "train"), images(recipe.data, "test")
-            Trainer(recipe, train, test, run, resume=True, console=progress_console, processes=processes).run()
+            begin = _shared_float_run(recipe, run, earlier)
+            Trainer(
+                recipe, train, test, run, resume=True, begin=begin, console=progress_console, processes=processes
+            ).run()
+        earlier.append((recipe, run))
         if not artifacts[name].is_file():
             command = f"spikeloom study {study_file.name}, variant {name}"
             export_run(recipe, command, run, images(recipe.data, "test"), artifacts[name], BREVITAS_IMAGES)
     console.print(f"runs and artifacts: {shown(out)}")
     report(measure_all(artifacts, config, count, folder, full=True), config, out / "codesign.json")
+
+
+def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe, Path]]) -> Progress | None:
+    """Take the float phase of an earlier variant that had the same, if there is one.
+
+    Returns
+    -------
+    Progress, optional
+        Where the variant begins: at its quantised phase, with the models of the phases before in its folder.
+    """
+    from sw import checkpoint
+    from sw.study import same_float_run
+
+    if (run / checkpoint.FILE).exists():
+        return None
+    phases = [name for name, _ in recipe.phases()[:-1]]
+    for other, folder in earlier:
+        if same_float_run(recipe, other) and all((folder / f"{name}.pt").is_file() for name in phases):
+            for name in phases:
+                shutil.copyfile(folder / f"{name}.pt", run / f"{name}.pt")
+            progress, _, _ = checkpoint.load(folder / checkpoint.FILE, other.to_dict())
+            console.print(f"its float phase is that of {other.name}")
+            return checkpoint.Progress(phase=len(phases), rows=[row for row in progress.rows if row["phase"] in phases])
+    return None
 
 
 def _is_finished(recipe: Recipe, run: Path) -> bool:

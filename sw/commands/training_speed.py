@@ -13,18 +13,20 @@ from sw.commands.common import BUILD, console, progress_console, shown, write_js
 
 @click.command("training-speed")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images of a step.")
-@click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="Steps timed of each model.")
+@click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="Steps of each model in a round.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds; their median counts.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What trains.  [default: a GPU if there is one]")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "training-speed.json", metavar="FILE",
     help="Where the figures go.  [default: build/training-speed.json]",
 )  # fmt: skip
-def training_speed(batch: int, steps: int, device: str | None, out: Path) -> None:
+def training_speed(batch: int, steps: int, rounds: int, device: str | None, out: Path) -> None:
     """Time whole training steps of Spikformer-4-256 in bf16, float and with 4-bit weights.
 
     If SpikingJelly 2.0 is installed its Spikformer of the same size is timed in the same run: pip install --no-deps
-    spikingjelly==2.0.0, and what importing it then asks for. The share of peak is dense operations over the rate of a
-    large bf16 matrix product. A GPU wants a larger batch, such as 256, and more steps.
+    spikingjelly==2.0.0 loguru==0.7.3 h5py==3.16.0. The models take turns, and the median of the rounds counts. The
+    share of peak is dense operations over the rate of a large bf16 matrix product. A GPU wants a larger batch, such as
+    256, and more steps.
     """
     import torch
 
@@ -33,7 +35,7 @@ def training_speed(batch: int, steps: int, device: str | None, out: Path) -> Non
 
     processes = Processes.start(device)
     with progress_console.status(f"timing training on {processes.name()}"):
-        speeds = training_speeds(processes, batch=batch, steps=steps)
+        speeds = training_speeds(processes, batch=batch, steps=steps, rounds=rounds)
     table = Table("model", title=f"{processes.name()}, batch {batch}, torch {torch.__version__}")
     for column in ("images/s", "share of peak"):
         table.add_column(column, justify="right")
@@ -49,6 +51,7 @@ def training_speed(batch: int, steps: int, device: str | None, out: Path) -> Non
             "torch": str(torch.__version__),
             "batch": batch,
             "steps": steps,
+            "rounds": rounds,
             "speeds": [asdict(speed) for speed in speeds],
         },
     )
