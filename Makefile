@@ -63,7 +63,7 @@ study: $(INSTALLED)  ## Train, export and compare the variants of STUDY (hours o
 data: $(INSTALLED)  ## Fetch and verify a data set: SET=fashion-mnist, mnist or cifar10
 	@$(SPIKELOOM) data $(call option,SET,set) $(call option,DATA,data) $(ARGS)
 
-bench: $(INSTALLED)  ## Measure the figures of merit and show them beside their targets (about ten minutes); ONLY=
+bench: $(INSTALLED)  ## Measure the figures of merit and show them beside their targets (eight minutes); ONLY=
 	@$(SPIKELOOM) bench $(call option,ONLY,only) $(if $(CHECK),--check) $(ARGS)
 
 info: $(INSTALLED)  ## Show what an artifact holds

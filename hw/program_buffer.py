@@ -7,7 +7,6 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import HardwareConfig
-from .memory_attributes import WRITTEN_FIRST
 from .memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 
 FETCH_BURST = 64
@@ -116,9 +115,8 @@ class ProgramBuffer(wiring.Component):
         m = Module()
         depth = self._config.program_beats
         position_bits = depth.bit_length()  # one more than an address has: an empty ring is not a full one
-        attributes = {WRITTEN_FIRST: 1, "no_rw_check": 1}
         m.submodules.ring = ring = memory.Memory(
-            shape=unsigned(self._config.memory_bits), depth=depth, init=[], attrs=attributes
+            shape=unsigned(self._config.memory_bits), depth=depth, init=[], attrs={"no_rw_check": 1}
         )
         self._write, self._read = ring.write_port(), ring.read_port()
         self._load = Signal()  # the new program begins with the next cycle

@@ -41,7 +41,7 @@ def bench(only: tuple[str, ...], check: bool, speeds: bool, model: Path, configs
     """Measure the project's figures of merit and show them beside their targets.
 
     Cycles and utilisation of Spikformer-4-256 on the simulated configuration large, LUTs by Yosys, clock frequency by
-    nextpnr, speed of the simulation: everything is built and run again, which takes about ten minutes. Figures are in
+    nextpnr, speed of the simulation: everything is built and run again, which takes eight minutes. Figures are in
     build/bench.json; those not measured this time stay as they are.
 
     With --speeds: golden images per second, with --model and with Spikformer-4-256 on one thread, there beside
