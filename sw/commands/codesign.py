@@ -101,7 +101,9 @@ def report(variants: Sequence[Variant], config: HardwareConfig, out: Path) -> No
         "fronts": unbeaten,
     }
     write_json(out, figures)
-    console.print(variant_table(variants))
+    for measured in sorted({(variant.dataset, variant.images) for variant in variants}):
+        rows = [variant for variant in variants if (variant.dataset, variant.images) == measured]
+        console.print(variant_table(rows, *measured))
     for variant in variants:
         if variant.refusal is not None:
             console.print(f"{variant.name} does not fit {config.name}: {variant.refusal}")
@@ -145,10 +147,10 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.stem if count[path.stem] == 1 else shown(path): path for path in paths}
 
 
-def variant_table(variants: Sequence[Variant]) -> Table:
-    """A row for every artifact."""
-    table = Table(title="Per image: what accuracy costs")
-    for heading in ("artifact", "images", "network"):
+def variant_table(variants: Sequence[Variant], dataset: str, images: int) -> Table:
+    """A row for every artifact that was measured on the same images."""
+    table = Table(title=f"Accuracy over {images:,} images of {dataset}, and what an image costs")
+    for heading in ("artifact", "network"):
         table.add_column(heading, overflow="fold")
     for heading in (
         "T", "bits", "correct", "cycles", "weights, kB", "program, kB", "spikes", "executed Mops", "paper: uJ",
@@ -158,7 +160,6 @@ def variant_table(variants: Sequence[Variant]) -> Table:
     for variant in variants:
         table.add_row(
             variant.name,
-            f"{variant.images:,} {variant.dataset}",
             f"{variant.depth}-{variant.embed_dim} {variant.residual_mode}{'' if variant.neuron == 'lif' else ' if'}",
             str(variant.timesteps),
             str(variant.weight_bits),
