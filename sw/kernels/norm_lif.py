@@ -5,13 +5,14 @@ current twice and writes the spike going forward (moments, then norm and neuron 
 gradient twice and writes one gradient going backward. Membranes, normalised currents and surrogate slopes exist in
 registers only: the backward pass computes them again. Sums and membranes are fp32 whatever the dtype of the currents.
 
-The neuron is `sw.neuron.lif_step`; the reference of both passes is `torch.nn.BatchNorm2d` and
+The neuron is `sw.neuron.lif_step`, which keeps half of the sum of membrane and current (SHARE), or without leak all of
+it; the reference of both passes is `torch.nn.BatchNorm2d` and
 `sw.neuron.lif_over_time_stepwise`, which the tests compare them with.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -84,7 +85,7 @@ def _finish_moments(
 
 @triton.jit
 def _fire(
-    x, scale, shift, spikes, rows, channels, threshold,
+    x, scale, shift, spikes, rows, channels, threshold, SHARE: tl.constexpr,
     STEPS: tl.constexpr, REPEAT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Spikes ``[T, rows, channels]`` of the currents ``scale * x + shift``, `x` of as many steps or (REPEAT) one."""
@@ -101,42 +102,42 @@ def _fire(
     for t in tl.static_range(STEPS):
         if not REPEAT:
             current = tl.load(x + t * step + at, mask=inside, other=0.0).to(tl.float32) * a + b
-        charged = (membrane + current) * 0.5
+        charged = (membrane + current) * SHARE
         fired = charged >= threshold
         tl.store(spikes + t * step + at, fired.to(spikes.dtype.element_ty), mask=inside)
         membrane = tl.where(fired, 0.0, charged)
 
 
 @triton.jit
-def _charges(x, at, step, inside, a, b, threshold, STEPS: tl.constexpr, REPEAT: tl.constexpr):
+def _charges(x, at, step, inside, a, b, threshold, SHARE: tl.constexpr, STEPS: tl.constexpr, REPEAT: tl.constexpr):
     """Inputs and membranes before the reset of every step, as two tuples of tiles."""
     value = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-    charged = (value * a + b) * 0.5
+    charged = (value * a + b) * SHARE
     values = (value,)
     charges = (charged,)
     for t in tl.static_range(1, STEPS):
         if not REPEAT:
             value = tl.load(x + t * step + at, mask=inside, other=0.0).to(tl.float32)
-        charged = (tl.where(charged >= threshold, 0.0, charged) + value * a + b) * 0.5
+        charged = (tl.where(charged >= threshold, 0.0, charged) + value * a + b) * SHARE
         values = values + (value,)  # type: ignore[assignment]
         charges = charges + (charged,)  # type: ignore[assignment]
     return values, charges
 
 
 @triton.jit
-def _slope(grad, at, step, inside, charged, later, t, threshold, ALPHA: tl.constexpr):
-    """Gradient of the current of step `t` and, half of it, what reaches the membrane before it.
+def _slope(grad, at, step, inside, charged, later, t, threshold, SHARE: tl.constexpr, ALPHA: tl.constexpr):
+    """Gradient of the current of step `t`, which is that of the membrane before it too.
 
     `later` is the gradient of the membrane behind this step; the reset lets none of it through to a neuron that fired.
     """
     sigmoid = tl.sigmoid((charged - threshold) * ALPHA)
     above = tl.load(grad + t * step + at, mask=inside, other=0.0).to(tl.float32)
-    return (above * (sigmoid * (1.0 - sigmoid) * ALPHA) + tl.where(charged >= threshold, 0.0, later)) * 0.5
+    return (above * (sigmoid * (1.0 - sigmoid) * ALPHA) + tl.where(charged >= threshold, 0.0, later)) * SHARE
 
 
 @triton.jit
 def _slope_sums(
-    x, grad, norm, partial, rows, channels, programs, threshold,
+    x, grad, norm, partial, rows, channels, programs, threshold, SHARE: tl.constexpr,
     STEPS: tl.constexpr, REPEAT: tl.constexpr, ALPHA: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Sums of the currents' gradients, alone and times the normalised current: ``partial[2, programs, channels]``."""
@@ -154,10 +155,12 @@ def _slope_sums(
         r = first + tl.arange(0, ROWS)
         inside = (r[:, None] < rows) & (c[None, :] < channels)
         at = r[:, None].to(tl.int64) * channels + c[None, :]
-        values, charges = _charges(x, at, step, inside, a, b, threshold, STEPS, REPEAT)
+        values, charges = _charges(x, at, step, inside, a, b, threshold, SHARE, STEPS, REPEAT)
         later = tl.zeros((ROWS, CHANNELS), tl.float32)
         for back in tl.static_range(STEPS):
-            later = _slope(grad, at, step, inside, charges[STEPS - 1 - back], later, STEPS - 1 - back, threshold, ALPHA)
+            later = _slope(
+                grad, at, step, inside, charges[STEPS - 1 - back], later, STEPS - 1 - back, threshold, SHARE, ALPHA
+            )
             plain += later
             weighted += later * (values[STEPS - 1 - back] - mean) * deviation
     out = partial + program * channels + c
@@ -185,7 +188,7 @@ def _finish_slopes(
 
 @triton.jit
 def _slopes(
-    x, grad, scale, shift, means, out, rows, channels, threshold,
+    x, grad, scale, shift, means, out, rows, channels, threshold, SHARE: tl.constexpr,
     STEPS: tl.constexpr, REPEAT: tl.constexpr, NORMED: tl.constexpr, ALPHA: tl.constexpr,
     ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
@@ -203,11 +206,13 @@ def _slopes(
     if NORMED:
         slope = tl.load(means + c, mask=known, other=0.0)[None, :]
         base = tl.load(means + channels + c, mask=known, other=0.0)[None, :]
-    values, charges = _charges(x, at, step, inside, a, b, threshold, STEPS, REPEAT)
+    values, charges = _charges(x, at, step, inside, a, b, threshold, SHARE, STEPS, REPEAT)
     later = tl.zeros((ROWS, CHANNELS), tl.float32)
     total = tl.zeros((ROWS, CHANNELS), tl.float32)
     for back in tl.static_range(STEPS):
-        later = _slope(grad, at, step, inside, charges[STEPS - 1 - back], later, STEPS - 1 - back, threshold, ALPHA)
+        later = _slope(
+            grad, at, step, inside, charges[STEPS - 1 - back], later, STEPS - 1 - back, threshold, SHARE, ALPHA
+        )
         if REPEAT:
             total += later
         else:
@@ -215,6 +220,29 @@ def _slopes(
             tl.store(out + (STEPS - 1 - back) * step + at, result.to(out.dtype.element_ty), mask=inside)
     if REPEAT:
         tl.store(out + at, (total * a - values[0] * slope - base).to(out.dtype.element_ty), mask=inside)
+
+
+class Neuron(NamedTuple):
+    """How a layer's neurons run.
+
+    Attributes
+    ----------
+    steps : int
+        Time steps T.
+    threshold : float
+        Firing threshold; equality fires.
+    leaky : bool
+        Whether they leak.
+    """
+
+    steps: int
+    threshold: float
+    leaky: bool
+
+    @property
+    def share(self) -> float:
+        """Of the sum of membrane and current, what is kept."""
+        return 0.5 if self.leaky else 1.0
 
 
 class _Tiles:
@@ -241,7 +269,7 @@ class NormLif(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, bias: Tensor | None, running_mean: Tensor,
-        running_var: Tensor, steps: int, threshold: float, momentum: float, eps: float,
+        running_var: Tensor, neuron: Neuron, momentum: float, eps: float,
     ) -> Tensor:  # fmt: skip
         """Spikes ``[steps, rows, channels]``."""
         tiles = _Tiles(x)
@@ -255,28 +283,28 @@ class NormLif(torch.autograd.Function):
             tiles.channels, programs, momentum, eps, BIASED=bias is not None, PROGRAMS=64, CHANNELS=16,
         )  # fmt: skip
         ctx.save_for_backward(x, norm)
-        ctx.steps, ctx.threshold = steps, threshold
-        return _spikes(x, norm[2], norm[3], steps, threshold)
+        ctx.neuron = neuron
+        return _spikes(x, norm[2], norm[3], neuron)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of `x`, gain and offset. The bias has none: the mean takes it off again."""
         x, norm = ctx.saved_tensors
         grad = gradients[0].contiguous()
-        grads, means = _sums(x, grad, norm, ctx.steps, ctx.threshold)
-        out = _gradient(x, grad, norm[2], norm[3], means, ctx.steps, ctx.threshold)
-        return out, grads[0], grads[1], None, None, None, None, None, None, None
+        grads, means = _sums(x, grad, norm, ctx.neuron)
+        out = _gradient(x, grad, norm[2], norm[3], means, ctx.neuron)
+        return out, grads[0], grads[1], None, None, None, None, None, None
 
 
 class ScaledLif(torch.autograd.Function):
     """The neuron behind a given scale and shift of every channel: batch norm whose statistics stand still."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, steps: int, threshold: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, neuron: Neuron) -> Tensor:
         """Spikes ``[steps, rows, channels]`` of `x` ``[steps or 1, rows, channels]``, both of its factors fp32."""
         ctx.save_for_backward(x, scale, shift)
-        ctx.steps, ctx.threshold = steps, threshold
-        return _spikes(x, scale, shift, steps, threshold)
+        ctx.neuron = neuron
+        return _spikes(x, scale, shift, neuron)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -286,30 +314,30 @@ class ScaledLif(torch.autograd.Function):
         sums: tuple[Tensor | None, Tensor | None] = (None, None)
         if ctx.needs_input_grad[1]:
             norm = torch.stack((torch.zeros_like(scale), torch.ones_like(scale), scale, shift))
-            weighted, plain = _sums(x, grad, norm, ctx.steps, ctx.threshold)[0]
+            weighted, plain = _sums(x, grad, norm, ctx.neuron)[0]
             sums = (weighted, plain)
-        return _gradient(x, grad, scale, shift, None, ctx.steps, ctx.threshold), *sums, None, None
+        return _gradient(x, grad, scale, shift, None, ctx.neuron), *sums, None
 
 
-def _spikes(x: Tensor, scale: Tensor, shift: Tensor, steps: int, threshold: float) -> Tensor:
+def _spikes(x: Tensor, scale: Tensor, shift: Tensor, neuron: Neuron) -> Tensor:
     tiles = _Tiles(x)
-    spikes = torch.empty(steps, tiles.rows, tiles.channels, device=x.device, dtype=x.dtype)
+    spikes = torch.empty(neuron.steps, tiles.rows, tiles.channels, device=x.device, dtype=x.dtype)
     _fire[tiles.grid()](
-        x, scale, shift, spikes, tiles.rows, tiles.channels, threshold,
-        STEPS=steps, REPEAT=x.shape[0] < steps, ROWS=ROWS, CHANNELS=tiles.width,
+        x, scale, shift, spikes, tiles.rows, tiles.channels, neuron.threshold, SHARE=neuron.share,
+        STEPS=neuron.steps, REPEAT=x.shape[0] < neuron.steps, ROWS=ROWS, CHANNELS=tiles.width,
     )  # fmt: skip
     return spikes
 
 
-def _sums(x: Tensor, grad: Tensor, norm: Tensor, steps: int, threshold: float) -> tuple[Tensor, Tensor]:
+def _sums(x: Tensor, grad: Tensor, norm: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
     """Gradients of gain and offset, and what batch norm takes off the gradient of `x`: both ``[2, channels]``."""
     tiles = _Tiles(x)
     programs = tiles.programs(tiles.rows)
     partial = torch.empty(2, programs, tiles.channels, device=x.device)
     grads, means = torch.empty(2, 2, tiles.channels, device=x.device)
     _slope_sums[(programs, tiles.columns)](
-        x, grad, norm, partial, tiles.rows, tiles.channels, programs, threshold,
-        STEPS=steps, REPEAT=x.shape[0] < steps, ALPHA=SURROGATE_ALPHA, ROWS=ROWS, CHANNELS=tiles.width,
+        x, grad, norm, partial, tiles.rows, tiles.channels, programs, neuron.threshold, SHARE=neuron.share,
+        STEPS=neuron.steps, REPEAT=x.shape[0] < neuron.steps, ALPHA=SURROGATE_ALPHA, ROWS=ROWS, CHANNELS=tiles.width,
     )  # fmt: skip
     _finish_slopes[tiles.finish()](
         partial, norm, grads, means, x.shape[0] * tiles.rows, tiles.channels, programs, PROGRAMS=64, CHANNELS=16
@@ -317,14 +345,12 @@ def _sums(x: Tensor, grad: Tensor, norm: Tensor, steps: int, threshold: float) -
     return grads, means
 
 
-def _gradient(
-    x: Tensor, grad: Tensor, scale: Tensor, shift: Tensor, means: Tensor | None, steps: int, threshold: float
-) -> Tensor:
+def _gradient(x: Tensor, grad: Tensor, scale: Tensor, shift: Tensor, means: Tensor | None, neuron: Neuron) -> Tensor:
     tiles = _Tiles(x)
     out = torch.empty_like(x)
     _slopes[tiles.grid()](
-        x, grad, scale, shift, scale if means is None else means, out, tiles.rows, tiles.channels, threshold,
-        STEPS=steps, REPEAT=x.shape[0] < steps, NORMED=means is not None, ALPHA=SURROGATE_ALPHA, ROWS=ROWS,
-        CHANNELS=tiles.width,
+        x, grad, scale, shift, scale if means is None else means, out, tiles.rows, tiles.channels, neuron.threshold,
+        SHARE=neuron.share, STEPS=neuron.steps, REPEAT=x.shape[0] < neuron.steps, NORMED=means is not None,
+        ALPHA=SURROGATE_ALPHA, ROWS=ROWS, CHANNELS=tiles.width,
     )  # fmt: skip
     return out

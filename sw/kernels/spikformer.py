@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sw.kernels.attention import HEAD_DIMS, MOST_TOKENS, SpikingAttention
-from sw.kernels.norm_lif import NormLif, ScaledLif
+from sw.kernels.norm_lif import Neuron, NormLif, ScaledLif
 from sw.kernels.spike_pool import SpikePool
 from sw.model import Spikformer, SpikingLayer, Trace
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD
@@ -20,12 +20,11 @@ class FusedSpikformer(Spikformer):
 
     It differs from its base in three ways that no result shows: the bias in front of a batch norm in training mode only
     moves the running mean, since the norm takes it off again, so its gradient is 0; running statistics are of the
-    currents in fp32; and `num_batches_tracked` stands still. A forward pass with a trace is the base's, and so are
-    neurons without leak: the kernels know the leaky one.
+    currents in fp32; and `num_batches_tracked` stands still. A forward pass with a trace is the base's.
     """
 
     def _spikes(self, name: str, x: Tensor, trace: Trace | None, *, repeat: bool = False) -> Tensor:
-        if trace is not None or not self.config.leaky:
+        if trace is not None:
             return super()._spikes(name, x, trace, repeat=repeat)
         layer = self.get_submodule(name)
         assert isinstance(layer, SpikingLayer) and isinstance(layer.norm, nn.BatchNorm2d)
@@ -37,21 +36,22 @@ class FusedSpikformer(Spikformer):
             currents = functional.linear(x.permute(0, 2, 3, 1), weight)
         else:
             currents = functional.conv2d(x, weight, padding=1).permute(0, 2, 3, 1)
-        steps, norm = self.config.timesteps, layer.norm
-        rows = currents.reshape(1 if repeat else steps, -1, currents.shape[3])
+        neuron, norm = self._neuron(NEURON_THRESHOLD), layer.norm
+        rows = currents.reshape(1 if repeat else neuron.steps, -1, currents.shape[3])
         if norm.training:
             spikes = NormLif.apply(  # type: ignore[no-untyped-call]
-                rows, norm.weight, norm.bias, weights.bias, norm.running_mean, norm.running_var, steps,
-                NEURON_THRESHOLD, norm.momentum, norm.eps,
+                rows, norm.weight, norm.bias, weights.bias, norm.running_mean, norm.running_var, neuron,
+                norm.momentum, norm.eps,
             )  # fmt: skip
         else:
             assert norm.running_mean is not None and norm.running_var is not None
             scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
             mean = norm.running_mean if weights.bias is None else norm.running_mean - weights.bias
-            spikes = ScaledLif.apply(  # type: ignore[no-untyped-call]
-                rows, scale, norm.bias - mean * scale, steps, NEURON_THRESHOLD
-            )
+            spikes = ScaledLif.apply(rows, scale, norm.bias - mean * scale, neuron)  # type: ignore[no-untyped-call]
         return _channels_first(spikes, currents.shape[1:3])
+
+    def _neuron(self, threshold: float) -> Neuron:
+        return Neuron(self.config.timesteps, threshold, self.config.leaky)
 
     def _pool(self, spikes: Tensor) -> Tensor:
         pooled: Tensor = SpikePool.apply(spikes.permute(0, 2, 3, 1).contiguous())  # type: ignore[no-untyped-call]
@@ -65,7 +65,7 @@ class FusedSpikformer(Spikformer):
         return mean
 
     def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
-        unknown = not self.config.leaky or self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS
+        unknown = self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS
         if trace is not None or unknown:
             return super()._attend(block, x, trace)
         q, k, v = (
@@ -75,7 +75,7 @@ class FusedSpikformer(Spikformer):
         scale = torch.full((sums.shape[2],), self.config.attention_scale, device=sums.device)
         rows = sums.view(self.config.timesteps, -1, sums.shape[2])
         spikes = ScaledLif.apply(  # type: ignore[no-untyped-call]
-            rows, scale, torch.zeros_like(scale), self.config.timesteps, ATTENTION_NEURON_THRESHOLD
+            rows, scale, torch.zeros_like(scale), self._neuron(ATTENTION_NEURON_THRESHOLD)
         )
         return _channels_first(spikes, x.shape[2:])
 
