@@ -74,6 +74,8 @@ class Phase:
         Epochs at the beginning that mix.
     freeze_norm_epochs : int
         Epochs at the end that use, and keep, the batch norm statistics collected before.
+    single_step_epochs : int
+        Epochs at the beginning, fewer than all, that run one time step of neurons without leak: a T-th of the work.
     augmentation : Augmentation
         Changes to the training images; none by default.
     """
@@ -85,6 +87,7 @@ class Phase:
     mixup: float = 0.0
     mixup_epochs: int = 0
     freeze_norm_epochs: int = 0
+    single_step_epochs: int = 0
     augmentation: Augmentation = Augmentation()
 
 
@@ -309,12 +312,14 @@ def _check(recipe: Recipe) -> None:
             (f"{name}.mixup", phase.mixup, 0, 10),
             (f"{name}.mixup_epochs", phase.mixup_epochs, 0, phase.epochs),
             (f"{name}.freeze_norm_epochs", phase.freeze_norm_epochs, 0, phase.epochs),
+            (f"{name}.single_step_epochs", phase.single_step_epochs, 0, 0 if kind == "teacher" else phase.epochs - 1),
             (f"{name}.augmentation.shift", phase.augmentation.shift, 0, 16),
             (f"{name}.augmentation.erase", phase.augmentation.erase, 0, 1),
             (f"{name}.augmentation.rand_augment", phase.augmentation.rand_augment, 0, 10),
         ]
     for key, value, low, high in limits:
         if not low <= value <= high:
-            raise UserError(f"{key} must be {low:g} to {high:g}, not {value:g}")
+            allowed = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            raise UserError(f"{key} must be {allowed}, not {value:g}")
     if recipe.weight_bits not in WEIGHT_WIDTHS:
         raise UserError(f"weight_bits must be one of {', '.join(map(str, WEIGHT_WIDTHS))}, not {recipe.weight_bits}")

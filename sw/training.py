@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,7 @@ class Trainer:
             decay = recipe.teacher.weight_decay
         self._optimiser = make(self.model, decay, self._processes.device)
         self._step: TrainStep | None = None
+        self._modes = (False, False)
 
     def _new_teacher(self, settings: Distillation) -> Teacher:
         data = data_set(self._recipe.data)
@@ -262,14 +264,9 @@ class Trainer:
     def _run_epoch(self) -> None:
         progress = self.progress
         phase = self._phases[progress.phase][1]
-        self.model.train()
-        frozen = progress.epoch - (phase.epochs - phase.freeze_norm_epochs)
-        if frozen >= 0:
-            for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        if self._step is None or frozen == 0:
-            self._step = self._begin_step()
+        modes = self._set_modes(phase)
+        if self._step is None or modes != self._modes:
+            self._step, self._modes = self._begin_step(), modes
         self._processes.share_buffers(self.model)
         steps, rate = self._batches.steps, 0.0
         look_every = LOOK_EVERY if self._processes.device.type == "cuda" else 1
@@ -289,6 +286,22 @@ class Trainer:
                     self._save_if_due()
                     began = time.monotonic()
         self._finish_epoch(phase, rate)
+
+    def _set_modes(self, phase: Phase) -> tuple[bool, bool]:
+        """Prepare the model for the epoch: whether batch norm is frozen, and whether it runs a single time step.
+
+        With a leak half of a current would count in that step, and a neuron would fire at twice the threshold.
+        """
+        frozen = self.progress.epoch >= phase.epochs - phase.freeze_norm_epochs
+        single = self.progress.epoch < phase.single_step_epochs
+        self.model.train()
+        for module in self.model.modules():
+            if frozen and isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        if isinstance(self.model, Spikformer):
+            network = self._recipe.network_config()
+            self.model.config = replace(network, timesteps=1, neuron="if") if single else network
+        return frozen, single
 
     def _save_if_due(self) -> None:
         """Save now and then, and before stopping."""
@@ -335,6 +348,7 @@ class Trainer:
         row = {
             "phase": name,
             "epoch": progress.epoch + 1,
+            "timesteps": self.model.config.timesteps if isinstance(self.model, Spikformer) else None,
             "learning_rate": f"{rate:.3g}",
             "train_loss": round(progress.loss_sum / progress.seen, 4),
             "train_accuracy": round(100 * progress.correct / progress.seen, 2),

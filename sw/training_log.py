@@ -11,8 +11,8 @@ from sw.files import write_atomically
 from sw.pictures import write_picture
 
 COLUMNS = (
-    "phase", "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s", "seed",
-    "device", "torch",
+    "phase", "epoch", "timesteps", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s",
+    "seed", "device", "torch",
 )  # fmt: skip
 """Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch, what trained."""
 

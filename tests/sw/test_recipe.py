@@ -73,6 +73,7 @@ def test_committed_recipes_are_valid(path):
         ("heads = 2", "heads = 2, residual_mode = 'or'", "residual_mode must be one of add, clamp, iand, not 'or'"),
         ("epochs = 2", "epochs = 0", "float_phase.epochs must be 1 to 10000, not 0"),
         ("epochs = 1,", "epochs = 1, warmup_epochs = 2,", "quantised_phase.warmup_epochs must be 0 to 1, not 2"),
+        ("epochs = 2", "epochs = 2, single_step_epochs = 2", "float_phase.single_step_epochs must be 0 to 1, not 2"),
         ('"mnist"', '"mnits"', "unknown data set 'mnits'; choose one of fashion-mnist, mnist, cifar10"),
         ('name = "tiny"', 'name = "tiny"\nprecision = "fp16"', "precision must be one of bf16, fp32, not 'fp16'"),
         ("epochs = 2", "epochs = 2, augmentation = 1", "float_phase.augmentation must be a table, not 1"),
@@ -89,6 +90,13 @@ def test_wrong_recipe_is_refused(tmp_path, old, new, message):
         load(tmp_path, GOOD.replace(old, new))
     assert "recipe.toml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_teacher_has_no_single_step_epochs(tmp_path):
+    path = next(path for path in RECIPES if path.stem == "cifar10-4-256")
+    text = path.read_text().replace("[teacher.phase]", "[teacher.phase]\nsingle_step_epochs = 1")
+    with pytest.raises(UserError, match=r"teacher\.phase\.single_step_epochs must be 0, not 1"):
+        load(tmp_path, text)
 
 
 def test_missing_recipe_is_refused(tmp_path):

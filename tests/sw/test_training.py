@@ -14,6 +14,7 @@ import sw.training
 from sw import data
 from sw.data import ImageSet
 from sw.errors import UserError
+from sw.model import Spikformer
 from sw.recipe import Augmentation, Distillation, NetworkRecipe, Phase, Recipe
 from sw.training import Trainer, TrainingStopped, learning_rate
 from sw.training_log import COLUMNS
@@ -25,7 +26,11 @@ RECIPE = Recipe(
     batch_size=10,
     network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
     float_phase=Phase(
-        epochs=2, learning_rate=3e-3, warmup_epochs=0.5, augmentation=Augmentation(shift=2, flip=True, erase=0.5)
+        epochs=2,
+        learning_rate=3e-3,
+        warmup_epochs=0.5,
+        single_step_epochs=1,
+        augmentation=Augmentation(shift=2, flip=True, erase=0.5),
     ),
     quantised_phase=Phase(epochs=2, learning_rate=1e-3, freeze_norm_epochs=1),
 )
@@ -83,8 +88,8 @@ def test_run_leaves_its_records(tmp_path, sample):
     with (tmp_path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert [(row["phase"], row["epoch"]) for row in rows] == [
-        ("float", "1"), ("float", "2"), ("quantised", "1"), ("quantised", "2"),
+    assert [(row["phase"], row["epoch"], row["timesteps"]) for row in rows] == [
+        ("float", "1", "1"), ("float", "2", "2"), ("quantised", "1", "2"), ("quantised", "2", "2"),
     ]  # fmt: skip
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -104,6 +109,26 @@ def test_quantised_phase_begins_with_the_float_weights(tmp_path, sample):
     float_state = torch.load(tmp_path / "float.pt", weights_only=True)
     model = sw.training.quantised_from_float(RECIPE, float_state)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in float_state.items())
+
+
+def test_single_step_epochs_train_and_evaluate_a_single_step(tmp_path, sample):
+    measured = ("train_loss", "train_accuracy", "test_accuracy")
+
+    def rows(name: str, single: int, **network) -> list[list[object]]:
+        recipe = dataclasses.replace(
+            RECIPE,
+            network=dataclasses.replace(RECIPE.network, **network),
+            float_phase=dataclasses.replace(RECIPE.float_phase, single_step_epochs=single),
+        )
+        trainer = Trainer(recipe, sample, sample, tmp_path / name)
+        trainer.run()
+        assert isinstance(trainer.model, Spikformer) and trainer.model.config == recipe.network_config()
+        return [[row[key] for key in measured] for row in trainer.progress.rows]
+
+    changing, plain = rows("changing", 1), rows("plain", 0)
+    single = rows("single", 0, timesteps=1, neuron="if")
+    assert changing[0] == single[0] != plain[0]
+    assert changing[1] != single[1]
 
 
 def test_frozen_norms_keep_their_statistics(tmp_path, sample):
