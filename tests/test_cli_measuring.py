@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sw.network import NetworkConfig
 from sw.random_artifact import random_artifact, random_images
 
 NETWORK = NetworkConfig(image_size=16, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
+TRAINED = Path(__file__).resolve().parents[1] / "models" / "fashion-2-64.spikeloom"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -99,6 +101,16 @@ def test_codesign_compares_files_and_folders(capsys, folder, tmp_path):
     assert f"{add['cycles']:,}" in shown and "unbeaten in accuracy and cycles, mine.npz: iand" in shown
     assert set(figures["fronts"]) == {"cycles", "weight_bytes", "sop_j", "paper_j"}
     assert (tmp_path / "codesign.png").read_bytes().startswith(PNG)
+
+
+def test_codesign_has_a_table_for_each_set_of_images(capsys, folder, tmp_path):
+    arguments = ("--config", "base", "--images", 2, "--out", tmp_path / "codesign.json")
+    assert run("codesign", TRAINED, folder, *arguments) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    titles = [f"Accuracy over 2 images of {name}, and what an image costs" for name in ("fashion-mnist", "random")]
+    assert [shown.count(title) for title in titles] == [1, 1]
+    first, second = shown.split(titles[1])
+    assert "fashion-2-64" in first.split(titles[0])[1] and "iand" not in first and "iand" in second
 
 
 def test_codesign_without_accuracies_draws_nothing(capsys, folder, tmp_path):
