@@ -27,7 +27,7 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
-    """Draw accuracy over epochs, the quantised phase shaded."""
+    """Draw accuracy over epochs; shaded: the teacher's, those of one time step of several, and the quantised ones."""
     from matplotlib.figure import Figure  # slow to import, and only needed here
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -35,10 +35,16 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
     for column, label in (("train_accuracy", "training (augmented)"), ("test_accuracy", "test")):
         known = [(epoch, row[column]) for epoch, row in enumerate(rows, 1) if row[column] is not None]
         axes.plot(*zip(*known, strict=True), marker=".", label=label)
-    for phase, colour, label in (("teacher", "grey", "teacher"), ("quantised", "C0", "quantised weights")):
-        epochs = [epoch for epoch, row in enumerate(rows, 1) if row["phase"] == phase]
-        if epochs:
-            axes.axvspan(epochs[0] - 0.5, epochs[-1] + 0.5, alpha=0.12, color=colour, label=label)
+    shades = {
+        ("teacher", "grey"): [row["phase"] == "teacher" for row in rows],
+        ("one time step", "C2"): [row["timesteps"] == 1 < rows[-1]["timesteps"] for row in rows],
+        ("quantised weights", "C0"): [row["phase"] == "quantised" for row in rows],
+    }
+    for (label, colour), shaded in shades.items():
+        spans = [(epoch - 0.5, 1) for epoch, shade in enumerate(shaded, 1) if shade]
+        if spans:
+            bars = axes.broken_barh(spans, (0, 1), transform=axes.get_xaxis_transform(), color=colour, label=label)
+            bars.set(alpha=0.12, linewidth=0, antialiased=False)  # spans join without seams
     axes.set(xlabel="epoch", ylabel="accuracy, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
