@@ -7,6 +7,8 @@ import json
 import zlib
 from dataclasses import dataclass
 
+from .user_text import check_name, listed, quoted
+
 WEIGHT_BITS = 4
 """Width of a weight in the array; an 8-bit weight is two of them, a pass of the array for each."""
 
@@ -25,8 +27,12 @@ THRESHOLD_BITS = 32
 MAX_TIMESTEPS = 16
 """Most time steps of a network, in one time chunk or several."""
 
+SIZE_BITS = 31
+"""Most bits of any size, so that what is computed from them stays a number one can read."""
+
 LIMITS = {
-    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "max_layers": 255, "max_classes": 1024,
+    "spike_words": 1 << 20, "residual_words": 1 << 20, "token_chunks": 255, "head_channels": 1023, "max_layers": 255,
+    "max_classes": 1024,
 }  # fmt: skip
 """Most of what the descriptor's fields and the windows of the register map can address."""
 
@@ -41,7 +47,8 @@ class HardwareConfig:
     Attributes
     ----------
     name : str
-        Name of the configuration; names the emitted files.
+        Name of the configuration; names the emitted files: 1 to 48 letters, digits, ``_`` and ``-``, not a digit or
+        ``-`` first, and no reserved word of Verilog or C.
     outputs : int
         Output channels computed together (an output tile); a multiple of `inputs`, or a half, a quarter ... of it.
     inputs : int
@@ -82,7 +89,7 @@ class HardwareConfig:
         Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
         from one to the next. With 1 there is nothing that keeps a membrane.
     head_channels : int
-        Largest head, a multiple of `inputs`.
+        Largest head, a multiple of `inputs`, at most 1,023.
     max_layers : int
         Layers whose counters are kept.
     max_classes : int
@@ -91,7 +98,7 @@ class HardwareConfig:
     Raises
     ------
     ValueError
-        Naming the field, its value and the limit.
+        Naming the field, its value and the limit; also for a size that is not an `int`.
     """
 
     name: str
@@ -118,6 +125,15 @@ class HardwareConfig:
     max_classes: int = 16
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            if part.name != "name" and (type(value) is not int or value.bit_length() > SIZE_BITS):
+                raise ValueError(
+                    f"{part.name} must be an integer of at most {SIZE_BITS} bits, not {quoted(value)} "
+                    f"(configuration {self.name!r})"
+                )
+
         def require(condition: bool, field: str, rule: str) -> None:
             if not condition:
                 raise ValueError(f"{field} must {rule}, not {getattr(self, field)} (configuration {self.name!r})")
@@ -282,6 +298,24 @@ class HardwareConfig:
     def to_dict(self) -> dict[str, int | str]:
         """Fields as plain JSON values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> HardwareConfig:
+        """Inverse of `to_dict`; what has a default may be left out.
+
+        Raises
+        ------
+        ValueError
+            If it is no dictionary, its keys are not the fields, or a value is refused.
+        """
+        if not isinstance(values, dict):
+            raise ValueError(f"a configuration must be an object of fields, not {quoted(values)}")
+        fields = {part.name: part.default is dataclasses.MISSING for part in dataclasses.fields(cls)}
+        if unknown := [key for key in values if key not in fields]:
+            raise ValueError(f"unknown fields: {listed(map(str, unknown))}")
+        if missing := [name for name, needed in fields.items() if needed and name not in values]:
+            raise ValueError(f"missing fields: {listed(missing)}")
+        return cls(**values)
 
 
 TINY = HardwareConfig(

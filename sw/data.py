@@ -24,6 +24,7 @@ from sw.data_sources import (
 )
 from sw.errors import UserError
 from sw.files import write_atomically
+from sw.npz import read_arrays
 
 Split = Literal["train", "test"]
 
@@ -250,8 +251,8 @@ def load_sample(name: str, *, folder: Path = SAMPLES) -> ImageSet:
     path = folder / f"{data_set(name).name}.npz"
     if not path.is_file():
         raise UserError(f"sample {path} is missing; restore it from git or make the samples again")
-    with np.load(path) as arrays:
-        return ImageSet(**{key: torch.from_numpy(arrays[key]) for key in ("images", "labels", "indices")})
+    arrays = read_arrays(path, ("images", "labels", "indices"))
+    return ImageSet(**{key: torch.from_numpy(array) for key, array in arrays.items()})
 
 
 def make_samples(*, folder: Path | None = None, cache: Path = CACHE, out: Path = SAMPLES) -> list[Path]:

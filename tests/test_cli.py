@@ -119,6 +119,18 @@ def test_configuration_from_a_file(capsys, tmp_path):
     assert "mine.json: " in refused(capsys, "verilog", "--config", path)
     path.write_text(json.dumps({**TINY.to_dict(), "name": "mine", "positions": 3}))
     assert "positions must be 1, 2, 4 or 8, not 3" in refused(capsys, "verilog", "--config", path)
+    path.write_text(json.dumps({"config": {**TINY.to_dict(), "positions": True, "x" * 999: 1}}))
+    assert "unknown fields: x" in (line := refused(capsys, "verilog", "--config", path)) and len(line) < 300
+    path.write_text("[" * 100_000)
+    assert "more than 32 levels" in refused(capsys, "verilog", "--config", path)
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/x", "a*/ int evil; /*", "module", ""])
+def test_a_name_in_a_configuration_leads_nowhere_else(name, capsys, tmp_path):
+    path, out = tmp_path / "mine.json", tmp_path / "1" / "2" / "3"
+    path.write_text(json.dumps({**TINY.to_dict(), "name": name}))
+    assert f"{path}: name must" in refused(capsys, "verilog", "--config", path, "--no-lint", "--out", out)
+    assert list(tmp_path.rglob("*")) == [path]
 
 
 def test_unknown_data_set(capsys):

@@ -49,6 +49,8 @@ class ConfigType(click.ParamType["HardwareConfig"]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> HardwareConfig:
         """Look the name up, or read the file."""
         from hw.config import CONFIGS, HardwareConfig
+        from hw.user_text import quoted
+        from sw.strict_json import read_json
 
         if isinstance(value, HardwareConfig):
             return value
@@ -57,13 +59,13 @@ class ConfigType(click.ParamType["HardwareConfig"]):
         path = Path(value)
         if path.suffix != ".json":
             names = ", ".join(CONFIGS)
-            raise UserError(f"unknown configuration {value!r}; choose one of {names} or name a .json file")
+            raise UserError(f"unknown configuration {quoted(value)}; choose one of {names} or name a .json file")
         try:
-            fields = json.loads(path.read_text())
-            return HardwareConfig(**fields.get("config", fields))
+            fields = read_json(path)
+            return HardwareConfig.from_dict(fields.get("config", fields) if isinstance(fields, dict) else fields)
         except OSError as error:
             raise UserError(f"configuration {path} cannot be read ({error.strerror}); check the path") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except ValueError as error:
             raise UserError(f"configuration {path}: {error}; see hw/config.py for the fields") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -10,6 +9,7 @@ import click
 import numpy as np
 
 from sw.errors import UserError
+from sw.npz import read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,13 +151,7 @@ def images_from_file(path: Path) -> ImageSet:
 
     from sw.data import ImageSet
 
-    try:
-        with np.load(path) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or 'not an .npz file'}); check the path") from error
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: must hold the arrays images and labels (numpy.savez), but {error}") from error
+    images, labels = read_arrays(path, ("images", "labels")).values()
     if images.dtype != np.uint8 or images.ndim not in (4, 5):
         raise UserError(
             f"{path}: images are {images.dtype} {list(images.shape)}; they must be uint8 [n, channels, height, width], "

@@ -106,6 +106,7 @@ def test_derived_sizes():
         ),
         ({"attention_planes": 0}, "attention_planes must be 1 to 12, not 0"),
         ({"attention_planes": 13}, "attention_planes must be 1 to 12, not 13"),
+        ({"head_channels": 1024}, "head_channels must be 1 to 1023, not 1024"),
         ({"head_channels": 18}, "head_channels must be a multiple of inputs = 4, not 18"),
         ({"spike_words": 0}, "spike_words must be 1 to 1048576, not 0"),
         ({"residual_words": (1 << 20) + 1}, "residual_words must be 1 to 1048576, not 1048577"),
@@ -120,3 +121,33 @@ def test_sizes_wrong(changes, message):
     with pytest.raises(ValueError) as refused:
         changed(**changes)
     assert str(refused.value) == f"{message} (configuration 'mine')"
+
+
+NUMBERS = [part.name for part in dataclasses.fields(HardwareConfig) if part.name != "name"]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_sizes_that_are_no_integers_wrong(field):
+    for value in (4.0, True, "4", None, [4], 1 << 31, 10**5000, float("nan")):
+        with pytest.raises(ValueError) as refused:
+            changed(**{field: value})
+        message = str(refused.value)
+        assert message.startswith(f"{field} must be an integer of at most 31 bits, not ") and len(message) < 200
+
+
+@pytest.mark.parametrize("name", ["", "../../../x", "a*/ int evil; /*", "module", None])
+def test_name_wrong(name):
+    with pytest.raises(ValueError, match=r"^name must "):
+        dataclasses.replace(TINY, name=name)
+
+
+def test_fields_wrong():
+    fields = TINY.to_dict()
+    assert HardwareConfig.from_dict({key: fields[key] for key in fields if key != "time_chunks"}) == TINY
+    with pytest.raises(ValueError, match=r"^unknown fields: lanes, x{10}"):
+        HardwareConfig.from_dict({**fields, "lanes": 4, "x" * 100: 1})
+    with pytest.raises(ValueError, match=r"^missing fields: name, spike_words$"):
+        HardwareConfig.from_dict({key: fields[key] for key in fields if key not in ("name", "spike_words")})
+    for values in (None, [], "tiny", 4):
+        with pytest.raises(ValueError, match=r"^a configuration must be an object of fields, not "):
+            HardwareConfig.from_dict(values)
