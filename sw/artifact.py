@@ -37,8 +37,12 @@ integer computation; it says what the integers mean (the head's includes the mea
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
+import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,17 +60,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "spikeloom-artifact"
-VERSION = 3
+VERSION = 4
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 
 Version 2 brought ``residual_mode`` and ``pools`` to the network, before they are ``add`` and 2. Version 3 brought
 ``events``, ``pool_order``, ``linear_bias`` and ``neuron``, before they are false, ``after``, ``all`` and ``lif``.
+Version 4 brought `CHECKSUM`; a file without it is read with a remark.
 """
+CHECKSUM_SINCE = 4
+CHECKSUM = "sha256"
+"""Key of the header with `checksum`."""
 SUFFIX = ".spikeloom"
 HEADER_KEY = "spikeloom"
 HEADER_FIELDS = frozenset(
     {"format", "version", "network", "weight_bits", "bias_fraction_bits", "image_scale", "dataset", "class_names"}
-    | {"provenance", "accuracy", "ranges"}
+    | {"provenance", "accuracy", "ranges", CHECKSUM}
 )
 
 
@@ -140,7 +148,7 @@ class Artifact:
         return layer_ranges(self)
 
     def header(self) -> dict[str, Any]:
-        """Make the JSON header that the file holds."""
+        """Make the JSON header that the file holds, but for its checksum."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -164,6 +172,27 @@ class Artifact:
                 if value is not None:
                     flat[f"{name}.{part.name}"] = value
         return flat
+
+
+def checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over all that a file means, in hexadecimal digits: of a JSON text with sorted keys.
+
+    The text is an object of ``header``, as in the file but without the checksum itself, and of ``tensors``, for every
+    name a list of type, shape and the SHA-256 of the bytes. Spaces and the order of keys in the file do not matter.
+
+    Parameters
+    ----------
+    header : mapping of str to plain JSON values
+    tensors : mapping of str to array
+        By their names in the file.
+    """
+    described = {
+        name: [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
+        for name, value in tensors.items()
+    }
+    meant = {key: value for key, value in header.items() if key != CHECKSUM}
+    text = json.dumps({"header": meant, "tensors": described}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_path(path: Path) -> None:
@@ -191,8 +220,9 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     check_path(path)
     tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
-    header = json.dumps(artifact.header(), sort_keys=True, allow_nan=False)
-    data = safetensors_bytes(tensors, metadata={HEADER_KEY: header})
+    header = json.loads(json.dumps(artifact.header(), allow_nan=False))  # as it will be read: every key is text
+    header[CHECKSUM] = checksum(header, tensors)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -207,20 +237,23 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     UserError
         In one line that names the file, the value, the limit and the remedy, for anything not understood.
     """
-    from sw.artifact_check import check_header, check_ranges, check_tensor_names, network_from_header
+    from sw.artifact_check import check_checksum, check_header, check_ranges, check_tensor_names, network_from_header
 
     path = Path(path)
+    if not path.is_file():  # a device or a pipe might never end
+        reason = "a folder" if path.is_dir() else "not a file" if path.exists() else "no such file"
+        raise UserError(f"{path}: cannot read ({reason}); give the path of an artifact")
     try:
         with safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no iterator)
     except OSError as error:
-        reason = "no such file" if not path.exists() else "a folder" if path.is_dir() else error
-        raise UserError(f"{path}: cannot read ({reason}); give the path of an artifact") from error
-    except (SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error}); give the path of an artifact") from error
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
     try:
         header = check_header(metadata)
+        check_checksum(header, tensors)
         network = network_from_header(header["network"], header["version"])
         check_tensor_names(network, tensors)
         artifact = Artifact(
@@ -247,4 +280,15 @@ def load(path: str | os.PathLike[str]) -> Artifact:
         check_ranges(artifact, header["ranges"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    if header["version"] < CHECKSUM_SINCE:
+        _remark(path, header["version"])
     return artifact
+
+
+@functools.cache
+def _remark(path: Path, version: int) -> None:
+    """Say once what a file without a checksum cannot show."""
+    logging.getLogger("spikeloom").warning(
+        "%s: version %d of the format has no checksum, so damage may go unnoticed; renew it: spikeloom info --renew %s",
+        path, version, path,
+    )  # fmt: skip

@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from hw.user_text import quoted
+
 LayerKind = Literal["conv", "linear", "attention", "head"]
 
 ResidualMode = Literal["add", "clamp", "iand"]
@@ -41,6 +43,12 @@ STEM = 4
 
 IMAGE_WEIGHT_LIMIT = 119
 """Largest magnitude of an 8-bit weight of the image layer: ``16 * 7 + 7``, two signed halves of 4 bits."""
+
+LARGEST = {
+    "image_size": 2048, "image_channels": 4096, "classes": 1 << 16, "embed_dim": 1 << 14, "depth": 256,
+    "heads": 1 << 14, "mlp_ratio": 64,
+}  # fmt: skip
+"""Largest sizes of a network, far beyond any hardware: within them every proven range is exact in 64 bits."""
 
 RESIDUAL_CLAMP = 3
 """Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
@@ -203,11 +211,14 @@ class NetworkConfig:
     neuron: NeuronKind = "lif"
 
     def __post_init__(self) -> None:
-        for field in ("image_size", "image_channels", "classes", "embed_dim", "depth", "heads", "mlp_ratio"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        for field, most in LARGEST.items():
+            value = getattr(self, field)
+            if not 1 <= value <= most:
+                raise ValueError(
+                    f"{field} must be at {'least 1' if value < 1 else f'most {most:,}'}, not {quoted(value)}"
+                )
         if not 1 <= self.pools <= STEM:
-            raise ValueError(f"pools must be 1 to {STEM}, not {self.pools}")
+            raise ValueError(f"pools must be 1 to {STEM}, not {quoted(self.pools)}")
         if self.image_size % 2**self.pools:
             raise ValueError(
                 f"image_size must be divisible by {2**self.pools} ({self.pools} 2x pools), not {self.image_size}"
@@ -217,17 +228,17 @@ class NetworkConfig:
         if self.embed_dim % self.heads:
             raise ValueError(f"embed_dim {self.embed_dim} must be divisible by heads, not {self.heads}")
         if not 1 <= self.timesteps <= 16:
-            raise ValueError(f"timesteps must be 1 to 16, not {self.timesteps}")
+            raise ValueError(f"timesteps must be 1 to 16, not {quoted(self.timesteps)}")
         if self.attention_scale not in (0.0625, 0.125, 0.25, 0.5):
-            raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {self.attention_scale}")
+            raise ValueError(f"attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not {quoted(self.attention_scale)}")
         if self.residual_mode not in get_args(ResidualMode):
-            raise ValueError(f"residual_mode must be add, clamp or iand, not {self.residual_mode!r}")
+            raise ValueError(f"residual_mode must be add, clamp or iand, not {quoted(self.residual_mode)}")
         if self.pool_order not in get_args(PoolOrder):
-            raise ValueError(f"pool_order must be after or before, not {self.pool_order!r}")
+            raise ValueError(f"pool_order must be after or before, not {quoted(self.pool_order)}")
         if self.linear_bias not in get_args(LinearBias):
-            raise ValueError(f"linear_bias must be all, not-qkv or none, not {self.linear_bias!r}")
+            raise ValueError(f"linear_bias must be all, not-qkv or none, not {quoted(self.linear_bias)}")
         if self.neuron not in get_args(NeuronKind):
-            raise ValueError(f"neuron must be lif or if, not {self.neuron!r}")
+            raise ValueError(f"neuron must be lif or if, not {quoted(self.neuron)}")
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 import click
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from hw.config import CONFIGS, TINY
 from sim.faults import find_flip
@@ -360,6 +362,22 @@ def test_info_shows_network_ranges_and_fit(capsys, model):
     assert "neurons: lif, the last 2 convolutions' with a pool after them" in shown
     assert cli.run(["info", str(model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["network"]["embed_dim"] == 32
+
+
+def test_info_renews_a_file_of_an_older_version(capsys, tmp_path, model):
+    with safe_open(model, framework="numpy") as stream:
+        header = json.loads(stream.metadata()["spikeloom"])
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    del header["sha256"]
+    old = tmp_path / "old.spikeloom"
+    save_file(tensors, old, metadata={"spikeloom": json.dumps({**header, "version": 3})})
+    assert cli.run(["info", str(old), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 4
+    assert old.read_bytes() != model.read_bytes()
+    assert cli.run(["info", str(old), "--json", "--renew"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["version"] == 4
+    assert "written in version 4" in captured.err and old.read_bytes() == model.read_bytes()
 
 
 def test_info_names_neuron_and_pool_order_that_the_machine_lacks(capsys, tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from sw.commands.common import MODEL, console, shown
+from sw.commands.common import MODEL, console, progress_console, shown
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), default=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print the header as JSON.")
-def info(model: Path, as_json: bool) -> None:
+@click.option("--renew", is_flag=True, help="Write MODEL again first: a file of an older version gets a checksum.")
+def info(model: Path, as_json: bool, renew: bool) -> None:
     """Show what the artifact MODEL holds: network, accuracies, proven ranges, and the hardware it fits.
 
     MODEL is models/fashion-2-64.spikeloom if none is named.
     """
     from hw.config import CONFIGS
-    from sw.artifact import load
+    from sw.artifact import VERSION, load, save
 
     artifact = load(model)
+    if renew:
+        save(artifact, model)
+        progress_console.print(f"{shown(model)}: written in version {VERSION}")
     if as_json:
         click.echo(json.dumps(artifact.header(), indent=2))
         return
