@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hw.config import TABLE_INPUTS, WEIGHT_BITS
 from hw.isa import DESCRIPTOR
+from hw.user_text import listed, quoted
 from sim.rtl import Flip
 from sw.errors import UserError
 from sw.image_pack import WORD_BITS
@@ -35,7 +36,7 @@ def find_flip(program: Program, text: str) -> Flip:
         return Flip.parse(text)
     steps = program.steps_of(name)
     if not steps:
-        raise UserError(f"no layer {name!r} to corrupt; there are {', '.join(program.names)}")
+        raise UserError(f"no layer {quoted(name)} to corrupt; there are {listed(program.names)}")
     step, config = steps[0], program.config
     if part == "descriptor":
         return _flip(step.address, DESCRIPTOR["passes"].offset)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from hw.user_text import listed, quoted
 from sw.errors import UserError
 from sw.files import write_atomically
 
@@ -67,7 +68,7 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[Progress, dict[str, Any]
     Raises
     ------
     UserError
-        If the file is no checkpoint, or was made with other settings: then naming every differing key.
+        If the file is no checkpoint, or was made with other settings: then naming differing keys.
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -77,6 +78,6 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[Progress, dict[str, Any]
         raise UserError(f"checkpoint {path} cannot be read ({reason}); delete it to start over") from error
     differing = [key for key in sorted({*theirs, *settings}) if theirs.get(key) != settings.get(key)]
     if differing:
-        listed = ", ".join(f"{key} {theirs.get(key)!r} -> {settings.get(key)!r}" for key in differing)
-        raise UserError(f"checkpoint {path} was made with other settings ({listed}); use another output folder")
+        changes = listed(f"{key} {quoted(theirs.get(key))} -> {quoted(settings.get(key))}" for key in differing)
+        raise UserError(f"checkpoint {path} was made with other settings ({changes}); use another output folder")
     return progress, content["model"], content["optimiser"]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hw.user_text import quoted
 from sw.data_sources import (
     DataFile,
     Source,
@@ -195,7 +196,7 @@ def data_set(name: str) -> DataSet:
         If there is none of that name.
     """
     if name not in DATA_SETS:
-        raise UserError(f"unknown data set {name!r}; choose one of {', '.join(DATA_SETS)}")
+        raise UserError(f"unknown data set {quoted(name)}; choose one of {', '.join(DATA_SETS)}")
     return DATA_SETS[name]
 
 

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and reading small ones."""
 
 from __future__ import annotations
 
@@ -31,3 +31,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_small_text(path: Path, most: int) -> str:
+    """Text of a file of settings, in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it has more than `most` bytes, or is no UTF-8.
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"larger than {most:,} bytes")
+    return content.decode()

@@ -7,6 +7,7 @@ whatever D is; 16 heads for events, which T = 10 or 16 frames of two polarities 
 
 from __future__ import annotations
 
+from hw.user_text import quoted
 from sw.errors import UserError
 from sw.network import NetworkConfig
 
@@ -39,7 +40,7 @@ NAMED_NETWORKS = {
 """Shapes by name: three for CIFAR-10, five for ImageNet, both with T = 4, and one for CIFAR10-DVS."""
 
 
-def named_network(name: str) -> NetworkConfig:
+def named_network(name: object) -> NetworkConfig:
     """Look a configuration of the paper up.
 
     Raises
@@ -47,6 +48,6 @@ def named_network(name: str) -> NetworkConfig:
     UserError
         If there is none of that name.
     """
-    if name not in NAMED_NETWORKS:
-        raise UserError(f"unknown network {name!r}; choose one of {', '.join(NAMED_NETWORKS)}")
+    if not isinstance(name, str) or name not in NAMED_NETWORKS:
+        raise UserError(f"unknown network {quoted(name)}; choose one of {', '.join(NAMED_NETWORKS)}")
     return NAMED_NETWORKS[name]

@@ -7,8 +7,10 @@ import json
 import math
 from pathlib import Path
 
+from hw.user_text import listed, quoted
 from sw.errors import UserError
 from sw.files import write_atomically
+from sw.strict_json import read_json
 
 PART_BYTES = 15 * 2**20
 """Largest part: below 16 MB."""
@@ -70,18 +72,18 @@ def join(index: Path, out: Path | None = None) -> Path:
         If the index or a part is missing or damaged; then nothing is written.
     """
     try:
-        described = json.loads(index.read_text())
+        described = read_json(index)
         names, expected = [str(name) for name in described["parts"]], described["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = type(error).__name__
         raise UserError(f"{index} is not an index of parts ({reason}); name the file ending in .parts") from error
     if missing := [name for name in names if not (index.parent / name).is_file()]:
         raise UserError(
-            f"{len(missing)} of {len(names)} parts are missing beside {index}, first {missing[0]}; copy them"
+            f"{len(missing)} of {len(names)} parts are missing beside {index}, first {listed(missing[:1])}; copy them"
         )
     content = b"".join((index.parent / name).read_bytes() for name in names)
     if (found := hashlib.sha256(content).hexdigest()) != expected:
-        raise UserError(f"the parts of {index} have SHA-256 {found}, not {expected}; copy them again")
+        raise UserError(f"the parts of {index} have SHA-256 {found}, not {quoted(expected, 70)}; copy them again")
     out = out or index.with_suffix("")
     write_atomically(out, content)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import types
 import typing
@@ -10,12 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from hw.user_text import listed, quoted
 from sw.data import data_set
 from sw.errors import UserError
+from sw.files import read_small_text
 from sw.named_networks import named_network
 from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
 
 T = TypeVar("T")
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names of models: each has a folder and an artifact of that name."""
+
+FILE_NAME_RULE = "1 to 64 letters, digits, '.', '_' and '-', not one of the last three first"
+
+LARGEST_FILE = 1 << 16
+"""Bytes of a TOML file."""
+
+LARGEST_INTEGER_BITS = 64
+"""Of a number that may have a fraction."""
+
+LONGEST_LINE = 500
+"""Characters of its lines: the reader's work grows with the square of the parts of a dotted key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +143,7 @@ class Recipe:
     Attributes
     ----------
     name : str
-        Name of the model.
+        Name of the model; it also names files, so it is as `FILE_NAME` has it.
     data : str
         Name of the data set.
     seed : int
@@ -226,12 +243,16 @@ def read_table(path: Path, kind: str) -> dict[str, Any]:
         If it cannot be read or is not TOML.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = read_small_text(path, LARGEST_FILE)
+        if max(map(len, text.split("\n"))) > LONGEST_LINE:
+            raise ValueError(f"a line of more than {LONGEST_LINE} characters")
+        return tomllib.loads(text)
     except OSError as error:
         raise UserError(f"{kind} {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{kind} {path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{kind} {path} is not valid TOML: too many brackets in each other") from error
+    except ValueError as error:
+        raise UserError(f"{kind} {path} is not valid TOML: {listed([str(error)])}") from error
 
 
 def recipe_of(table: dict[str, Any]) -> Recipe:
@@ -244,7 +265,7 @@ def recipe_of(table: dict[str, Any]) -> Recipe:
     """
     network = table.get("network")
     if isinstance(network, dict) and "name" in network:  # one of the paper's; other keys change it
-        base = named_network(str(network["name"])).to_dict()
+        base = named_network(network["name"]).to_dict()
         own = {key: value for key, value in network.items() if key != "name"}
         table = table | {"network": {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | own}
     recipe = _build(Recipe, table, "")
@@ -258,7 +279,7 @@ def _build(kind: type[T], table: dict[str, Any], section: str) -> T:
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(table) - set(fields)):
-        raise UserError(f"unknown key {section}{unknown[0]}; known are {', '.join(fields)}")
+        raise UserError(f"unknown key {section}{listed(unknown[:1], 40)}; known are {', '.join(fields)}")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
@@ -273,21 +294,23 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         hint = typing.get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
-            raise UserError(f"{key} must be a table, not {value!r}")
+            raise UserError(f"{key} must be a table, not {quoted(value)}")
         return _build(typing.cast(type[Any], hint), value, f"{key}.")
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
-            raise UserError(f"{key} must be one of {', '.join(typing.get_args(hint))}, not {value!r}")
+            raise UserError(f"{key} must be one of {', '.join(typing.get_args(hint))}, not {quoted(value)}")
         return value
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS:
         return float(value)
     if type(value) is not hint:
-        raise UserError(f"{key} must be of type {hint.__name__}, not {value!r}")
+        raise UserError(f"{key} must be of type {hint.__name__}, not {quoted(value)}")
     return value
 
 
 def _check(recipe: Recipe) -> None:
     """Limits of the values."""
+    if not FILE_NAME.fullmatch(recipe.name):
+        raise UserError(f"name must be {FILE_NAME_RULE}, not {quoted(recipe.name)}")
     data_set(recipe.data)
     limits: list[tuple[str, float, float, float]] = [
         ("batch_size", recipe.batch_size, 1, 65536),
@@ -320,6 +343,7 @@ def _check(recipe: Recipe) -> None:
     for key, value, low, high in limits:
         if not low <= value <= high:
             allowed = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            raise UserError(f"{key} must be {allowed}, not {value:g}")
+            raise UserError(f"{key} must be {allowed}, not {quoted(value)}")
     if recipe.weight_bits not in WEIGHT_WIDTHS:
-        raise UserError(f"weight_bits must be one of {', '.join(map(str, WEIGHT_WIDTHS))}, not {recipe.weight_bits}")
+        widths = ", ".join(map(str, WEIGHT_WIDTHS))
+        raise UserError(f"weight_bits must be one of {widths}, not {quoted(recipe.weight_bits)}")

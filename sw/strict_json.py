@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hw.user_text import quoted
+from sw.files import read_small_text
 
 LARGEST_FILE = 1 << 20
 """Bytes of a file of settings, far more than any has."""
@@ -49,24 +50,7 @@ def read_json(path: Path) -> Any:
     OSError
         If it cannot be read.
     """
-    return parse_json(read_small_file(path).decode())
-
-
-def read_small_file(path: Path) -> bytes:
-    """Bytes of a file of settings.
-
-    Raises
-    ------
-    ValueError
-        If there are more than `LARGEST_FILE`.
-    OSError
-        If it cannot be read.
-    """
-    with path.open("rb") as stream:
-        content = stream.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise ValueError(f"larger than {LARGEST_FILE:,} bytes")
-    return content
+    return parse_json(read_small_text(path, LARGEST_FILE))
 
 
 def _items(value: dict[str, Any] | list[Any]) -> list[Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hw.user_text import listed, quoted
 from sw.errors import UserError
-from sw.recipe import Recipe, load_recipe, read_table, recipe_of
+from sw.recipe import FILE_NAME, FILE_NAME_RULE, Recipe, load_recipe, read_table, recipe_of
 
 KEYS = ("recipe", "variants")
 """Keys of a study's file."""
 
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Names of variants: each has a folder and an artifact of that name."""
+LONGEST_PATH = 200
+"""Characters of the path of a recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,14 @@ def load_study(path: Path) -> Study:
     table = read_table(path, "study")
     try:
         if unknown := sorted(set(table) - set(KEYS)):
-            raise UserError(f"unknown key {unknown[0]}; known are {', '.join(KEYS)}")
+            raise UserError(f"unknown key {listed(unknown[:1], 40)}; known are {', '.join(KEYS)}")
         recipe, variants = table.get("recipe"), table.get("variants", {})
-        if not isinstance(recipe, str):
-            raise UserError(f"recipe must be the path of a recipe, relative to the study's folder, not {recipe!r}")
+        if not isinstance(recipe, str) or len(recipe) > LONGEST_PATH:
+            raise UserError(
+                f"recipe must be the path of a recipe, relative to the study's folder, not {quoted(recipe)}"
+            )
         if not isinstance(variants, dict) or not variants:
-            raise UserError(f"variants must be at least one table [variants.NAME], not {variants!r}")
+            raise UserError(f"variants must be at least one table [variants.NAME], not {quoted(variants)}")
         place = path.parent / recipe
         load_recipe(place)  # what is wrong in the recipe is not any variant's fault
         base = read_table(place, "recipe")
@@ -73,14 +75,13 @@ def same_float_run(one: Recipe, other: Recipe) -> bool:
 
 def _variant(base: dict[str, Any], name: str, own: Any) -> Recipe:
     if not FILE_NAME.fullmatch(name):
-        raise UserError(
-            f"variant {name!r} cannot name a folder: use 1 to 64 letters, digits, '.', '_' and '-', not one of the "
-            "last three first"
-        )
+        raise UserError(f"variant {quoted(name)} cannot name a folder: use {FILE_NAME_RULE}")
     if not isinstance(own, dict):
-        raise UserError(f"variants.{name} must be a table, not {own!r}")
+        raise UserError(f"variants.{name} must be a table, not {quoted(own)}")
     if "name" in own:
-        raise UserError(f"variant {name}: its name is that of its table, not {own['name']!r}; leave the key name out")
+        raise UserError(
+            f"variant {name}: its name is that of its table, not {quoted(own['name'])}; leave the key name out"
+        )
     try:
         return recipe_of(_merged(base, {**own, "name": name}))
     except UserError as error:

@@ -168,6 +168,13 @@ def test_images_that_do_not_fit(arrays, message, capsys, tmp_path, model):
     assert message in refused(capsys, "compare", "--model", model, "--config", "tiny", "--data", path)
 
 
+def test_random_weights_without_a_seed(capsys, tmp_path, model):
+    for number, seed in enumerate((None, -1, "7", 1.0)):
+        path = tmp_path / f"{number}.spikeloom"
+        save(replace(load(model), provenance={} if seed is None else {"seed": seed}), path)
+        assert "must have a seed from 0 on, not " in refused(capsys, "compare", "--model", path, "--config", "tiny")
+
+
 def test_images_that_are_no_arrays(capsys, tmp_path, model):
     path = tmp_path / "images.npz"
     assert "cannot be read" in refused(capsys, "compare", "--model", model, "--data", path)

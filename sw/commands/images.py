@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 import numpy as np
 
+from hw.user_text import quoted
 from sw.errors import UserError
 from sw.npz import read_arrays
 
@@ -113,7 +114,13 @@ def _random(artifact: Artifact, count: int) -> ImageSet:
     from sw.data import ImageSet
     from sw.random_artifact import random_images
 
-    pixels = random_images(artifact.network, count, seed=int(artifact.provenance["seed"]))
+    seed = artifact.provenance.get("seed")
+    if type(seed) is not int or seed < 0:
+        raise UserError(
+            f"the provenance of an artifact of random weights must have a seed from 0 on, not {quoted(seed)}: "
+            "make it again with spikeloom random, or give images with --data"
+        )
+    pixels = random_images(artifact.network, count, seed=seed)
     return ImageSet(images=pixels, labels=torch.zeros(count, dtype=torch.int64), indices=torch.arange(count))
 
 
@@ -154,12 +161,12 @@ def images_from_file(path: Path) -> ImageSet:
     images, labels = read_arrays(path, ("images", "labels")).values()
     if images.dtype != np.uint8 or images.ndim not in (4, 5):
         raise UserError(
-            f"{path}: images are {images.dtype} {list(images.shape)}; they must be uint8 [n, channels, height, width], "
-            "pixels 0 to 255, or event frames [n, time steps, channels, height, width]"
+            f"{path}: images are {images.dtype} {quoted(list(images.shape))}; they must be uint8 "
+            "[n, channels, height, width], pixels 0 to 255, or event frames [n, time steps, channels, height, width]"
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1] or not len(labels):
         raise UserError(
-            f"{path}: labels are {labels.dtype} {list(labels.shape)}; they must be one integer for each image, "
+            f"{path}: labels are {labels.dtype} {quoted(list(labels.shape))}; they must be one integer for each image, "
             f"here {len(images)}, and at least one"
         )
     return ImageSet(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sw.errors import UserError
 from sw.files import write_atomically
+from sw.strict_json import read_json
 from sw.synthesis.cells import FAMILIES, count_resources, luts
 from sw.synthesis.modules import VerilogModules, cells_by_module
 from sw.synthesis.yosys import SOURCE, Synthesis, synthesise, yosys_version
@@ -118,7 +119,7 @@ def read_entries(path: Path) -> dict[str, Any]:
         If it is no JSON object.
     """
     try:
-        whole = json.loads(path.read_text())
+        whole = read_json(path)
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -31,7 +31,7 @@ def test_missing_and_damaged_parts_write_nothing(checkpoint, tmp_path):
     index, first, *_ = parts.split(checkpoint, tmp_path / "parts")
     out = tmp_path / "joined.pt"
     first.write_bytes(bytes(1000))
-    with pytest.raises(UserError, match=r"have SHA-256 \w+, not \w+; copy them again"):
+    with pytest.raises(UserError, match=r"have SHA-256 \w+, not '\w+'; copy them again"):
         parts.join(index, out)
     first.unlink()
     with pytest.raises(UserError, match=r"1 of 3 parts are missing beside .*, first checkpoint.pt.000; copy them"):
