@@ -5,25 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sw.errors import UserError
-
-
-def check_place(path: Path) -> None:
-    """Refuse a path that cannot be written: for commands that take long before they write it.
-
-    Raises
-    ------
-    UserError
-        If it is a folder, or lies below a file or in a folder that may not be written to.
-    """
-    if path.is_dir():
-        raise UserError(f"{path}: a folder; name a file")
-    place = next(parent for parent in path.absolute().parents if parent.exists())
-    if not place.is_dir():
-        raise UserError(f"{path}: cannot be written, for {place} is a file; choose a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: cannot be written, {place} is read-only; choose a writable folder")
-
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that it is either there whole or not there at all, also after a power cut.

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from hw.user_text import listed
+from hw.user_text import listed, quoted
 from sw.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
-from sw.files import check_place
 from sw.network import WEIGHT_WIDTHS
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(float(number) for number in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 0.485,0.456,0.406", param, ctx)
+            self.fail(f"{quoted(value)} is not a list of numbers such as 0.485,0.456,0.406", param, ctx)
 
 
 @click.command("import")
@@ -99,7 +98,6 @@ def import_(
     from sw.importer.weights import shown_name
 
     artifact_file.check_path(out)
-    check_place(out)
     chosen = read_weights(checkpoint, weights)
     tensors = chosen.tensors
     options = ImageOptions(name=name, size=size, mean=mean, std=std)
@@ -190,7 +188,7 @@ def _images(
             calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
     elif calibrate is not None:
         raise UserError(
-            f"--calibrate is {calibrate!r}; give an .npz file of images and labels"
+            f"--calibrate is {quoted(calibrate)}; give an .npz file of images and labels"
             + (f", or {data.name} itself" if data.name in DATA_SETS else "")
         )
     elif data.name in DATA_SETS:
