@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from hw.user_text import listed, quoted
 from sw.errors import UserError
@@ -70,14 +71,54 @@ def load(path: Path, settings: dict[str, Any]) -> tuple[Progress, dict[str, Any]
     UserError
         If the file is no checkpoint, or was made with other settings: then naming differing keys.
     """
+    content = read(path)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        theirs, progress = content["settings"], Progress(**content["progress"])
+        theirs, progress = dict(content["settings"]), Progress(**content["progress"])
+        model, optimiser = content["model"], content["optimiser"]
+        counts = (progress.phase, progress.epoch, progress.step)
+        groups = optimiser["param_groups"]
+        if not all(type(count) is int and count >= 0 for count in counts) or not all(
+            type(each) is dict for each in groups
+        ):
+            raise TypeError
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(f"checkpoint {path} is of something else than a run; start over in another folder") from error
+    differing = [key for key in sorted({*map(str, theirs), *settings}) if theirs.get(key) != settings.get(key)]
+    if differing:
+        changes = [f"{key} {quoted(theirs.get(key), 40)} -> {quoted(settings.get(key), 40)}" for key in differing]
+        raise UserError(
+            f"checkpoint {path} was made with other settings ({listed(changes)}); use another output folder"
+        )
+    return progress, model, optimiser
+
+
+def read(path: Path) -> Any:
+    """Read what a run has saved, without running anything of the file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = type(error).__name__
-        raise UserError(f"checkpoint {path} cannot be read ({reason}); delete it to start over") from error
-    differing = [key for key in sorted({*theirs, *settings}) if theirs.get(key) != settings.get(key)]
-    if differing:
-        changes = listed(f"{key} {quoted(theirs.get(key))} -> {quoted(settings.get(key))}" for key in differing)
-        raise UserError(f"checkpoint {path} was made with other settings ({changes}); use another output folder")
-    return progress, content["model"], content["optimiser"]
+        raise UserError(f"checkpoint {path} cannot be read ({reason}); start over in another folder") from error
+
+
+def restore(target: nn.Module | torch.optim.Optimizer, state: Any, path: Path) -> None:
+    """Load a state dictionary that `path` holds into what it is of.
+
+    Raises
+    ------
+    UserError
+        If it is of something else.
+    """
+    try:
+        target.load_state_dict(state)
+    except Exception as error:  # of keys, shapes and types, each from another place
+        what = type(target).__name__
+        raise UserError(
+            f"checkpoint {path} does not hold the {what} of this run; start over in another folder"
+        ) from error

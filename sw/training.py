@@ -178,7 +178,7 @@ class Trainer:
             for group in optimiser["param_groups"]:  # where the run goes on need not be where it began
                 here = self._optimiser.param_groups[0]
                 group.update({key: here[key] for key in ("lr", "fused", "capturable") if key in here})
-            self._optimiser.load_state_dict(optimiser)
+            checkpoint.restore(self._optimiser, optimiser, self._checkpoint)
         else:
             self._begin_model()
 
@@ -201,7 +201,7 @@ class Trainer:
         else:
             self.model = self._kind(network, recipe.weight_bits, self._scale)
         if state is not None:
-            self.model.load_state_dict(state)
+            checkpoint.restore(self.model, state, self._checkpoint)
         self.model.to(self._processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         make, decay = adamw, recipe.weight_decay
         if name == "teacher":
@@ -218,7 +218,7 @@ class Trainer:
 
     def _finished(self, name: str) -> dict[str, Tensor]:
         """State of the model of a phase that is over."""
-        state: dict[str, Tensor] = torch.load(self._out / f"{name}.pt", weights_only=True, map_location="cpu")
+        state: dict[str, Tensor] = checkpoint.read(self._out / f"{name}.pt")
         return state
 
     def _begin_step(self) -> TrainStep:
@@ -227,7 +227,7 @@ class Trainer:
         settings = self._recipe.teacher
         if settings is not None and self._phases[self.progress.phase][0] != "teacher":
             model = self._new_teacher(settings)
-            model.load_state_dict(self._finished("teacher"))
+            checkpoint.restore(model, self._finished("teacher"), self._out / "teacher.pt")
             model.to(self._processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             teacher = (model.eval(), settings)
         return TrainStep(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from hw.user_text import listed, quoted
 from sw.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
 from sw.network import WEIGHT_WIDTHS
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from sw.artifact import Artifact
     from sw.data import DataSet, ImageSet
     from sw.importer.agreement import Agreement
+    from sw.importer.images import ImageOptions
     from sw.network import NetworkConfig
+
+TIMESTEPS = 4
+"""Time steps of every network of images in the paper."""
 
 LARGEST_LOSS = 1.0
 """Percentage points of accuracy above which the command says what can be done."""
@@ -37,7 +42,7 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(float(number) for number in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 0.485,0.456,0.406", param, ctx)
+            self.fail(f"{quoted(value)} is not a list of numbers such as 0.485,0.456,0.406", param, ctx)
 
 
 @click.command("import")
@@ -52,8 +57,12 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
     help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
     "test images for the other), or a file of images and labels.  [default: the committed sample]",
 )  # fmt: skip
+@click.option(
+    "--weights", metavar="KEY",
+    help="Which weights, where CHECKPOINT holds several, such as state_dict_ema.  [default: the first, no average]",
+)  # fmt: skip
 @click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
-@click.option("--timesteps", type=int, default=4, show_default=True, help="Time steps T.")
+@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}]")
 @click.option(
     "--set", "name", metavar="NAME",
     help="Data set it was trained on.  [default: cifar10 or imagenet, if channels, classes and pools are theirs]",
@@ -67,8 +76,9 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 )  # fmt: skip
 @data_option()
 def import_(
-    checkpoint: Path, out: Path, bits: str, calibrate: str | None, heads: int | None, timesteps: int, name: str | None,
-    size: int | None, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, count: int, folder: Path | None,
+    checkpoint: Path, out: Path, bits: str, calibrate: str | None, weights: str | None, heads: int | None,
+    timesteps: int | None, name: str | None, size: int | None, mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None, count: int, folder: Path | None,
 ) -> None:  # fmt: skip
     """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code or by SpikingJelly.
 
@@ -80,18 +90,23 @@ def import_(
     from sw import artifact as artifact_file
     from sw.export import export_artifact
     from sw.importer.agreement import measure
-    from sw.importer.checkpoint_file import read_tensors
+    from sw.importer.checkpoint_file import read_weights
     from sw.importer.float_model import float_model
     from sw.importer.images import ImageOptions, image_format
     from sw.importer.quantise import quantise
     from sw.importer.shape import check_tensors, find_layout, network_of
+    from sw.importer.weights import shown_name
 
     artifact_file.check_path(out)
-    tensors = read_tensors(checkpoint)
+    chosen = read_weights(checkpoint, weights)
+    tensors = chosen.tensors
+    options = ImageOptions(name=name, size=size, mean=mean, std=std)
     try:
         found = find_layout(tensors)
-        data = image_format(ImageOptions(name=name, size=size, mean=mean, std=std), found)
-        network = network_of(found, image_size=data.image_size, heads=heads, timesteps=timesteps)
+        data = image_format(options, found)
+        network = network_of(
+            found, image_size=data.image_size, heads=heads, timesteps=TIMESTEPS if timesteps is None else timesteps
+        )
         ignored = check_tensors(found.layout, network, tensors)
         model = float_model(found.layout, network, tensors)
     except UserError as error:
@@ -101,19 +116,27 @@ def import_(
         f"{network.heads} heads, T = {network.timesteps}, {network.image_size}x{network.image_size}x"
         f"{network.image_channels} to {network.classes} classes ({data.name})"
     )
+    if chosen.others:
+        taken, others = listed([shown_name(chosen.name)], 60), listed(map(shown_name, chosen.others))
+        console.print(f"several weights: {taken} taken, not {others}; --weights KEY takes others")
+    if assumed := _assumed(network, data, heads, timesteps, options):
+        console.print(f"assumed, for no tensor tells: {', '.join(assumed)}")
     if ignored:
-        console.print(f"ignored, for nothing reads them: {', '.join(ignored)}")
+        console.print(f"ignored, for nothing reads them: {listed(ignored)}")
     calibration, measured = _images(data, network, calibrate, count, folder)
     with progress_console.status("quantising"):
         grid = None if calibration is None else data.encode(calibration.images).float() * data.image_scale
         quantised = quantise(model, int(bits), data.image_scale, grid)
+    with checkpoint.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     artifact = export_artifact(
         quantised,
         data,
         provenance={
             "made_by": "spikeloom import",
             "checkpoint": checkpoint.name,
-            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "checkpoint_sha256": digest,
+            "weights": chosen.name,
             "layout": found.layout.name,
             "ignored": ignored,
             "calibration_images": 0 if calibration is None else len(calibration),
@@ -132,6 +155,24 @@ def import_(
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
 
 
+def _assumed(
+    network: NetworkConfig, data: DataSet, heads: int | None, timesteps: int | None, images: ImageOptions
+) -> list[str]:
+    """Defaults that were taken for what the checkpoint does not tell, each with its option."""
+    from sw.data import DATA_SETS
+
+    described = data.name not in DATA_SETS
+    defaults = (
+        (heads is None, f"{network.heads} heads (--heads)"),
+        (timesteps is None, f"T = {network.timesteps} (--timesteps)"),
+        (images.name is None, f"images of {data.title} (--set)"),
+        (described and images.size is None, f"{network.image_size} pixels a side (--size)"),
+        (described and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
+        (described and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
+    )
+    return [text for taken, text in defaults if taken]
+
+
 def _images(
     data: DataSet, network: NetworkConfig, calibrate: str | None, count: int, folder: Path | None
 ) -> tuple[ImageSet | None, ImageSet | None]:
@@ -147,7 +188,7 @@ def _images(
             calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
     elif calibrate is not None:
         raise UserError(
-            f"--calibrate is {calibrate!r}; give an .npz file of images and labels"
+            f"--calibrate is {quoted(calibrate)}; give an .npz file of images and labels"
             + (f", or {data.name} itself" if data.name in DATA_SETS else "")
         )
     elif data.name in DATA_SETS:

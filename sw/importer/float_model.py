@@ -42,9 +42,9 @@ def float_model(layout: Layout, network: NetworkConfig, tensors: Mapping[str, Te
         place = layout.place(layer)
 
         def rows(key: str, part: int | None = place.part) -> Tensor:
-            value = tensors[key].to(torch.float32)
+            value = tensors[key].detach().to(torch.float32)
             if not bool(torch.isfinite(value).all()):
-                raise UserError(f"{key} holds values that are not finite numbers; give a checkpoint that works")
+                raise UserError(f"{key} holds values that are not finite in float32; give a checkpoint that works")
             return value if part is None else value.chunk(len(FUSED))[part]
 
         ours = layer.name if place.norm is None else f"{layer.name}.weights"

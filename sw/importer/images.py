@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.user_text import quoted
 from sw.data import DATA_SETS, DataSet
 from sw.data_sources import Source
 from sw.errors import UserError
 from sw.importer.shape import Found
 from sw.network import IMAGE_BITS
+from sw.random_artifact import RANDOM
 
 IMAGENET = "imagenet"
 IMAGENET_SIZE = 224
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Normalisation of the authors' ImageNet settings (imagenet.yml)."""
+
+
+NAME = re.compile(r"[\w.+-]{1,48}", re.ASCII)
+"""A data set's name."""
+
+LEAST_STD = 1 / 255
+"""Deviation of one step of a pixel: pixels that differ by less are all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,7 @@ def image_format(options: ImageOptions, found: Found) -> DataSet:
         If options are missing, contradict the data set, or do not fit the checkpoint.
     """
     channels, classes = found.fields["image_channels"], found.fields["classes"]
-    name = options.name or _usual(found)
+    name = _usual(found) if options.name is None else options.name
     if name is None:
         raise UserError(
             f"no tensor tells the data set of a network of {channels} image channels and {classes} classes: "
@@ -84,12 +94,20 @@ def _described(name: str, options: ImageOptions, classes: int) -> DataSet:
     size, mean, std = options.size, options.mean, options.std
     if name == IMAGENET:
         size, mean, std = size or IMAGENET_SIZE, mean or IMAGENET_MEAN, std or IMAGENET_STD
+    if not NAME.fullmatch(name) or name == RANDOM:
+        raise UserError(
+            f"--set must be 1 to 48 letters, digits and '.', '_', '+', '-', and not {RANDOM}, not {quoted(name)}"
+        )
     if size is None or mean is None or std is None:
         raise UserError(f"{name} is not a built-in data set: give --size, --mean and --std of its images")
     if len(mean) != len(std):
         raise UserError(f"--mean has {len(mean)} numbers and --std {len(std)}; give one for each channel")
     if not all(0 <= value <= 1 for value in mean) or not all(0 < value <= 1 for value in std):
-        raise UserError(f"--mean {mean} and --std {std} must be of pixels in 0..1; divide those of 0..255 by 255")
+        raise UserError(
+            f"--mean {quoted(mean)} and --std {quoted(std)} must be of pixels in 0..1; divide those of 0..255 by 255"
+        )
+    if min(std) < LEAST_STD:
+        raise UserError(f"--std {quoted(std)} must be at least 1/255, one step of a pixel; give that of the training")
     return DataSet(
         name=name,
         title=name,

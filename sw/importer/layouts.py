@@ -6,8 +6,9 @@ Spikformer (q, k and v fused into one matrix, no biases, pools before the neuron
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sw.network import STEM, Layer, LinearBias, NetworkConfig, PoolOrder
 
@@ -42,8 +43,6 @@ class Layout:
     ----------
     name, title : str
         Name in provenance, name in prose.
-    mark : str
-        A key that only this layout has.
     blocks : str
         Key before the number of an encoder block.
     kernel : dict of str to tuple
@@ -56,11 +55,13 @@ class Layout:
         Place of ``conv0`` to ``conv3`` and (number 4) ``rpe``.
     block : callable
         Place of a layer of a block, by its name within the block and the key of the block.
+    heads : dict of (int, int, int) to int
+        Attention heads of the networks that the code behind the layout names and the paper does not, by their blocks,
+        dimension and MLP ratio.
     """
 
     name: str
     title: str
-    mark: str
     blocks: str
     kernel: dict[str, tuple[int, ...]]
     pools: int
@@ -68,6 +69,7 @@ class Layout:
     linear_bias: LinearBias
     stem: Callable[[int], Place]
     block: Callable[[str, str], Place]
+    heads: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     def place(self, layer: Layer) -> Place:
         """Where the tensors of a layer with weights are."""
@@ -97,6 +99,17 @@ class Layout:
             if place.norm is not None:
                 wanted |= {f"{place.norm}.{part}": shape[:1] for part in NORM_PARTS}
         return wanted
+
+    def modules(self) -> tuple[str, ...]:
+        """Every module that holds tensors, as `module` names it: of blocks one for all."""
+        side, dim = 1 << self.pools, 8
+        network = NetworkConfig(image_size=side, image_channels=1, classes=1, embed_dim=dim, depth=1, heads=1)
+        return tuple(dict.fromkeys(self.module(key) for key in self.tensors(network)))
+
+    def module(self, key: str) -> str:
+        """Module of a key: what is before its last dot, with a ``*`` in place of the number of a block."""
+        module = key.rpartition(".")[0] or key
+        return re.sub(rf"^{self.blocks}\.\d+(?=\.|$)", f"{self.blocks}.*", module)
 
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
@@ -136,7 +149,6 @@ LAYOUTS = (
     Layout(
         name="authors-cifar",
         title="the authors' CIFAR code",
-        mark="block.0.attn.q_linear.weight",
         blocks="block",
         kernel={},
         pools=2,
@@ -148,7 +160,6 @@ LAYOUTS = (
     Layout(
         name="authors-imagenet",
         title="the authors' ImageNet code",
-        mark="block.0.attn.q_conv.weight",
         blocks="block",
         kernel={**_CONV1D, "fc1": (1, 1), "fc2": (1, 1)},
         pools=4,
@@ -160,7 +171,6 @@ LAYOUTS = (
     Layout(
         name="spikingjelly",
         title="SpikingJelly's Spikformer",
-        mark="blocks.0.attn.qkv_conv_bn.0.weight",
         blocks="blocks",
         kernel={**_CONV1D, "fc1": (1,), "fc2": (1,)},
         pools=4,
@@ -168,6 +178,7 @@ LAYOUTS = (
         linear_bias="none",
         stem=_spikingjelly_stem,
         block=_spikingjelly_block,
+        heads={(4, 256, 4): 8, (6, 384, 4): 12},  # its spikformer_ti and spikformer_s
     ),
 )
 """Every layout that is understood."""

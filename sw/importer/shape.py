@@ -7,18 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from hw.user_text import listed
 from sw.errors import UserError
-from sw.importer.layouts import LAYOUTS, Layout
+from sw.importer.layouts import NORM_PARTS, Layout
+from sw.importer.recognise import DEAD, recognise
 from sw.named_networks import NAMED_NETWORKS
 from sw.network import NetworkConfig
 
-DEAD = re.compile(r"(.*\.norm[12]\.(weight|bias)|.*\.num_batches_tracked)")
-"""Keys that no forward pass reads: layer norms that the authors' blocks hold but never call, counters of batches."""
+LISTED = 130
+"""Characters of the differences that an error names; a wrong variant has hundreds."""
 
-LISTED = 8
-"""Differences of a kind that an error names; a wrong variant has hundreds."""
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of weights; numbers of fewer bits are codes, to which a scale belongs."""
+
+SHAPE = ("depth", "embed_dim", "mlp_ratio", "pools")
+"""Fields of a network that tell a configuration of the paper, whatever its images, classes and layout are."""
 
 EVENTS = "pos_embed"
 """A tensor that only the authors' code for event cameras has."""
@@ -50,25 +56,24 @@ def find_layout(tensors: Mapping[str, Tensor]) -> Found:
     Raises
     ------
     UserError
-        If the layout is none of the known ones, or a tensor that tells the shape is missing or cannot be right.
+        If the layout is none of the known ones, a tensor of it holds no plain floating-point numbers, or one that
+        tells the shape is missing or cannot be right.
     """
+    layout = recognise(tensors).layout
     if EVENTS in tensors:
         raise UserError(
             f"{EVENTS} is of the authors' code for event cameras, whose input is a frame of events for each time step; "
             "only networks of images can be imported"
         )
-    layout = next((layout for layout in LAYOUTS if layout.mark in tensors), None)
-    if layout is None:
-        known = "; ".join(f"{layout.mark} of {layout.title}" for layout in LAYOUTS)
-        raise UserError(
-            f"none of the known layouts (by {known}), but {_some(sorted(tensors))}; "
-            "rename its keys to one of these, or train a model of your own"
-        )
+    modules = layout.modules()
+    for key, tensor in tensors.items():
+        if layout.module(key) in modules and key.rpartition(".")[2] in NORM_PARTS:
+            _check_plain(key, tensor)
 
     def rows_columns(key: str, *, what: str) -> tuple[int, int]:
         if key not in tensors:
             raise UserError(f"{key} is missing, from which {what}; give a whole checkpoint")
-        if tensors[key].ndim < 2:
+        if tensors[key].ndim < 2 or not tensors[key].numel():
             raise UserError(f"{key} is {list(tensors[key].shape)}, but a matrix was expected; give a whole checkpoint")
         return int(tensors[key].shape[0]), int(tensors[key].shape[1])
 
@@ -96,6 +101,27 @@ def find_layout(tensors: Mapping[str, Tensor]) -> Found:
     )
 
 
+def usual_heads(found: Found) -> int:
+    """Attention heads of the paper's configuration of the same shape, or of the one that the layout's code names.
+
+    Raises
+    ------
+    UserError
+        If there is neither.
+    """
+    shape = [found.fields[key] for key in SHAPE]
+    for network in NAMED_NETWORKS.values():
+        if not network.events and [getattr(network, key) for key in SHAPE] == shape:
+            return network.heads
+    depth, dim, ratio, pools = shape
+    if (depth, dim, ratio) in found.layout.heads:
+        return found.layout.heads[depth, dim, ratio]
+    raise UserError(
+        f"no tensor tells the attention heads, and {depth} blocks of dimension {dim} with {pools} pools are "
+        f"no configuration of the paper or of {found.layout.title}: give --heads"
+    )
+
+
 def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: int) -> NetworkConfig:
     """Complete the shape with what no tensor tells.
 
@@ -106,7 +132,7 @@ def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: i
     image_size : int
         Height and width of the image.
     heads : int, optional
-        Attention heads; without them those of the paper's configuration of the same shape.
+        Attention heads; without them `usual_heads`.
     timesteps : int
         Time steps.
 
@@ -116,15 +142,7 @@ def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: i
         If the heads are needed, or a field is out of its range.
     """
     if heads is None:
-        fields = {key: value for key, value in found.fields.items() if key not in ("classes", "image_channels")}
-        alike = (n for n in NAMED_NETWORKS.values() if all(getattr(n, key) == fields[key] for key in fields))
-        paper = next(alike, None)
-        if paper is None:
-            raise UserError(
-                f"no tensor tells the attention heads, and {found.fields['depth']} blocks of dimension "
-                f"{found.fields['embed_dim']} are no configuration of the paper: give --heads"
-            )
-        heads = paper.heads
+        heads = usual_heads(found)
     try:
         return NetworkConfig(image_size=image_size, heads=heads, timesteps=timesteps, **found.fields)
     except ValueError as error:
@@ -147,25 +165,42 @@ def check_tensors(layout: Layout, network: NetworkConfig, tensors: Mapping[str, 
     wanted = layout.tensors(network)
     missing = [f"{key} {list(shape)}" for key, shape in wanted.items() if key not in tensors]
     others = [key for key in tensors if key not in wanted]
-    unknown = [f"{key} {list(tensors[key].shape)}" for key in others if not DEAD.fullmatch(key)]
-    wrong = [
-        f"{key} is {list(tensors[key].shape)} instead of {list(shape)}"
-        for key, shape in wanted.items()
-        if key in tensors and tuple(tensors[key].shape) != shape
+    unknown = [f"{key} {_shape(tensors[key])}" for key in others if not DEAD.fullmatch(key)]
+    wrong = [key for key, shape in wanted.items() if key in tensors and tuple(tensors[key].shape) != shape]
+    whole = not missing and not unknown  # room for what the shapes should be
+    shapes = [
+        f"{key} is {_shape(tensors[key])} instead of {list(wanted[key])}" if whole else f"{key} {_shape(tensors[key])}"
+        for key in wrong
     ]
-    differences = [
-        f"{what} {_some(items)}"
-        for what, items in (("missing:", missing), ("unknown:", unknown), ("of another shape:", wrong))
-        if items
-    ]
-    if differences:
+    kinds = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+    found = [(what, items) for what, items in kinds if items]
+    if found:
         raise UserError(
             f"does not match {layout.title} with {network.depth} blocks of dimension {network.embed_dim}; "
-            + "; ".join(differences)
+            + "; ".join(f"{what}: {listed(items, LISTED // len(found))}" for what, items in found)
         )
     return [key for key in others if not key.endswith("num_batches_tracked")]
 
 
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
+def _check_plain(key: str, tensor: Tensor) -> None:
+    """Refuse a tensor that is no plain array of floating-point numbers."""
+    if tensor.is_quantized:
+        kind, remedy = f"quantised ({tensor.dtype})", "save tensor.dequantize()"
+    elif tensor.is_meta:
+        kind, remedy = "on the device meta, without values", "save the model when it holds its weights"
+    elif tensor.is_nested or tensor.layout != torch.strided:
+        kind, remedy = f"sparse or nested ({tensor.layout})", "save tensor.to_dense()"
+    elif tensor.is_complex():
+        kind, remedy = f"complex ({tensor.dtype})", "save real weights"
+    elif tensor.dtype not in FLOATS:
+        kind, remedy = (
+            f"of {tensor.dtype}, codes without their scale",
+            "save the weights they stand for as float32",
+        )
+    else:
+        return
+    raise UserError(f"{key} is {kind}; {remedy}")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "nested" if tensor.is_nested else str(list(tensor.shape))

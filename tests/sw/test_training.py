@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import signal
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 import sw.batches
 import sw.training
 from sw import data
+from sw.checkpoint import Progress
 from sw.data import ImageSet
 from sw.errors import UserError
 from sw.model import Spikformer
@@ -160,6 +162,47 @@ def test_damaged_checkpoint_is_refused(tmp_path, sample):
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(UserError, match="cannot be read"):
         Trainer(RECIPE, sample, sample, tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_something_else_is_refused_in_a_line(tmp_path, sample, monkeypatch):
+    stop_after(monkeypatch, 1)
+    with pytest.raises(TrainingStopped):
+        Trainer(RECIPE, sample, sample, tmp_path).run()
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    foreign, other = "is of something else than a run; start over in another folder$", "made with other settings"
+    for change, message in (
+        (lambda content: content["model"].popitem(), "does not hold the Spikformer of this run; start over in another"),
+        (
+            lambda content: content["model"].update(dict.fromkeys(map(str, range(9999)), torch.ones(1))),
+            "the Spikformer",
+        ),
+        (lambda content: content["optimiser"]["param_groups"].pop(), "does not hold the AdamW of this run; start over"),
+        (lambda content: content["optimiser"].update(param_groups=[1]), foreign),
+        (lambda content: content.pop("model"), foreign),
+        (lambda content: content.update(settings=[1]), foreign),
+        (lambda content: content["progress"].update(epoch="1"), foreign),
+        (lambda content: content["progress"].update(step=-1), foreign),
+        (lambda content: content["settings"].update(name="x" * 9999), other),
+        (
+            lambda content: content["settings"].update(dict.fromkeys(map(str, range(9999)), 1)),
+            f"{other}.* and 99.. more",
+        ),
+    ):
+        content = torch.load(io.BytesIO(whole))
+        change(content)
+        torch.save(content, tmp_path / "checkpoint.pt")
+        with pytest.raises(UserError, match=message) as refused:
+            Trainer(RECIPE, sample, sample, tmp_path, resume=True)
+        assert len(str(refused.value).replace(str(tmp_path), "")) < 300
+
+
+def test_a_finished_phase_that_is_missing_or_damaged_is_told(tmp_path, sample):
+    begin = Progress(phase=1)
+    with pytest.raises(UserError, match=r"float\.pt cannot be read \(FileNotFoundError\); start over"):
+        Trainer(RECIPE, sample, sample, tmp_path, begin=begin)
+    (tmp_path / "float.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"float\.pt cannot be read \(\w+\); start over"):
+        Trainer(RECIPE, sample, sample, tmp_path, begin=begin)
 
 
 def test_numbers_that_are_not_finite_stop_the_run(tmp_path, monkeypatch, sample):
