@@ -298,13 +298,16 @@ class Driver:
             If `timeout` is negative or not a number.
         """
         return await self._until_idle(
-            timeout, f"the job has not ended after {timeout:g}: wait longer, reset it, or look at external memory"
+            self._deadline(timeout),
+            f"the job has not ended after {timeout:g}: wait longer, reset it, or look at external memory",
         )
 
-    async def _until_idle(self, timeout: float, message: str) -> Status:
+    def _deadline(self, timeout: float) -> float:
         if not timeout >= 0:
             raise ValueError(f"timeout must be 0 or more, not {timeout}")
-        end = self._clock() + timeout
+        return self._clock() + timeout
+
+    async def _until_idle(self, end: float, message: str) -> Status:
         while True:
             over = self._clock() >= end  # before the look: the last one is never older than the timeout
             status = await self.status()
@@ -366,9 +369,10 @@ class Driver:
         ValueError
             If `timeout` is negative or not a number.
         """
+        end = self._deadline(timeout)
         await self.write("CONTROL", Control.RESET)
         await self._until_idle(
-            timeout,
+            end,
             f"after {timeout:g} the reset still waits for transfers of external memory: "
             "wait longer if it is slow, reset the device if it is dead",
         )
