@@ -15,8 +15,9 @@ class JobControl(wiring.Component):
     A job that ends well leaves the core as it is. A job that ends with an error, and one that the host resets, is
     abandoned in one way: the memory adapter asks for nothing more and swallows what was asked for, for AXI transfers
     cannot be called back; then the core is reset, and the next job finds it as after power-up. A result record is
-    written, if enabled, when a job has ended either way; the host's reset leaves none, and no `done`. It is too late for
-    that when the record's last line, which makes it complete, has begun: AXI cannot take it back, and the job counts.
+    written, if enabled, when a job has ended either way; the host's reset leaves none, and no `done`. It comes too late
+    for that where the record's last line, which makes it complete, has begun: AXI cannot take that back, and the job
+    counts.
 
     `core_start` comes in the cycle after `start`. Without a record `done` follows the core's by 2 cycles.
 

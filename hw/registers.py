@@ -187,8 +187,7 @@ REGISTERS = {
         0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=1024, idle=True
     ),
     "PROFILE": Register(
-        0x2000, "r", "counters per layer, `max_layers` of them: word = layer * 8 + counter, see Counter", words=2048,
-        idle=True,
+        0x2000, "r", "counters of `max_layers` layers: word = layer * 8 + counter, see Counter", words=2048, idle=True
     ),
 }
 """Every register by name."""

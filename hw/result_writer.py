@@ -24,7 +24,7 @@ class ResultWriter(wiring.Component):
 
     A word every second cycle; beside the memory's answers a record takes about 40 cycles per line.
 
-    `stop` lets the line under way end, for AXI cannot take it back, and begins no other: without its last line, a record
+    `stop` lets the line under way end, for AXI cannot take it back, and begins no other: without its last line a record
     is not complete.
 
     Parameters

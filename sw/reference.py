@@ -23,7 +23,8 @@ def reference() -> str:
         "How the parts work together is in [architecture.md](architecture.md).",
         "## Registers",
         "32-bit words behind an AXI4-Lite slave (`s_axi_ctrl`), at byte addresses of "
-        f"{registers.REGISTER_ADDRESS_BITS} bits. `spikeloom verilog` writes the same map as a C header, `spikeloom.h`.",
+        f"{registers.REGISTER_ADDRESS_BITS} bits. `spikeloom verilog` writes the same map as a C header, "
+        "`spikeloom.h`.",
         "\n".join(f"- {rule}" for rule in registers.RULES),
         _table(
             ("address", "words", "name", "access", "content"),
