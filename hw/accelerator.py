@@ -80,6 +80,7 @@ class Accelerator(wiring.Component):
             control.memory_idle.eq(memory.idle),
             memory.stop.eq(control.memory_stop),
             control.record.eq(registers.result_enable),
+            control.record_last.eq(writer.last),
             control.record_done.eq(writer.done),
             control.record_error.eq(writer.failed),
             core.start.eq(control.core_start),
@@ -103,6 +104,7 @@ class Accelerator(wiring.Component):
         ]
         m.d.comb += [
             writer.start.eq(control.record_start),
+            writer.stop.eq(control.record_stop),
             writer.line.eq(registers.result),
             writer.prediction.eq(core.prediction),
             writer.cycles.eq(control.cycles),
@@ -110,7 +112,7 @@ class Accelerator(wiring.Component):
             writer.descriptors.eq(control.descriptors),
             writer.jobs.eq(control.jobs),
             writer.logit.eq(core.logit),
-            # The host has no business with logits of a job that is busy.
+            # The host gets no logits while a job is busy, but an error response.
             core.logit_index.eq(Mux(writer.busy, writer.logit_index, registers.logit_index)),
         ]
         return m

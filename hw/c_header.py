@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import textwrap
 
 from .config import HardwareConfig
 from .registers import (
@@ -10,6 +11,7 @@ from .registers import (
     IDENTITY,
     RECORD_LINE_WORDS,
     REGISTERS,
+    RULES,
     VERSION,
     Control,
     Counter,
@@ -36,7 +38,7 @@ ENUMERATIONS: dict[str, tuple[str, type[enum.IntEnum] | type[enum.IntFlag]]] = {
 
 
 def c_header(config: HardwareConfig) -> str:
-    """Text of the header: C99, macros only.
+    """Text of the header: C99, macros only, and what a host must know of accesses as comments.
 
     ``SPIKELOOM_<register>`` is a byte address; a host compares the registers IDENTITY, VERSION and CONFIG with the
     macros ``..._VALUE`` before anything else.
@@ -53,7 +55,8 @@ def c_header(config: HardwareConfig) -> str:
             "CONFIG_VALUE": f"0x{config.fingerprint:08X}u",
         }),
         ("byte addresses of the registers", {
-            name: f"0x{register.address:04X}u" for name, register in REGISTERS.items()
+            name: f"0x{register.address:04X}u /* {register.rights}: {register.text} */"
+            for name, register in REGISTERS.items()
         }),
         ("sizes", {
             "MEMORY_BITS": f"{config.memory_bits}u",
@@ -72,6 +75,14 @@ def c_header(config: HardwareConfig) -> str:
         f"/* Registers of a Spikeloom of the configuration {config.name}; generated with its Verilog. */",
         f"#ifndef {PREFIX}H",
         f"#define {PREFIX}H",
+        "",
+        "/*",
+        *(
+            line
+            for rule in RULES
+            for line in textwrap.wrap(rule, 116, initial_indent=" * - ", subsequent_indent=" *   ")
+        ),
+        " */",
     ]
     for text, macros in groups:
         lines += ["", f"/* {text} */"]

@@ -55,12 +55,14 @@ class Core(wiring.Component):
     -------
     start : In(1)
         Begins a job; only while not `busy`.
-    program : In(37), program_beats : In(32), image : In(37)
-        Beat address and length of the program, beat address of the packed image. Stable while `busy`.
+    program : In(37), program_beats : In(32)
+        Beat address and length of the program; sampled with `start`.
+    image : In(37)
+        Beat address of the packed image, which a program may load in parts. Stable while `busy`.
     memory : Out(MemoryPort)
         External memory, read only.
     busy, done : Out(1)
-        A job runs; the last one has ended.
+        A job runs; the last one has ended, and without an error all that it asked of the memory has come.
     error : Out(ErrorCause)
         Why it ended, if not by its END. After an error the core must be reset before the next job.
     descriptors : Out(16)
@@ -218,7 +220,8 @@ class Core(wiring.Component):
             m.d.sync += [running.eq(0), self.error.eq(reader.error), self.done.eq(1)]
         with m.Elif(running & dispatcher.ended):
             m.d.sync += [running.eq(0), filing.eq(FILING_CYCLES)]
-        with m.Elif(filing != 0):
+        # Of a program shorter than its length, what follows it may still be on its way.
+        with m.Elif((filing != 0) & ((filing != 1) | reader.idle)):
             m.d.sync += filing.eq(filing - 1)
             with m.If(filing == 1):
                 m.d.sync += self.done.eq(1)

@@ -16,14 +16,22 @@ SLOT_BITS = (COUNTER_SLOTS - 1).bit_length()
 COUNT_BITS = 24
 """Width of a count that is not filed yet: one descriptor's cycles or spikes."""
 
-JOB_BITS = 8
-"""Width of the job's number beside each counter: one of an earlier job counts as zero, so nothing must be cleared."""
-
 WALKER_COUNTERS = (
     Counter.CYCLES, Counter.BUSY, Counter.STALL_WEIGHTS, Counter.STALL_DRAIN, Counter.STALL_DATA,
     Counter.STALL_ATTENTION, Counter.STALL_LOAD,
 )  # fmt: skip
 """Counters of the cycle's layer, `Dispatcher.layer`."""
+
+
+def job_bits(layers: int) -> int:
+    """Width of the job's number beside each counter: twice as many numbers as words.
+
+    Parameters
+    ----------
+    layers : int
+        Layers that have counters.
+    """
+    return 1 + (layers * COUNTER_SLOTS - 1).bit_length()
 
 
 class Counters(wiring.Component):
@@ -36,6 +44,10 @@ class Counters(wiring.Component):
 
     A word must not be filed twice in a row, for it is read again as it is written. Only the spikes of neurons and of
     attention could: so no layer has both, which holds where attention is a descriptor of its own.
+
+    Beside every word is the number of the job that wrote it: a word of another job counts as zero, so a job begins
+    without clearing them. The number outlives the core's reset as the words do, and each `clear` takes one word, in
+    turn, out of use: every word twice before its number comes again (`job_bits`).
 
     Parameters
     ----------
@@ -59,7 +71,8 @@ class Counters(wiring.Component):
     total : Out(32)
         Cycles of the job.
     host_address : In, host_data : Out(32)
-        Reads ``layer * COUNTER_SLOTS + counter``, two cycles of latency; not while counts are being filed.
+        Reads ``layer * COUNTER_SLOTS + counter``, two cycles of latency; not while counts are being filed. Of a job
+        that a reset stopped, what had been filed by then.
     """
 
     def __init__(self, config: HardwareConfig):
@@ -151,11 +164,11 @@ class Counters(wiring.Component):
 
     def _file(self, m: Module, parts: list[data.View]) -> None:
         """Add one filed count after the other to its word."""
-        job, adding = Signal(JOB_BITS), Signal()
+        job, adding = Signal(job_bits(self._layers), reset_less=True), Signal()
         with m.If(self.clear):
             m.d.sync += job.eq(job + 1)
         m.submodules.profile = ram = memory.Memory(
-            shape=unsigned(32 + JOB_BITS), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
+            shape=unsigned(32 + len(job)), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
         )
         read, write = ram.read_port(), ram.write_port()
         # First the word is read, and the count leaves its part; then the word is there; then their sum is written.
@@ -165,9 +178,10 @@ class Counters(wiring.Component):
             kept.eq(Mux(word[32:] == job, word[:32], 0)),
             self.host_data.eq(kept),
             read.addr.eq(Mux(pending, first, self.host_address)),
-            write.addr.eq(address),
+            # A job's first cycle, which files nothing, gives a word the number that has just become an old one.
+            write.addr.eq(Mux(self.clear, job, address)),
             write.data.eq(Cat((kept + count)[:32], job)),
-            write.en.eq(adding),
+            write.en.eq(adding | self.clear),
         ]
         m.d.sync += [arriving.eq(pending & ~self.clear), adding.eq(arriving & ~self.clear), word.eq(read.data)]
         with m.If(pending):

@@ -15,7 +15,9 @@ class JobControl(wiring.Component):
     A job that ends well leaves the core as it is. A job that ends with an error, and one that the host resets, is
     abandoned in one way: the memory adapter asks for nothing more and swallows what was asked for, for AXI transfers
     cannot be called back; then the core is reset, and the next job finds it as after power-up. A result record is
-    written, if enabled, when a job has ended either way; the host's reset leaves none, and no `done`.
+    written, if enabled, when a job has ended either way; the host's reset leaves none, and no `done`. It comes too late
+    for that where the record's last line, which makes it complete, has begun: AXI cannot take that back, and the job
+    counts.
 
     `core_start` comes in the cycle after `start`. Without a record `done` follows the core's by 2 cycles.
 
@@ -26,19 +28,20 @@ class JobControl(wiring.Component):
     core_start, core_reset : Out(1)
         To the core.
     core_done : In(1), core_error : In(ErrorCause)
-        State of the core; low in the cycle after `core_start`. Without an error, no read is under way then.
+        State of the core; low in the cycle after `core_start`. Without an error no read is under way then, and all
+        errors of memory have come.
     core_descriptors : In(16), core_cycles : In(32)
         What the core has counted.
     memory_error, memory_idle : In(1), memory_stop : Out(1)
         The memory adapter, see `AxiMemory`.
-    record : In(1), record_start : Out(1), record_done, record_error : In(1)
-        Whether a result record is wanted, and its writer; `record_error` comes with `record_done`.
+    record : In(1), record_start, record_stop : Out(1), record_last, record_done, record_error : In(1)
+        Whether a result record is wanted, and its writer, see `ResultWriter`; `record_error` comes with `record_done`.
     busy, done : Out(1), error : Out(ErrorCause)
         State of the job.
     ended : Out(1)
         Pulse in the first cycle that is not `busy`: a job has ended.
     descriptors : Out(16), cycles : Out(32), jobs : Out(32)
-        The core's counts, kept beyond its reset; jobs ended, the present one counted from `record_start` on.
+        The core's counts, kept beyond its reset; jobs ended, the present one counted from `record_last` on.
     """
 
     def __init__(self):
@@ -57,6 +60,8 @@ class JobControl(wiring.Component):
                 "memory_stop": Out(1),
                 "record": In(1),
                 "record_start": Out(1),
+                "record_stop": Out(1),
+                "record_last": In(1),
                 "record_done": In(1),
                 "record_error": In(1),
                 "busy": Out(1),
@@ -72,7 +77,10 @@ class JobControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         abandoned = Signal()  # by the host: leave no trace of this job
+        counts = Signal()  # this job, among those that have ended
+        m.d.comb += self.record_stop.eq(abandoned | self.reset)
         m.d.sync += [self.ended.eq(0), self.core_start.eq(0), self.core_reset.eq(0)]
+        m.d.sync += self.jobs.eq(self.jobs + (counts | self.record_last))
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(self.reset):
@@ -108,11 +116,11 @@ class JobControl(wiring.Component):
                 with m.Elif(self.reset):
                     m.next = "DRAIN"
                 with m.Elif(self.record):
-                    m.d.sync += self.jobs.eq(self.jobs + 1)
                     m.d.comb += self.record_start.eq(1)
                     m.next = "RECORD"
                 with m.Else():
-                    m.d.sync += [self.jobs.eq(self.jobs + 1), self.done.eq(1), self.ended.eq(1)]
+                    m.d.comb += counts.eq(1)
+                    m.d.sync += [self.done.eq(1), self.ended.eq(1)]
                     m.next = "IDLE"
             with m.State("RECORD"), m.If(self.record_done):
                 with m.If(self.record_error & (self.error == ErrorCause.NONE)):

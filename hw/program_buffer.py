@@ -92,6 +92,8 @@ class ProgramBuffer(wiring.Component):
         Accompany the beat: its region's tag, and whether it belongs to the second half of a wide region.
     exhausted : Out(1)
         The command asks for a beat behind the end of the program.
+    idle : Out(1)
+        No beat was wanted, or on its way, a cycle ago.
     """
 
     def __init__(self, config: HardwareConfig, tag_bits: int = 1):
@@ -108,6 +110,7 @@ class ProgramBuffer(wiring.Component):
                 "output_tag": Out(tag_bits),
                 "output_low_half": Out(1),
                 "exhausted": Out(1),
+                "idle": Out(1),
             }
         )
 
@@ -123,6 +126,7 @@ class ProgramBuffer(wiring.Component):
         self._running = Signal()
         self._freed, self._arrived = Signal(position_bits), Signal(position_bits)
         self._complete = Signal(init=1)  # no beat was wanted, or on its way, a cycle ago
+        m.d.comb += self.idle.eq(self._complete)
         self._burst_freed = Signal()  # the last beat of a burst's place is free from the next cycle on
         self._fetch(m)
         self._deliver(m)

@@ -98,6 +98,9 @@ class ProgramReader(wiring.Component):
         The beat in `weights` belongs to the low half of 8-bit weights, which is unsigned but in the image layer.
     failed : Out(1), error : Out(ErrorCause)
         Pulse, and the cause in its cycle: this is no program. Nothing more is read, and what was on offer is withdrawn.
+    idle : Out(1)
+        Nothing was asked of the memory, or on its way, a cycle ago. It may be long after END: the program's length may
+        be more than the program.
     """
 
     DESCRIPTOR_GAP = 3
@@ -119,6 +122,7 @@ class ProgramReader(wiring.Component):
                 "unsigned_weights": Out(1),
                 "failed": Out(1),
                 "error": Out(ErrorCause),
+                "idle": Out(1),
             }
         )
 
@@ -134,6 +138,7 @@ class ProgramReader(wiring.Component):
             buffer.address.eq(self.address),
             buffer.length.eq(self.length),
             buffer.stop.eq(self.stop | self.failed | finished),
+            self.idle.eq(buffer.idle),
         ]
         self._collect(m)
         self._split(m)

@@ -27,6 +27,9 @@ from .registers import (
 class RegisterFile(wiring.Component):
     """Implements `hw.registers.REGISTERS`.
 
+    What a job is told is taken when it starts, so the host may write the next one's registers meanwhile. Registers that
+    mean nothing while one runs (`Register.idle`) then answer with an error.
+
     Parameters
     ----------
     config : HardwareConfig
@@ -37,13 +40,13 @@ class RegisterFile(wiring.Component):
     bus : In(RegisterBus)
         From the host.
     start, reset : Out(1)
-        Pulses, the cycle after the write: begin a job, only while not `busy`; abandon it.
-    program, image : Out(37)
-        Beat addresses.
-    program_beats : Out(32)
-        Length of the program.
+        Pulses, the cycle after the write: begin a job, only while not `busy` and without a `reset`; abandon it.
+    program : Out(37), program_beats : Out(32)
+        Beat address and length of the program, in the cycle of `start` and the two behind it.
+    image : Out(37)
+        Beat address of the image, from `start` to the next.
     result : Out(34), result_enable : Out(1)
-        Line of the result record, and whether one is written.
+        Line of the result record, and whether one is written, from `start` to the next.
     busy, done, error, prediction, cycles, descriptors, jobs : In
         State shown to the host.
     ended : In(1)
@@ -89,19 +92,16 @@ class RegisterFile(wiring.Component):
         bus = self.bus
         written, kept = self._kept(m)
         ignored = Signal()  # the last start
-        refused, starts = Signal(), Signal()
+        refused, starts, resets = Signal(), Signal(), Signal()
         m.d.comb += [
             starts.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0)),
-            refused.eq(starts & self.busy),
+            resets.eq(written["CONTROL"] & ((bus.write_data & Control.RESET) != 0)),
+            refused.eq(starts & (self.busy | resets)),
         ]
-        m.d.sync += [
-            self.start.eq(starts & ~self.busy),
-            self.reset.eq(written["CONTROL"] & ((bus.write_data & Control.RESET) != 0)),
-        ]
-        with m.If(self.start | self.reset):
-            m.d.sync += ignored.eq(0)
-        with m.Elif(refused):
-            m.d.sync += ignored.eq(1)
+        m.d.sync += [self.start.eq(starts & ~refused), self.reset.eq(resets)]
+        with m.If(starts | resets):
+            m.d.sync += ignored.eq(refused)
+        self._take(m, kept, starts & ~refused)
 
         failed = Signal()
         m.d.comb += failed.eq(self.error != ErrorCause.NONE)
@@ -129,8 +129,6 @@ class RegisterFile(wiring.Component):
 
     def _kept(self, m: Module) -> tuple[dict[str, Signal], dict[str, Signal]]:
         """Registers that keep what is written; returns the write strobe and the content of each by name."""
-        low = exact_log2(self._config.memory_bits // 8)
-        line = exact_log2(4 * RECORD_LINE_WORDS)
         high = BYTE_ADDRESS_BITS - 32
         widths = {
             "INTERRUPT_ENABLE": len(Interrupt), "PROGRAM_BYTES": 32, "RESULT_ENABLE": 1,
@@ -148,18 +146,23 @@ class RegisterFile(wiring.Component):
         for name, register in kept.items():
             with m.If(written[name]):
                 m.d.sync += register.eq(self.bus.write_data)
+        return written, kept
+
+    def _take(self, m: Module, kept: dict[str, Signal], start: Value) -> None:
+        """What a job is told, as it is at its start."""
+        beat, line = exact_log2(self._config.memory_bits // 8), exact_log2(4 * RECORD_LINE_WORDS)
 
         def address(name: str, unit: int) -> Value:
             return Cat(kept[f"{name}_ADDRESS_LOW"], kept[f"{name}_ADDRESS_HIGH"])[unit:]
 
-        m.d.comb += [
-            self.program.eq(address("PROGRAM", low)),
-            self.program_beats.eq(kept["PROGRAM_BYTES"][low:]),
-            self.image.eq(address("IMAGE", low)),
-            self.result.eq(address("RESULT", line)),
-            self.result_enable.eq(kept["RESULT_ENABLE"]),
-        ]
-        return written, kept
+        # The program's are used up before the host's next access can write them.
+        m.d.comb += [self.program.eq(address("PROGRAM", beat)), self.program_beats.eq(kept["PROGRAM_BYTES"][beat:])]
+        with m.If(start):
+            m.d.sync += [
+                self.image.eq(address("IMAGE", beat)),
+                self.result.eq(address("RESULT", line)),
+                self.result_enable.eq(kept["RESULT_ENABLE"]),
+            ]
 
     def _interrupts(self, m: Module, enable: Signal, clear: Signal, events: dict[Interrupt, Value]) -> Signal:
         """Status bits: an event sets one, a 1 written to it clears it; the event wins."""
@@ -183,7 +186,9 @@ class RegisterFile(wiring.Component):
         m.d.sync += low.eq(word >> low_bits == 0)
         for name, words in windows.items():
             first = REGISTERS[name].address // 4
-            m.d.sync += inside[name].eq((word >= first) & (word < first + words))
+            # Nothing that the host does during an access makes a job busy: what is readable now is so until the answer.
+            readable_now = ~self.busy if REGISTERS[name].idle else 1
+            m.d.sync += inside[name].eq((word >= first) & (word < first + words) & readable_now)
         m.d.comb += [
             self.logit_index.eq(word),  # windows begin at multiples of their size
             self.profile_address.eq(word),
@@ -196,7 +201,7 @@ class RegisterFile(wiring.Component):
                 with m.Case(REGISTERS[name].address // 4):
                     m.d.comb += [
                         value.eq(content),
-                        known.eq(1),
+                        known.eq(~self.busy if REGISTERS[name].idle else 1),
                         writable.eq(Const(REGISTERS[name].access != "r", 1)),
                     ]
         data = Signal(32)

@@ -1,7 +1,6 @@
 """The register map: one description for gateware, host driver, C header and documentation.
 
-Registers are 32-bit words behind an AXI4-Lite slave, at byte addresses. A whole word is written or nothing; an address
-without a register answers SLVERR, and so does a write that is not allowed.
+Registers are 32-bit words behind an AXI4-Lite slave, at byte addresses. `RULES` says what holds for all of them.
 """
 
 from __future__ import annotations
@@ -33,19 +32,45 @@ class Register:
         What it holds.
     words : int
         Registers in the window.
+    idle : bool
+        It is settled while no job is busy; otherwise a read answers SLVERR.
     """
 
     address: int
     access: str
     text: str
     words: int = 1
+    idle: bool = False
+
+    @property
+    def rights(self) -> str:
+        """`access` and `idle` as they are shown."""
+        return f"{self.access}, idle" if self.idle else self.access
+
+
+RULES = (
+    "Every access is answered: SLVERR where there is no register, for a write to one that is read-only (r), and for a "
+    "write of less than a word. w reads 0; in w1c a written 1 clears its bit.",
+    "START takes program, image and result registers as they are: what is written to them later is the next job's.",
+    "A read of one marked idle answers SLVERR while STATUS shows BUSY. The others may be read at any time; while BUSY, "
+    "CYCLES and DESCRIPTORS are those so far, and ERROR is that of a job about to end.",
+    "RESET leaves DONE, ERROR, CYCLES and DESCRIPTORS 0; JOBS, the registers that the host writes, and what is pending "
+    "in INTERRUPT_STATUS stay. It comes too late for a result record whose last line has begun: that job counts in "
+    "JOBS, with its record complete. Before that there is none: the number in its place stays, the lines behind it may "
+    "be new.",
+    "PREDICTION and LOGITS mean something after a job that ended with the cause NONE or RESULT_ERROR. PROFILE holds, "
+    "after another cause or RESET, what had been counted and filed by then.",
+    "Reads of the program run ahead of it. DONE waits for all of them, also of what PROGRAM_BYTES counts behind the "
+    "END; an error response to one is this job's MEMORY_ERROR.",
+)
+"""What a host must know of accesses at any time, in plain words: for documentation and C header."""
 
 
 class Control(enum.IntFlag):
     """Bits of CONTROL; both do something when a 1 is written."""
 
     START = 1
-    """Starts a job; ignored while busy, which STATUS and INTERRUPT_STATUS then show."""
+    """Starts a job; ignored while busy and beside RESET, which STATUS and INTERRUPT_STATUS then show."""
     RESET = 2
     """Stops the job under way, if any, and forgets its state; busy until outstanding transfers have ended."""
 
@@ -60,7 +85,7 @@ class Status(enum.IntFlag):
     ERROR = 4
     """The last job ended with an error, see ERROR."""
     IGNORED = 8
-    """A start was ignored because a job was running; cleared by a reset or a start that is not ignored."""
+    """A start was ignored, see Control; cleared by a RESET without START or a start that is not ignored."""
 
 
 class Interrupt(enum.IntFlag):
@@ -71,7 +96,7 @@ class Interrupt(enum.IntFlag):
     ERROR = 2
     """A job has ended with an error."""
     IGNORED = 4
-    """A start was ignored because a job was running."""
+    """A start was ignored."""
 
 
 class Counter(enum.IntEnum):
@@ -154,13 +179,15 @@ REGISTERS = {
     "RESULT_ADDRESS_LOW": Register(0x0038, "rw", "byte address of the result record, a multiple of 64; bits 31:0"),
     "RESULT_ADDRESS_HIGH": Register(0x003C, "rw", "bits 39:32"),
     "RESULT_ENABLE": Register(0x0040, "rw", "bit 0: write a result record at the end of every job, see Record"),
-    "PREDICTION": Register(0x0044, "r", "class with the largest logit, the first on a tie"),
+    "PREDICTION": Register(0x0044, "r", "class with the largest logit, the first on a tie", idle=True),
     "CYCLES": Register(0x0048, "r", "cycles of the job, from start to its end or its error"),
     "DESCRIPTORS": Register(0x004C, "r", "descriptors taken"),
-    "JOBS": Register(0x0050, "r", "jobs ended since reset, modulo 2^32"),
-    "LOGITS": Register(0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=1024),
+    "JOBS": Register(0x0050, "r", "jobs ended since `aresetn`, modulo 2^32"),
+    "LOGITS": Register(
+        0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=1024, idle=True
+    ),
     "PROFILE": Register(
-        0x2000, "r", "counters per layer, `max_layers` of them: word = layer * 8 + counter, see Counter", words=2048
+        0x2000, "r", "counters of `max_layers` layers: word = layer * 8 + counter, see Counter", words=2048, idle=True
     ),
 }
 """Every register by name."""

@@ -24,6 +24,9 @@ class ResultWriter(wiring.Component):
 
     A word every second cycle; beside the memory's answers a record takes about 40 cycles per line.
 
+    `stop` lets the line under way end, for AXI cannot take it back, and begins no other: without its last line a record
+    is not complete.
+
     Parameters
     ----------
     config : HardwareConfig
@@ -33,12 +36,16 @@ class ResultWriter(wiring.Component):
     -------
     start : In(1), line : In(34)
         Writes a record from this line on.
+    stop : In(1)
+        Begin no further line.
     prediction, cycles, descriptors, jobs : In(32), error : In(ErrorCause)
-        Its words; stable until `done`.
+        Its words; stable until `done`, `jobs` from the cycle after `last` on.
     logit_index : Out, logit : In(signed(32))
         Reads a logit, one cycle of latency.
+    last : Out(1)
+        Pulse: the last line begins, and the record will be complete.
     done, failed : Out(1)
-        Pulse: the record is complete; a part of it was answered with an error.
+        Pulse: the record is complete, or stopped; a part of it was answered with an error.
     busy : Out(1)
         From the cycle after `start` to `done`: `logit_index` is in use.
     axi : Out(Axi4Write(memory_bits))
@@ -51,6 +58,7 @@ class ResultWriter(wiring.Component):
             {
                 "start": In(1),
                 "line": In(LINE_ADDRESS_BITS),
+                "stop": In(1),
                 "prediction": In(32),
                 "cycles": In(32),
                 "descriptors": In(32),
@@ -58,6 +66,7 @@ class ResultWriter(wiring.Component):
                 "error": In(ErrorCause),
                 "logit_index": Out(range(config.max_classes)),
                 "logit": In(signed(32)),
+                "last": Out(1),
                 "done": Out(1),
                 "failed": Out(1),
                 "busy": Out(1),
@@ -98,9 +107,13 @@ class ResultWriter(wiring.Component):
                 m.d.sync += [line.eq(lines - 1), failed.eq(0)]
                 m.next = "LINE"
             with m.State("LINE"):
-                m.d.comb += writer.start.eq(1)
                 m.d.sync += word.eq(0)
-                m.next = "READ"
+                with m.If(self.stop):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.comb += [writer.start.eq(1), self.last.eq(line == 0)]
+                    m.next = "READ"
             with m.State("READ"):
                 m.next = "WORD"
             with m.State("WORD"):

@@ -13,9 +13,10 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import First, ReadOnly, RisingEdge, Timer, ValueChange
+from cocotb.utils import get_sim_time
 
 from hw.axi import Response
-from hw.registers import Interrupt
+from hw.registers import REGISTERS, Interrupt
 from hw.result_writer import record_lines
 from sim.protocol import JOB_VARIABLE, Event, Job
 from sw.driver import Driver
@@ -109,15 +110,19 @@ async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str,
     start = time.perf_counter()
     program = job.program_address if wrong.program_address is None else wrong.program_address
     await driver.start(program, job.program_bytes, job.image_addresses[index], record=job.record_address)
+    if wrong.overwrite:
+        for name in (name for name, register in REGISTERS.items() if register.access == "rw"):
+            if name != "INTERRUPT_ENABLE":
+                await driver.write(name, 0)
     ended = await wait_for_stop(dut, index, wrong.reset_cycle)
     if not ended:
-        await driver.reset()
+        await driver.reset(timeout=job.cycle_limit)
     await RisingEdge(dut.aclk)
     elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
     fault, timeout = FAULTS[int(dut.fault.value)], bool(dut.timeout.value)
     entry: dict[str, Any] = {
         "image": index, "timeout": timeout, "fault": fault, "reset": not ended, "elapsed": elapsed,
-        "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None,
+        "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None, "jobs": None,
     }  # fmt: skip
     if fault is not None:
         entry["fault"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
@@ -126,16 +131,18 @@ async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str,
     await RisingEdge(dut.aclk)
     if timeout or fault:
         await reset(dut)
-    elif ended:
-        happened = await driver.interrupts()
-        entry["job"] = (await driver.result(job.classes, job.layers)).to_dict()
-        assert happened == Interrupt.DONE | (Interrupt.ERROR if entry["job"]["error"] != "NONE" else Interrupt(0))
+    else:
+        if ended:
+            happened = await driver.interrupts()
+            entry["job"] = (await driver.result(job.classes, job.layers)).to_dict()
+            assert happened == Interrupt.DONE | (Interrupt.ERROR if entry["job"]["error"] != "NONE" else Interrupt(0))
+        else:
+            status = await driver.status()
+            assert not (status.busy or status.done or status.error), status
+        entry["jobs"] = await driver.read("JOBS")
         if job.record_address is not None:
             words = 16 * record_lines(job.config.max_classes)
             entry["record"] = await peek(dut, job, job.record_address, words)
-    else:
-        status = await driver.status()
-        assert not (status.busy or status.done or status.error), status
     Event("finished", index, elapsed).send()
     return entry
 
@@ -146,7 +153,7 @@ async def run_job(dut: Any) -> None:
     job = Job.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
-    driver = Driver(TestbenchBus(dut), job.config)
+    driver = Driver(TestbenchBus(dut), job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)
     await driver.check()
     images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}

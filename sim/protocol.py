@@ -33,6 +33,8 @@ class Disturbance:
         Whether memory answers writes with SLVERR.
     reset_cycle : int, optional
         Cycle after which the host resets the accelerator.
+    overwrite : bool
+        Whether the host writes something else to all registers of the job as soon as it has started.
     """
 
     image: int
@@ -40,6 +42,7 @@ class Disturbance:
     read_error_beat: int | None = None
     write_error: bool = False
     reset_cycle: int | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

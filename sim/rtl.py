@@ -110,6 +110,7 @@ def run_images(
     flips: Sequence[Flip] = (),
     disturbances: Sequence[Disturbance] = (),
     record: bool = False,
+    behind_program: int = 0,
     jobs: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> RtlRun:
@@ -135,6 +136,8 @@ def run_images(
         What happens to single images; `Disturbance.image` counts from the first.
     record : bool
         Let the accelerator write result records.
+    behind_program : int
+        Bytes by which the accelerator is told that the program is longer than it is.
     jobs : int
         Simulator processes at a time.
     on_image : callable, optional
@@ -161,13 +164,14 @@ def run_images(
         images_at = _padded(memory).nbytes
         addresses = tuple(images_at + i * packed[0].nbytes for i in range(len(chunk)))
         record_at = images_at + len(chunk) * packed[0].nbytes
+        program_bytes = memory.nbytes + behind_program
         run_folder = folder / f"images_{first}"
         run_folder.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=run_folder, suffix=".memory") as file:
             np.concatenate([_padded(memory), *packed, np.zeros(PAGE_WORDS, np.uint64)]).astype("<u8").tofile(file)
             file.flush()
             job = Job(
-                config=program.config, memory=Path(file.name), program_bytes=memory.nbytes, image_addresses=addresses,
+                config=program.config, memory=Path(file.name), program_bytes=program_bytes, image_addresses=addresses,
                 record_address=record_at if record else None, classes=artifact.network.classes,
                 layers=len(program.names), cycle_limit=limit,
                 latency=latency, stall_percent=stall_percent, stall_seed=stall_seed + first, start_seed=start_seed,

@@ -45,7 +45,9 @@ class ImageResult:
     beats_read : int
         Beats that external memory delivered.
     record : ResultRecord or None
-        What the accelerator wrote to memory, if it was told to.
+        What is in memory where the accelerator was told to write a record; after a reset perhaps an earlier one.
+    jobs : int or None
+        Jobs ended so far, as the register JOBS says; None after a timeout or a fault.
     seconds : float
         Wall time.
     trace : Path or None
@@ -60,6 +62,7 @@ class ImageResult:
     elapsed: int
     beats_read: int
     record: ResultRecord | None
+    jobs: int | None
     seconds: float
     trace: Path | None
 

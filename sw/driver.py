@@ -5,7 +5,8 @@ The same driver runs on a board (over whatever reaches the registers) and in sim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -27,9 +28,6 @@ from hw.registers import Status as StatusBits
 
 from .errors import UserError
 
-RESET_POLLS = 10_000
-"""Reads of STATUS after which a reset is given up."""
-
 
 class Bus(Protocol):
     """Access to the accelerator's 32-bit registers by byte address; an access that is answered with an error raises."""
@@ -50,13 +48,62 @@ class Status:
     Attributes
     ----------
     busy, done, error, ignored : bool
-        A job runs; the last job has ended; it ended with an error; a start was ignored because a job was running.
+        A job runs, or a reset waits for outstanding transfers; the last job has ended; it ended with an error; a start
+        was ignored.
     """
 
     busy: bool
     done: bool
     error: bool
     ignored: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the registers show that may be read at any time.
+
+    Attributes
+    ----------
+    status : Status
+    error : str
+        Name of the `hw.registers.ErrorCause`.
+    interrupts : Interrupt
+        Pending ones.
+    cycles, descriptors : int
+        Of the job, so far: cycles go on while it runs, descriptors where it gets what it waits for.
+    jobs : int
+        Jobs ended since power-up.
+    """
+
+    status: Status
+    error: str
+    interrupts: Interrupt
+    cycles: int
+    descriptors: int
+    jobs: int
+
+    def __str__(self) -> str:
+        flags = [name.upper() for name, value in asdict(self.status).items() if value]
+        return (
+            f"STATUS {'|'.join(flags) or 0}, ERROR {self.error}, INTERRUPT_STATUS {self.interrupts.value}, "
+            f"CYCLES {self.cycles}, DESCRIPTORS {self.descriptors}, JOBS {self.jobs}"
+        )
+
+
+class DeviceTimeout(TimeoutError):
+    """The accelerator is still busy when the time that the caller gave it is over.
+
+    Parameters
+    ----------
+    message : str
+        What was waited for, how long, and what can be done.
+    snapshot : Snapshot
+        The registers at that time; part of the message.
+    """
+
+    def __init__(self, message: str, snapshot: Snapshot):
+        super().__init__(f"{message} ({snapshot})")
+        self.snapshot = snapshot
 
 
 @dataclass(frozen=True)
@@ -166,10 +213,12 @@ class Driver:
         How its registers are reached.
     config : HardwareConfig
         What it was built from; programs and images are compiled for it.
+    clock : callable
+        Time now, in the unit of all timeouts: seconds, or in a simulation its cycles.
     """
 
-    def __init__(self, bus: Bus, config: HardwareConfig):
-        self._bus, self._config = bus, config
+    def __init__(self, bus: Bus, config: HardwareConfig, *, clock: Callable[[], float] = time.monotonic):
+        self._bus, self._config, self._clock = bus, config, clock
 
     async def read(self, name: str, index: int = 0) -> int:
         """Value of a register, or of entry `index` of a window, by its name in the register map."""
@@ -216,6 +265,57 @@ class Driver:
         bits = await self.read("STATUS")
         return Status(*(bool(bits & bit) for bit in StatusBits))
 
+    async def snapshot(self) -> Snapshot:
+        """All that may be read at any time, to see where a job is or hangs; changes nothing."""
+        return Snapshot(
+            status=await self.status(),
+            error=error_name(await self.read("ERROR")),
+            interrupts=Interrupt(await self.read("INTERRUPT_STATUS")),
+            cycles=await self.read("CYCLES"),
+            descriptors=await self.read("DESCRIPTORS"),
+            jobs=await self.read("JOBS"),
+        )
+
+    async def wait(self, timeout: float) -> Status:
+        """Wait until no job runs, by reading STATUS.
+
+        Parameters
+        ----------
+        timeout : float
+            How long, in the unit of the driver's clock; the last look comes after it. A job takes the cycles that
+            `golden.cycles.predict_cycles` says, more where memory is slow.
+
+        Returns
+        -------
+        Status
+            Whether it ended with an error.
+
+        Raises
+        ------
+        DeviceTimeout
+            If it still runs. It may be waited for again, or reset.
+        ValueError
+            If `timeout` is negative or not a number.
+        """
+        return await self._until_idle(
+            self._deadline(timeout),
+            f"the job has not ended after {timeout:g}: wait longer, reset it, or look at external memory",
+        )
+
+    def _deadline(self, timeout: float) -> float:
+        if not timeout >= 0:
+            raise ValueError(f"timeout must be 0 or more, not {timeout}")
+        return self._clock() + timeout
+
+    async def _until_idle(self, end: float, message: str) -> Status:
+        while True:
+            over = self._clock() >= end  # before the look: the last one is never older than the timeout
+            status = await self.status()
+            if not status.busy:
+                return status
+            if over:
+                raise DeviceTimeout(message, await self.snapshot())
+
     async def start(self, program: int, program_bytes: int, image: int, *, record: int | None = None) -> None:
         """Start a job.
 
@@ -252,20 +352,30 @@ class Driver:
         await self.write(f"{name}_LOW", address & 0xFFFF_FFFF)
         await self.write(f"{name}_HIGH", address >> 32)
 
-    async def reset(self) -> None:
+    async def reset(self, timeout: float) -> None:
         """Stop the job under way, if any; its state and its interrupts are gone then.
+
+        Parameters
+        ----------
+        timeout : float
+            How long to wait for transfers under way, which AXI cannot call back, in the unit of the driver's clock. At
+            most 8 bursts of 64 beats have been asked for: what memory takes for them at its slowest is enough.
 
         Raises
         ------
-        RuntimeError
-            If the accelerator stays busy: external memory does not answer what was asked of it.
+        DeviceTimeout
+            If the accelerator still waits for them. A slow memory ends them later: call this again to go on waiting. A
+            dead one never does, and only the reset of the device, `aresetn`, helps.
+        ValueError
+            If `timeout` is negative or not a number.
         """
+        end = self._deadline(timeout)
         await self.write("CONTROL", Control.RESET)
-        for _ in range(RESET_POLLS):
-            if not (await self.status()).busy:
-                break
-        else:
-            raise RuntimeError("the accelerator stays busy after a reset: external memory does not answer")
+        await self._until_idle(
+            end,
+            f"after {timeout:g} the reset still waits for transfers of external memory: "
+            "wait longer if it is slow, reset the device if it is dead",
+        )
         await self.interrupts()
 
     async def enable_interrupts(self, wanted: Interrupt) -> None:
@@ -279,7 +389,7 @@ class Driver:
         return Interrupt(happened)
 
     async def result(self, classes: int, layers: int) -> JobResult:
-        """Read the outcome of a finished job.
+        """Read the outcome of a finished job; while one runs the accelerator answers with an error.
 
         Parameters
         ----------
@@ -296,7 +406,7 @@ class Driver:
         )
 
     async def counters(self, layer: int) -> LayerCounters:
-        """Counters of a completed descriptor."""
+        """Counters of a descriptor of a finished job."""
         values = {}
         for counter in Counter:
             values[counter.name.lower()] = await self.read("PROFILE", layer * COUNTER_SLOTS + counter)

@@ -23,13 +23,13 @@ def reference() -> str:
         "How the parts work together is in [architecture.md](architecture.md).",
         "## Registers",
         "32-bit words behind an AXI4-Lite slave (`s_axi_ctrl`), at byte addresses of "
-        f"{registers.REGISTER_ADDRESS_BITS} bits. Every access is answered: SLVERR where there is no register, for a "
-        "write to one that is read-only (`r`), and for a write of less than a word. `w` reads 0; in `w1c` a written 1 "
-        "clears its bit. `spikeloom verilog` writes the same map as a C header, `spikeloom.h`.",
+        f"{registers.REGISTER_ADDRESS_BITS} bits. `spikeloom verilog` writes the same map as a C header, "
+        "`spikeloom.h`.",
+        "\n".join(f"- {rule}" for rule in registers.RULES),
         _table(
             ("address", "words", "name", "access", "content"),
             [
-                (f"0x{register.address:04X}", register.words, f"`{name}`", register.access, register.text)
+                (f"0x{register.address:04X}", register.words, f"`{name}`", register.rights, register.text)
                 for name, register in registers.REGISTERS.items()
             ],
         ),

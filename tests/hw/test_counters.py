@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module, ResetInserter, Signal
 from benches import simulate
 
 from hw.config import TINY
-from hw.counters import JOB_BITS, Counters
+from hw.counters import Counters, job_bits
 from hw.registers import COUNTER_SLOTS, Counter
 
 PARTS: dict[str, dict[Counter, str]] = {
@@ -211,21 +212,47 @@ def test_finishes_while_counts_are_filed(gap):
 
 
 def test_words_of_earlier_jobs_are_zero():
-    """Nothing clears them: the number of the job does, for as many jobs as it can tell apart."""
+    """Nothing clears them at once: the number of the job does, also where it comes again."""
     rng, bench = random.Random(1), Bench(4)
+    numbers = 1 << job_bits(4)
 
     async def process(ctx: Any) -> None:
-        cycles = list(random_cycles(rng, 200, [0, 1, 2, 3], (EXACT_STAY, 40)))
-        await bench.job(ctx, cycles)
-        assert len({layer for layer, _ in await bench.read(ctx)}) == 4
-        for _ in range((1 << JOB_BITS) - 2):
-            await bench.clear(ctx, cycles[0])
-        assert await bench.read(ctx) == {}
-        again = list(random_cycles(rng, 200, [2], (EXACT_STAY, 40)))
-        await bench.job(ctx, again)
-        assert await bench.read(ctx) == nonzero(sums(again))
+        for between in (0, 1, numbers // 2 - 1, numbers - 2, numbers - 1, numbers, 255):
+            cycles = list(random_cycles(rng, 200, [0, 1, 2, 3], (EXACT_STAY, 40)))
+            await bench.job(ctx, cycles)
+            assert await bench.read(ctx) == nonzero(sums(cycles))
+            for _ in range(between):
+                await bench.clear(ctx, cycles[0])
+            again = list(random_cycles(rng, 200, [2], (EXACT_STAY, 40)))
+            await bench.job(ctx, again)
+            assert await bench.read(ctx) == nonzero(sums(again))
 
     simulate(bench.dut, process)
+
+
+@pytest.mark.parametrize("in_the_middle", [False, True])
+def test_words_of_jobs_before_a_reset_are_zero(in_the_middle):
+    """A reset does not clear the memory, so it must not make an earlier job's number the next one's."""
+    rng, bench, top = random.Random(4), Bench(4), Module()
+    reset = Signal()
+    top.submodules.dut = ResetInserter(reset)(bench.dut)
+
+    async def process(ctx: Any) -> None:
+        for job in range(20):
+            cycles = list(random_cycles(rng, 200, [0, 1, 2, 3], (EXACT_STAY, 40)))
+            await bench.job(ctx, cycles)
+            assert await bench.read(ctx) == nonzero(sums(cycles)), job
+            if in_the_middle:
+                await bench.clear(ctx, cycles[0])
+                for cycle in cycles[: rng.randrange(1, 200)]:
+                    for name, value in cycle.items():
+                        ctx.set(getattr(bench.dut, name), value)
+                    await ctx.tick()
+            ctx.set(reset, 1)
+            await ctx.tick()
+            ctx.set(reset, 0)
+
+    simulate(top, process)
 
 
 def test_a_job_may_begin_while_counts_are_filed():

@@ -6,40 +6,61 @@ import random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from axi_models import WriteSlave
 from benches import simulate
 
+from hw.axi import Response
+from hw.config import TINY
 from hw.job_control import JobControl
-from hw.registers import ErrorCause
+from hw.registers import ErrorCause, Record
+from hw.result_writer import ResultWriter
 
 
 class Bench:
-    """A core that works for some cycles, a memory that needs some to fall idle, a writer of records."""
+    """A core that works for some cycles, a memory that needs some to fall idle, a writer of records.
 
-    def __init__(self, *, work: int = 10, drain: int = 0, record: int | None = None, seed: int = 0):
-        self.dut, self.rng = JobControl(), random.Random(seed)
+    `record` is None for none, else the chance that memory goes on with a channel in a cycle.
+    """
+
+    def __init__(self, *, work: int = 10, drain: int = 0, record: float | None = None, seed: int = 0):
+        self.top = Module()
+        self.top.submodules.dut = self.dut = dut = JobControl()
+        self.top.submodules.writer = self.writer = writer = ResultWriter(TINY)
+        self.top.d.comb += [
+            writer.start.eq(dut.record_start),
+            writer.stop.eq(dut.record_stop),
+            writer.jobs.eq(dut.jobs),
+            dut.record_last.eq(writer.last),
+            dut.record_done.eq(writer.done),
+            dut.record_error.eq(writer.failed),
+        ]
+        self.rng = random.Random(seed)
         self.work, self.drain, self.record = work, drain, record
         self.core_error, self.record_error = ErrorCause.NONE, False
+        self.memory = WriteSlave(
+            writer.axi, rate=record or 1, seed=seed,
+            respond=lambda _: Response.SLVERR if self.record_error else Response.OKAY,
+        )  # fmt: skip
         self.log: list[str] = []
         """Pulses in order."""
 
     async def job(self, ctx: Any, *, memory_error: int | None = None, reset: int | None = None) -> list[str]:
         """Start a job and wait until it is not busy; memory error and reset come at a cycle."""
         dut, log = self.dut, []
-        left, drain, recording = -1, 0, -1
+        left, drain = -1, 0
         ctx.set(dut.record, self.record is not None)
         ctx.set(dut.start, 1)
         ctx.set(dut.memory_idle, 1)
-        for cycle in range(500):
+        for cycle in range(1000):
             ctx.set(dut.core_done, left == 0)
             ctx.set(dut.core_error, self.core_error if left == 0 else 0)
             ctx.set(dut.core_descriptors, cycle)
             ctx.set(dut.core_cycles, 1000 + cycle)
             ctx.set(dut.memory_error, cycle == memory_error)
             ctx.set(dut.reset, cycle == reset)
-            ctx.set(dut.record_done, recording == 0)
-            ctx.set(dut.record_error, self.record_error)
-            _, _, start, core_reset, stop, record_start, busy, ended = await ctx.tick().sample(
-                dut.core_start, dut.core_reset, dut.memory_stop, dut.record_start, dut.busy, dut.ended
+            _, _, start, core_reset, stop, record_start, last, busy, ended = await ctx.tick().sample(
+                dut.core_start, dut.core_reset, dut.memory_stop, dut.record_start, self.writer.last, dut.busy, dut.ended
             )
             ctx.set(dut.start, 0)
             if start:
@@ -54,9 +75,10 @@ class Bench:
                 left = -1
             drain = drain + 1 if stop else 0
             ctx.set(dut.memory_idle, drain == self.drain if stop else not self.drain)
-            recording = (self.record or 0) if record_start else recording - 1
             if record_start:
                 log.append("record")
+            if last:
+                log.append("last line")
             if ended:
                 assert not busy
                 log.append("ended")
@@ -68,21 +90,27 @@ class Bench:
         async def process(ctx: Any) -> None:
             await bench(ctx, self)
 
-        simulate(self.dut, process)
+        simulate(self.top, process, self.memory.process)
+
+    def number_in_memory(self) -> int:
+        """That of the last complete record; 0 before the first one."""
+        place = 4 * Record.JOB
+        return self.memory.words(place, 1)[0] if place in self.memory.memory else 0
 
 
 def state(ctx: Any, dut: JobControl) -> tuple[bool, bool, ErrorCause]:
     return bool(ctx.get(dut.busy)), bool(ctx.get(dut.done)), ErrorCause(ctx.get(dut.error))
 
 
-@pytest.mark.parametrize("record", [None, 5])
+@pytest.mark.parametrize("record", [None, 1.0, 0.3])
 def test_a_job_ends_well(record):
     async def bench(ctx: Any, b: Bench) -> None:
         for job in range(3):
             log = await b.job(ctx)
-            assert log == ["start", *(["record"] if record else []), "ended"]
+            assert log == ["start", *(["record", "last line"] if record else []), "ended"]
             assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
             assert ctx.get(b.dut.jobs) == job + 1
+            assert b.number_in_memory() == (job + 1 if record else 0)
             # What the core had counted when it was done: it began in cycle 1.
             assert ctx.get(b.dut.descriptors) == b.work + 2
             assert ctx.get(b.dut.cycles) == 1000 + b.work + 2
@@ -90,13 +118,13 @@ def test_a_job_ends_well(record):
     Bench(record=record).run(bench)
 
 
-@pytest.mark.parametrize("record", [None, 5])
+@pytest.mark.parametrize("record", [None, 1.0])
 @pytest.mark.parametrize("drain", [0, 7])
 def test_an_error_of_the_core_resets_it(drain, record):
     async def bench(ctx: Any, b: Bench) -> None:
         b.core_error = ErrorCause.BAD_CHECK
         log = await b.job(ctx)
-        assert log == ["start", "core_reset", *(["record"] if record else []), "ended"]
+        assert log == ["start", "core_reset", *(["record", "last line"] if record else []), "ended"]
         assert state(ctx, b.dut) == (False, True, ErrorCause.BAD_CHECK)
         assert ctx.get(b.dut.descriptors) == b.work + 2
         b.core_error = ErrorCause.NONE
@@ -119,20 +147,26 @@ def test_an_error_of_the_memory_stops_the_job(at, drain):
     Bench(drain=drain).run(bench)
 
 
-@pytest.mark.parametrize("record", [None, 6])
+@pytest.mark.parametrize(("record", "cycles"), [(None, range(1, 35)), (1.0, range(1, 140, 3)), (0.4, range(9, 240, 7))])
 @pytest.mark.parametrize("drain", [0, 5])
-def test_a_reset_at_any_cycle_leaves_no_trace_and_the_next_job_runs(drain, record):
+def test_a_reset_at_any_cycle_leaves_no_trace_and_the_next_job_runs(drain, record, cycles):
+    """No record either, unless its last line had begun."""
+
     async def bench(ctx: Any, b: Bench) -> None:
-        for at in range(1, 35):
+        too_late = []
+        for at in cycles:
             jobs = ctx.get(b.dut.jobs)
             log = await b.job(ctx, reset=at)
             assert log.count("core_reset") == 1
             assert state(ctx, b.dut) == (False, False, ErrorCause.NONE), at
             assert ctx.get(b.dut.cycles) == 0
-            # Unless it had ended before, or its record was already under way.
-            assert ctx.get(b.dut.jobs) - jobs == ("ended" in log or "record" in log)
+            too_late.append("last line" in log)
+            assert ctx.get(b.dut.jobs) - jobs == ("ended" in log or "last line" in log)
+            assert record is None or b.number_in_memory() == ctx.get(b.dut.jobs)
             assert (await b.job(ctx))[-1] == "ended"
             assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+            assert record is None or b.number_in_memory() == ctx.get(b.dut.jobs)
+        assert not record or {True, False} <= set(too_late)
 
     Bench(drain=drain, record=record).run(bench)
 
@@ -146,4 +180,4 @@ def test_an_error_of_the_record_is_a_cause_of_its_own():
         await b.job(ctx)
         assert state(ctx, b.dut) == (False, True, ErrorCause.BAD_OPCODE)
 
-    Bench(record=3).run(bench)
+    Bench(record=1.0).run(bench)

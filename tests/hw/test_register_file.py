@@ -49,12 +49,32 @@ class Host:
         ]
         self.slave, self.master = slave, RegisterMaster(slave.axi, rate=rate, seed=3)
         self.pulses = {"start": 0, "reset": 0}
+        self.taken: dict[str, int] = {}
+        """What the job was told, as it is two cycles behind the last start."""
+        self.later: Any = None
+        """A process to run beside the next access."""
 
     async def _count(self, ctx: Any) -> None:
+        ports = ("program", "program_beats", "image", "result", "result_enable")
+        since = 3
         while True:
-            _, _, start, reset = await ctx.tick().sample(self.dut.start, self.dut.reset)
+            _, _, start, reset, *told = await ctx.tick().sample(
+                self.dut.start, self.dut.reset, *(getattr(self.dut, port) for port in ports)
+            )
             self.pulses["start"] += start
             self.pulses["reset"] += reset
+            since = 0 if start else since + 1
+            if since <= 2:
+                told = dict(zip(ports, told, strict=True))
+                assert since == 0 or told == self.taken
+                self.taken = told
+
+    async def _beside(self, ctx: Any) -> None:
+        while True:
+            await ctx.tick()
+            if self.later is not None:
+                later, self.later = self.later, None
+                await later(ctx)
 
     async def read(self, ctx: Any, name: str, index: int = 0) -> int:
         value, response = await self.master.read(ctx, REGISTERS[name].address + 4 * index)
@@ -68,7 +88,7 @@ class Host:
         async def process(ctx: Any) -> None:
             await bench(ctx, self)
 
-        simulate(self.top, process, self._count)
+        simulate(self.top, process, self._count, self._beside)
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.3])
@@ -76,14 +96,14 @@ def test_registers_read_what_they_name(rate):
     async def bench(ctx: Any, host: Host) -> None:
         state = {"prediction": 7, "cycles": 0xFFFF_FFFF, "descriptors": 21, "jobs": 3}
         state["error"] = ErrorCause.PROGRAM_TOO_LARGE
-        for name, value in {**state, "busy": 1, "done": 1}.items():
+        for name, value in {**state, "done": 1}.items():
             ctx.set(getattr(host.dut, name), value)
         expected = {
             "IDENTITY": IDENTITY,
             "VERSION": VERSION,
             "CONFIG": TINY.fingerprint,
             "CONTROL": 0,
-            "STATUS": Status.BUSY | Status.DONE | Status.ERROR,
+            "STATUS": Status.DONE | Status.ERROR,
             "ERROR": ErrorCause.PROGRAM_TOO_LARGE,
             "INTERRUPT_STATUS": 0,
             "PREDICTION": 7,
@@ -95,6 +115,40 @@ def test_registers_read_what_they_name(rate):
         assert expected.keys() | SIZES.keys() == REGISTERS.keys()
         for name, value in expected.items():
             assert await host.read(ctx, name) == value, name
+        ctx.set(host.dut.busy, 1)
+        assert await host.read(ctx, "STATUS") == Status.BUSY | Status.DONE | Status.ERROR
+        for name in expected.keys() - {"STATUS", "PREDICTION"}:
+            assert await host.read(ctx, name) == expected[name], name
+
+    Host(rate).run(bench)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_what_is_not_settled_while_a_job_is_busy_answers_with_an_error(rate):
+    """Whenever it ends: then or with the right value, in any cycle of the access."""
+
+    async def bench(ctx: Any, host: Host) -> None:
+        dut = host.dut
+        right = {"PREDICTION": 3, "LOGITS": LOGITS[2] % (1 << 32), "PROFILE": 1_000_002}
+        for name, value in right.items():
+            at, answers = REGISTERS[name].address + 4 * (2 if name in SIZES else 0), set()
+            for wait in range(1, 13):
+                ctx.set(dut.busy, 1)
+                ctx.set(dut.prediction, 9)
+
+                async def end(ctx: Any, wait: int = wait) -> None:
+                    await ctx.tick().repeat(wait)
+                    ctx.set(dut.prediction, 3)
+                    ctx.set(dut.busy, 0)
+
+                host.later = end
+                read, response = await host.master.read(ctx, at)
+                answers.add(response)
+                assert response == Response.SLVERR or read == value, name
+                await ctx.tick().repeat(12)
+            assert answers == {Response.OKAY, Response.SLVERR}
+            ctx.set(dut.busy, 1)
+            assert (await host.master.read(ctx, at))[1] == Response.SLVERR
 
     Host(rate).run(bench)
 
@@ -111,11 +165,33 @@ def test_what_is_written_is_kept_and_reaches_the_core(rate):
             values[name] = written & (1 << widths.get(name, 8 if name.endswith("HIGH") else 32)) - 1
         for name, value in values.items():
             assert await host.read(ctx, name) == value, name
+        await host.write(ctx, "CONTROL", Control.START)
         for port, name, unit in (("program", "PROGRAM", 8), ("image", "IMAGE", 8), ("result", "RESULT", 64)):
             address = values[f"{name}_ADDRESS_HIGH"] << 32 | values[f"{name}_ADDRESS_LOW"]
-            assert ctx.get(getattr(host.dut, port)) == address // unit
-        assert ctx.get(host.dut.program_beats) == values["PROGRAM_BYTES"] // 8
-        assert ctx.get(host.dut.result_enable) == values["RESULT_ENABLE"]
+            assert host.taken[port] == ctx.get(getattr(host.dut, port)) == address // unit
+        assert host.taken["program_beats"] == values["PROGRAM_BYTES"] // 8
+        assert host.taken["result_enable"] == values["RESULT_ENABLE"]
+
+    Host(rate).run(bench)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_a_job_is_told_what_the_registers_hold_at_its_start_whatever_is_written_later(rate):
+    async def bench(ctx: Any, host: Host) -> None:
+        rng = random.Random(5)
+        for _ in range(3):
+            ctx.set(host.dut.busy, 0)
+            for name in KEPT:
+                await host.write(ctx, name, rng.getrandbits(32))
+            await host.write(ctx, "CONTROL", Control.START)
+            taken = dict(host.taken)
+            ctx.set(host.dut.busy, 1)
+            for name in KEPT:
+                await host.write(ctx, name, rng.getrandbits(32))
+            await host.write(ctx, "CONTROL", Control.START)  # ignored
+            for port in ("image", "result", "result_enable"):
+                assert ctx.get(getattr(host.dut, port)) == taken[port], port
+            assert host.taken == taken
 
     Host(rate).run(bench)
 
@@ -132,6 +208,20 @@ def test_control_starts_and_resets():
         assert host.pulses == {"start": 1, "reset": 0}
         await host.write(ctx, "CONTROL", Control.RESET)
         assert host.pulses == {"start": 1, "reset": 1}
+
+    Host().run(bench)
+
+
+def test_a_start_beside_a_reset_is_ignored_and_reported():
+    async def bench(ctx: Any, host: Host) -> None:
+        await host.write(ctx, "CONTROL", Control.START | Control.RESET)
+        assert host.pulses == {"start": 0, "reset": 1}
+        assert await host.read(ctx, "STATUS") == Status.IGNORED
+        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.IGNORED
+        await host.write(ctx, "CONTROL", 0)
+        assert await host.read(ctx, "STATUS") == Status.IGNORED
+        await host.write(ctx, "CONTROL", Control.RESET)
+        assert await host.read(ctx, "STATUS") == 0
 
     Host().run(bench)
 

@@ -71,6 +71,36 @@ def test_record_holds_what_the_registers_show(classes, memory_bits, rate):
     assert failures == [False, False]
 
 
+@pytest.mark.parametrize("at", [1, 2, 20, 60, 100, 110])
+def test_a_record_that_is_stopped_lacks_the_line_with_its_number_unless_that_had_begun(at):
+    config = dataclasses.replace(TINY, max_classes=20)
+    dut = ResultWriter(config)
+    slave = WriteSlave(dut.axi, rate=0.8, seed=at)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.line, LINE)
+        begun = False
+        for cycle in range(500):
+            ctx.set(dut.start, cycle == 0)
+            ctx.set(dut.stop, cycle >= at)
+            _, _, last, done = await ctx.tick().sample(dut.last, dut.done)
+            begun |= bool(last)
+            assert cycle < at or not last
+            if done:
+                break
+        else:
+            raise AssertionError("the record is never over")
+        await ctx.tick().repeat(100)
+        assert not ctx.get(dut.busy)
+        # Whole lines, from the last one on; a response came for each.
+        lines = [64 * (LINE + line) for line in reversed(range(record_lines(20)))]
+        assert [address for address, _ in slave.bursts] == lines[: len(slave.bursts)]
+        assert len(slave.memory) == 64 * len(slave.bursts)
+        assert begun == (len(slave.bursts) == len(lines))
+
+    simulate(dut, bench, slave.process)
+
+
 def test_line_with_the_number_is_written_last():
     slave, _ = run(40)
     lines = record_lines(40)

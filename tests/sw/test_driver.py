@@ -8,7 +8,17 @@ import pytest
 
 from hw.config import BASE, TINY
 from hw.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Record
-from sw.driver import Driver, JobResult, LayerCounters, ResultRecord, Status, error_name
+from hw.registers import Status as StatusBits
+from sw.driver import (
+    DeviceTimeout,
+    Driver,
+    JobResult,
+    LayerCounters,
+    ResultRecord,
+    Snapshot,
+    Status,
+    error_name,
+)
 from sw.errors import UserError
 
 
@@ -92,29 +102,93 @@ def test_start_wrong(addresses, message):
     assert address("CONTROL") not in dict(bus.written)
 
 
-class Resetting(Registers):
-    """Busy for some reads of STATUS after a reset."""
+class Working(Registers):
+    """Busy up to a time; every access takes a unit of it."""
 
-    def __init__(self, polls):
-        super().__init__(INTERRUPT_STATUS=5)
-        self.polls = polls
+    def __init__(self, busy_until, **values):
+        super().__init__(**values)
+        self.busy_until, self.now = busy_until, 0.0
 
     async def read(self, at):
-        if at == address("STATUS") and self.written:
-            self.polls -= 1
-            return int(self.polls >= 0)
+        self.now += 1
+        if at == address("STATUS") and self.now < self.busy_until:
+            return StatusBits.BUSY
         return await super().read(at)
 
+    async def write(self, at, value):
+        self.now += 1
+        await super().write(at, value)
 
-def test_reset_waits_and_clears_interrupts():
-    bus = Resetting(polls=7)
-    asyncio.run(Driver(bus, TINY).reset())
+    def driver(self):
+        return Driver(self, TINY, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize("busy_until", [7, 300_000])
+def test_reset_waits_as_long_as_the_caller_says_and_clears_interrupts(busy_until):
+    bus = Working(busy_until, INTERRUPT_STATUS=5)
+    asyncio.run(bus.driver().reset(timeout=300_000))
     assert bus.written == [(address("CONTROL"), Control.RESET), (address("INTERRUPT_STATUS"), 5)]
+    assert busy_until <= bus.now < busy_until + 4
 
 
-def test_reset_does_not_wait_for_ever():
-    with pytest.raises(RuntimeError, match="stays busy after a reset: external memory does not answer"):
-        asyncio.run(Driver(Resetting(polls=1 << 30), TINY).reset())
+def test_a_reset_that_is_given_up_may_be_waited_for_again():
+    bus = Working(100)
+    message = "after 50 the reset still waits for transfers of external memory: wait longer if it is slow"
+    with pytest.raises(DeviceTimeout, match=message):
+        asyncio.run(bus.driver().reset(timeout=50))
+    asyncio.run(bus.driver().reset(timeout=50))
+    assert bus.now >= 100
+
+
+def test_wait_returns_how_the_job_ended():
+    for error in (0, StatusBits.ERROR):
+        bus = Working(40, STATUS=StatusBits.DONE | error)
+        assert asyncio.run(bus.driver().wait(timeout=60)) == Status(busy=False, done=True, error=bool(error))
+        assert bus.now == 40
+        assert not bus.written
+
+
+def test_a_job_that_does_not_end_is_given_up_with_what_the_registers_show():
+    bus = Working(1 << 30, CYCLES=123, DESCRIPTORS=4, JOBS=7, INTERRUPT_STATUS=4, ERROR=ErrorCause.NONE)
+    with pytest.raises(DeviceTimeout) as caught:
+        asyncio.run(bus.driver().wait(timeout=20))
+    assert 20 <= bus.now < 30
+    assert not bus.written
+    assert caught.value.snapshot == Snapshot(
+        status=Status(True, False, False), error="NONE", interrupts=Interrupt.IGNORED, cycles=123, descriptors=4, jobs=7
+    )
+    assert str(caught.value) == (
+        "the job has not ended after 20: wait longer, reset it, or look at external memory "
+        "(STATUS BUSY, ERROR NONE, INTERRUPT_STATUS 4, CYCLES 123, DESCRIPTORS 4, JOBS 7)"
+    )
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_job_that_ends_while_the_host_is_elsewhere_is_no_timeout():
+    bus = Working(1000)
+    times = iter([0.0, 1.0, 5000.0])  # the deadline, before the first look, before the second
+
+    async def read(at):
+        bus.now += 600
+        return await Working.read(bus, at)
+
+    bus.read = read
+    assert not asyncio.run(Driver(bus, TINY, clock=lambda: next(times)).wait(timeout=10)).busy
+
+
+def test_a_timeout_of_zero_looks_once():
+    assert not asyncio.run(Driver(Registers(), TINY).wait(0)).busy
+    with pytest.raises(DeviceTimeout, match="the job has not ended after 0"):
+        asyncio.run(Driver(Registers(STATUS=1), TINY).wait(0))
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_timeout_wrong(timeout):
+    bus = Registers()
+    for action in (lambda driver: driver.wait(timeout), lambda driver: driver.reset(timeout)):
+        with pytest.raises(ValueError, match=f"timeout must be 0 or more, not {timeout}"):
+            asyncio.run(action(Driver(bus, TINY)))
+    assert not bus.written
 
 
 def test_interrupts_are_read_and_cleared():
