@@ -64,6 +64,8 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
     for layer in layers:
         if layer.has_weights:
             require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+            # Each half may fit where the sum of both, which the neurons read, does not.
+            require(ranges[layer.name].accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
             if layer.kind != "head":
                 bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
                 require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
