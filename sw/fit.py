@@ -96,7 +96,7 @@ def _partial_sum_bits(artifact: Artifact, layer: Layer) -> int:
         top = 1 << IMAGE_PLANES - 1
         ranges = [_image_range(sign, other, top) for sign, other in zip(parts[::2], parts[1::2], strict=True)]
         return max(signed_bits(*bounds) for bounds in ranges)
-    low, high = input_range(artifact, layer)
+    low, high = input_range(layer, artifact.image_table)
     bits = []
     for part in parts:
         smallest, largest = accumulator_range(part.astype(np.int8), low, high)
