@@ -10,6 +10,8 @@ are: it stays active to the head.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -29,6 +31,9 @@ RANDOM = "random"
 
 BIAS_FRACTION_BITS = 4
 CALIBRATION_IMAGES = 4
+AREA = 4
+"""Side of the areas of alike pixels in random images."""
+
 LOWEST_RATE, HIGHEST_RATE = 0.1, 0.3
 
 
@@ -38,14 +43,18 @@ def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
     Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others.
     """
     rng = np.random.default_rng([seed, 1])
-    size = network.image_size
+    size, areas = network.image_size, -(-network.image_size // AREA)
+
+    def pixels_of(values: NDArray[Any]) -> NDArray[Any]:
+        """Values of areas as those of their pixels; the last areas may be cut."""
+        return values.repeat(AREA, axis=-2).repeat(AREA, axis=-1)[..., :size, :size]
+
     if network.events:
-        shape = (count, network.timesteps, network.image_channels, size // 4, size // 4)
-        density = rng.uniform(0.0, 0.5, shape).repeat(4, axis=3).repeat(4, axis=4)
+        density = pixels_of(rng.uniform(0.0, 0.5, (count, network.timesteps, network.image_channels, areas, areas)))
         return torch.tensor((rng.random(density.shape) < density).astype(np.uint8))
-    coarse = rng.integers(0, 256, (count, network.image_channels, size // 4, size // 4))
+    coarse = rng.integers(0, 256, (count, network.image_channels, areas, areas))
     noise = rng.integers(-40, 41, (count, network.image_channels, size, size))
-    pixels = np.clip(coarse.repeat(4, axis=2).repeat(4, axis=3) + noise, 0, 255)
+    pixels = np.clip(pixels_of(coarse) + noise, 0, 255)
     return torch.tensor(pixels.astype(np.uint8))
 
 
