@@ -146,6 +146,8 @@ def _check_descriptions(artifact: Artifact) -> None:
         correct, images = (counts.get("correct"), counts.get("images")) if isinstance(counts, dict) else (None, None)
         if type(correct) is not int or type(images) is not int or not 0 <= correct <= images or images < 1:
             raise UserError(f"accuracy of {name} must count 0 <= correct <= images, not {counts!r}; evaluate it again")
+        if not isinstance(counts.get("set", ""), str):
+            raise UserError(f"accuracy of {name} must name its set of images, not {counts['set']!r}; evaluate it again")
 
 
 def _check_tensor(name: str, value: object, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
