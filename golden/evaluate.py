@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -45,10 +44,6 @@ class Evaluation:
     def accuracy(self) -> float:
         """Share of correct predictions."""
         return self.correct / self.images
-
-    def counts(self) -> dict[str, Any]:
-        """Entry for `Artifact.accuracy`."""
-        return {"correct": self.correct, "images": self.images}
 
 
 def evaluate(
@@ -99,7 +94,9 @@ def evaluate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     display = Progress(*columns, console=Console(stderr=True)) if bar else None
     started = time.perf_counter()
-    predictions: list[Tensor] = []
+    # One tensor for all: a small one kept of every batch would pin the large ones that are free beside it, and memory
+    # would grow with the images.
+    predictions, done = torch.empty(len(images), dtype=torch.int64), 0
     with display or nullcontext():
         task = display.add_task("golden model", total=len(images)) if display else None
 
@@ -119,13 +116,14 @@ def evaluate(
         # Settings are the process's: made once around all threads, for none may take them back while others compute.
         with exact_arithmetic(), closing(results):
             for result in results:
-                predictions.append(result.predictions)
-                report(sum(map(len, predictions)))
-    predicted = torch.cat(predictions)
+                batch = result.predictions
+                predictions[done : done + len(batch)] = batch
+                done += len(batch)
+                report(done)
     return Evaluation(
-        correct=int((predicted == labels).sum()),
+        correct=int((predictions == labels).sum()),
         images=len(images),
         seconds=time.perf_counter() - started,
-        predictions=predicted,
+        predictions=predictions,
         operations=None if counter is None else counter.report(),
     )

@@ -22,6 +22,7 @@ from sim.mismatch import AXES, Tally
 from sim.rtl import MEMORY_LATENCY, Flip, RtlRun, run_images
 from sim.runner import build
 from sim.trace import read_trace
+from sw.accuracy import counts, recorded, with_share
 from sw.artifact import Artifact, load
 from sw.compiler import compile_artifact
 from sw.data import ImageSet
@@ -50,7 +51,7 @@ class CompareOptions:
     config : HardwareConfig
         The accelerator.
     data : ImageSet
-        Images of the artifact's data set; the golden model classifies them all.
+        Images that the network takes; the golden model classifies them all.
     images : int
         The first so many also run on the RTL.
     traced : int
@@ -175,10 +176,10 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
     first = first or brevitas_spikes.first or brevitas_logits.first
     figures = {
         "artifact": str(options.model),
-        "dataset": artifact.dataset,
+        "dataset": options.data.name,
         "hardware": _hardware(options.config),
         "images": {"rtl": options.images, "golden": available, "brevitas": brevitas},
-        "accuracy": _accuracy(artifact, options, golden, counted, rtl),
+        "accuracy": _accuracies(artifact, options.data, golden, counted, rtl),
         "mismatches": {
             "brevitas_golden_spikes": brevitas_spikes.mismatches,
             "brevitas_golden_logits": brevitas_logits.mismatches,
@@ -262,26 +263,21 @@ def _hardware(config: HardwareConfig) -> dict[str, Any]:
     }
 
 
-def _accuracy(
-    artifact: Artifact, options: CompareOptions, golden: Evaluation, counted: Evaluation, rtl: RtlRun
-) -> dict[str, float | None]:
-    """Shares of correct predictions; those of the float and the Brevitas model come from the artifact."""
-
-    def recorded(name: str) -> float | None:
-        entry = artifact.accuracy.get(name)
-        return entry["correct"] / entry["images"] if entry else None
-
-    labels = options.data.labels[: options.images].tolist()
+def _accuracies(
+    artifact: Artifact, data: ImageSet, golden: Evaluation, counted: Evaluation, rtl: RtlRun
+) -> dict[str, dict[str, Any] | None]:
+    """Correct predictions and the images they are of; those of the float and the Brevitas model are the artifact's."""
+    stored = recorded(artifact)
+    found: dict[str, dict[str, Any] | None] = {name: stored.get(name) for name in ("float", "brevitas")}
+    labels = data.labels[: len(rtl.images)].tolist()
     right = sum(
         image.job is not None and image.job.prediction == label for image, label in zip(rtl.images, labels, strict=True)
     )
-    return {
-        "float": recorded("float"),
-        "brevitas": recorded("brevitas"),
-        "golden": golden.accuracy,
-        "rtl": right / len(labels),
-        "golden_on_rtl_images": counted.accuracy,
-    }
+    measured = {"golden": golden.correct, "golden_on_rtl_images": counted.correct, "rtl": right}
+    images = {"golden": golden.images, "golden_on_rtl_images": counted.images, "rtl": len(labels)}
+    for name, correct in measured.items():
+        found[name] = counts(correct, images[name], data.name) if data.labelled else None
+    return {name: entry and with_share(entry) for name, entry in found.items()}
 
 
 def _performance(

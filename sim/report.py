@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 MODELS = {
-    "float": "float model (test set, at export)",
-    "brevitas": "Brevitas model (test set, at export)",
+    "float": "float model, as the artifact records",
+    "brevitas": "Brevitas model, as the artifact records",
     "golden": "golden model",
     "golden_on_rtl_images": "golden model, the RTL's images",
     "rtl": "RTL",
@@ -51,15 +51,15 @@ def render(figures: dict[str, Any], console: Console) -> None:
 
 
 def accuracy_table(figures: dict[str, Any]) -> Table:
-    """Accuracy of each model; those of the float and the Brevitas model were measured at export."""
-    images = figures["images"]
-    counted = {"golden": images["golden"], "golden_on_rtl_images": images["rtl"], "rtl": images["rtl"]}
+    """Accuracy of each model, of how many images of which set; the artifact's were measured when it was made."""
     table = Table("accuracy")
-    for heading in ("images", "correct"):
-        table.add_column(heading, justify="right")
+    table.add_column("images", justify="right")
+    table.add_column("of", overflow="fold")
+    table.add_column("correct", justify="right")
     for name, title in MODELS.items():
-        share = figures["accuracy"][name]
-        table.add_row(title, _number(counted.get(name)), "-" if share is None else f"{share:.2%}")
+        entry = figures["accuracy"][name]
+        row = ("-", "-", "-") if entry is None else (_number(entry["images"]), entry["set"], f"{entry['share']:.2%}")
+        table.add_row(title, *row)
     return table
 
 

@@ -119,7 +119,8 @@ class Artifact:
     provenance : dict
         Command, seed, versions, recipe: plain JSON values.
     accuracy : dict
-        For each name of a model (``float``, ``golden`` ...) its ``{"correct": int, "images": int, ...}``.
+        For each name of a model (``float``, ``golden`` ...) its ``{"correct": int, "images": int, "set": str}``; older
+        files lack ``set``, see `sw.accuracy`.
 
     Raises
     ------

@@ -185,6 +185,9 @@ def _check_descriptions(artifact: Artifact) -> None:
         if images > LARGEST_COUNT:
             rule = f"must count at most {LARGEST_COUNT:,} images"
             raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(images)}; evaluate it again")
+        if not isinstance(counts.get("set", ""), str):
+            rule = "must name its set of images"
+            raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(counts['set'])}; evaluate it again")
 
 
 def _check_names(field: str, names: Collection[object], remedy: str) -> None:

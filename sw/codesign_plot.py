@@ -62,8 +62,9 @@ def write_codesign(path: Path, variants: Sequence[Variant]) -> None:
         axes.set_xlim(0, ROOM_FOR_NAMES * axes.get_xlim()[1])
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="accuracy of the golden model, %")
-    for dataset in fronts(variants, PANELS[-1][0]):
-        panels[-1].plot([], [], "o", color=_colours(variants)[dataset], label=dataset)
+    for dataset, front in fronts(variants, PANELS[-1][0]).items():
+        label = f"{front[0].images:,} images of {dataset}"
+        panels[-1].plot([], [], "o", color=_colours(variants)[dataset], label=label)
     panels[-1].plot([], [], "o", color="grey", label="from counted operations")
     panels[-1].plot([], [], "o", color="grey", markerfacecolor="none", label="by the paper's formula")
     panels[-1].legend(loc="best", fontsize=8)

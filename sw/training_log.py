@@ -11,10 +11,11 @@ from sw.files import write_atomically
 from sw.pictures import write_picture
 
 COLUMNS = (
-    "phase", "epoch", "timesteps", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "images_per_s",
-    "seed", "device", "torch",
+    "phase", "epoch", "timesteps", "learning_rate", "train_loss", "train_accuracy", "train_images", "test_accuracy",
+    "test_images", "images_per_s", "seed", "device", "torch",
 )  # fmt: skip
-"""Columns of the log: accuracies in percent, the learning rate as it was at the end of the epoch, what trained."""
+"""Columns of the log: accuracies in percent, each with the images it is of, the learning rate as it was at the end of
+the epoch, what trained."""
 
 
 def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -32,9 +33,12 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for column, label in (("train_accuracy", "training (augmented)"), ("test_accuracy", "test")):
-        known = [(epoch, row[column]) for epoch, row in enumerate(rows, 1) if row[column] is not None]
-        axes.plot(*zip(*known, strict=True), marker=".", label=label)
+    for part, label in (("train", "training (augmented)"), ("test", "test")):
+        accuracy = f"{part}_accuracy"
+        known = [(epoch, row[accuracy]) for epoch, row in enumerate(rows, 1) if row[accuracy] is not None]
+        # Rows of a run that an older version began do not say it.
+        images = next((row[f"{part}_images"] for row in reversed(rows) if row.get(f"{part}_images")), None)
+        axes.plot(*zip(*known, strict=True), marker=".", label=label + (f", {images:,} images" if images else ""))
     shades = {
         ("teacher", "grey"): [row["phase"] == "teacher" for row in rows],
         ("one time step", "C2"): [row["timesteps"] == 1 < rows[-1]["timesteps"] for row in rows],

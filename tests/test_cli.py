@@ -20,6 +20,7 @@ from hw.config import CONFIGS, TINY
 from sim.faults import find_flip
 from sim.report import COMPARISONS
 from sw import cli
+from sw.accuracy import counts, with_share
 from sw.artifact import load, save
 from sw.commands import fmax, project, synth
 from sw.commands.docs import REFERENCE
@@ -244,6 +245,8 @@ def test_training_ends_with_an_artifact(capsys, tmp_path, monkeypatch):
     artifact = load(out / "small.spikeloom")
     assert set(artifact.accuracy) == {"float", "quantised", "brevitas", "golden"}
     assert artifact.accuracy["golden"] == artifact.accuracy["brevitas"]
+    assert {(entry["images"], entry["set"]) for entry in artifact.accuracy.values()} == {(300, "mnist sample")}
+    assert artifact.provenance["command"] == f"spikeloom train {recipe}"
     assert artifact.provenance["seed"] == 5 and len(artifact.provenance["log"]) == 2
     assert {path.name for path in out.iterdir()} == {
         "checkpoint.pt", "log.csv", "curve.png", "float.pt", "quantised.pt", "small.spikeloom"
@@ -312,7 +315,10 @@ def figures(mismatches):
         "hardware": {
             "config": "tiny", "outputs": 8, "inputs": 4, "positions": 2, "timesteps": 4, "sops_per_cycle": 256
         },
-        "accuracy": {"float": None, "brevitas": 0.9, "golden": 0.5, "rtl": 0.5, "golden_on_rtl_images": 0.5},
+        "accuracy": {
+            "float": None, "brevitas": with_share(counts(9, 10, "mnist test set")),
+            **dict.fromkeys(("golden", "rtl", "golden_on_rtl_images"), with_share(counts(1, 2, "x.npz"))),
+        },
         "mismatches": {**dict.fromkeys(COMPARISONS, 0), "golden_rtl_spikes": mismatches, "values_compared": 12345},
         "cycles": {
             "rtl_mean": 100.0, "rtl_min": 99, "rtl_max": 101, "model": 100, "ideal": 80.0, "utilization": 0.8
@@ -339,7 +345,10 @@ def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_pa
                  "--stalls", "--flip", "conv0.weight", "--out", out]  # fmt: skip
     assert cli.run([str(argument) for argument in arguments]) == (cli.EXIT_DIFFERENT if mismatch else 0)
     shown = capsys.readouterr().out
-    assert "conv0" in shown and "12,345 values compared" in shown and "90.00%" in shown
+    assert "conv0" in shown and "12,345 values compared" in shown
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    assert ["Brevitas model, as the artifact records", "10", "mnist test set", "90.00%"] in rows
+    assert ["float model, as the artifact records", "-", "-", "-"] in rows and ["RTL", "2", "x.npz", "50.00%"] in rows
     assert (mismatch in shown) if mismatch else ("no mismatch of any kind" in shown)
     written = json.loads(out.read_text())
     assert written["mismatches"]["golden_rtl_spikes"] == (7 if mismatch else 0)

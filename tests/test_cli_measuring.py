@@ -47,7 +47,7 @@ def test_energy_shows_and_writes_every_layer(capsys, folder, tmp_path):
     out = tmp_path / "energy.json"
     assert run("energy", "--model", folder / "add.spikeloom", "--data", folder / "mine.npz", "--out", out) == 0
     figures, shown = json.loads(out.read_text()), capsys.readouterr().out
-    assert (figures["images"], figures["dataset"]) == (6, "random")
+    assert (figures["images"], figures["dataset"]) == (6, "mine.npz")
     assert [layer["name"] for layer in figures["layers"]] == [layer.name for layer in NETWORK.layers()]
     assert all(layer["name"] in shown for layer in figures["layers"])
     total, layers = figures["total"], figures["layers"]
@@ -107,7 +107,9 @@ def test_codesign_has_a_table_for_each_set_of_images(capsys, folder, tmp_path):
     arguments = ("--config", "base", "--images", 2, "--out", tmp_path / "codesign.json")
     assert run("codesign", TRAINED, folder, *arguments) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    titles = [f"Accuracy over 2 images of {name}, and what an image costs" for name in ("fashion-mnist", "random")]
+    titles = [
+        f"Accuracy over 2 images of {name}, and what an image costs" for name in ("fashion-mnist sample", "random")
+    ]
     assert [shown.count(title) for title in titles] == [1, 1]
     first, second = shown.split(titles[1])
     assert "fashion-2-64" in first.split(titles[0])[1] and "iand" not in first and "iand" in second
@@ -137,7 +139,9 @@ def test_artifacts_of_one_name_are_told_apart_by_their_paths(folder, tmp_path):
 def test_more_images_than_there_are(capsys, folder):
     arguments = ("--model", folder / "add.spikeloom", "--data", folder / "mine.npz", "--images", 7)
     for command in ("energy", "statistics"):
-        assert "7 images were asked for, there are 6: ask for at most so many" in refused(capsys, command, *arguments)
+        assert "7 images were asked for, there are 6 of mine.npz: ask for at most so many" in refused(
+            capsys, command, *arguments
+        )
 
 
 def test_a_folder_without_artifacts(capsys, tmp_path):

@@ -11,7 +11,7 @@ import torch
 import sw.batches
 from sw import cli
 from sw.artifact import load
-from sw.data import ImageSet, load_sample
+from sw.data import load_sample
 
 RECIPE = """
 name = "small"
@@ -38,7 +38,7 @@ STEPS = 6
 def study(tmp_path, monkeypatch):
     """A study of two variants on the committed sample, and the list of training steps taken since."""
     whole = load_sample("mnist")
-    sample = ImageSet(images=whole.images[:60], labels=whole.labels[:60], indices=whole.indices[:60])
+    sample = whole.first(60)
     monkeypatch.setattr("sw.data.load", lambda *_, **__: sample)
     monkeypatch.setattr("sw.commands.study.BREVITAS_IMAGES", 20)
     monkeypatch.setattr("sw.training.compile_neurons", lambda: False)
@@ -75,12 +75,15 @@ def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study
     assert "variant 2 of 2, iand: training" in shown
     figures = json.loads((out / "codesign.json").read_text())
     assert [(row["name"], row["residual_mode"]) for row in figures["variants"]] == [("add", "add"), ("iand", "iand")]
-    assert all(row["images"] == 50 and row["cycles"] and row["dataset"] == "mnist" for row in figures["variants"])
+    assert all(
+        row["images"] == 50 and row["cycles"] and row["dataset"] == "mnist sample" for row in figures["variants"]
+    )
     assert (out / "codesign.png").read_bytes().startswith(b"\x89PNG")
     artifact = load(out / "iand" / "iand.spikeloom")
-    assert artifact.provenance["command"] == "spikeloom study residuals.toml, variant iand"
+    assert artifact.provenance["command"] == f"spikeloom study {tmp_path / 'residuals.toml'}, variant iand"
     assert artifact.provenance["recipe"]["network.residual_mode"] == "iand"
     assert artifact.accuracy["brevitas"]["images"] == 20 and artifact.accuracy["golden"]["images"] == 60
+    assert {entry["set"] for entry in artifact.accuracy.values()} == {"mnist sample"}
 
     study.clear()
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -107,6 +110,12 @@ def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study
     line = refused(capsys, tmp_path)
     assert "variant iand: checkpoint" in line and "network.residual_mode 'iand' -> 'clamp'" in line
     assert line.endswith("use another output folder") and not study
+
+
+def test_more_images_than_there_are_is_said_before_anything_is_trained(capsys, tmp_path, study):
+    code = cli.run(["study", str(tmp_path / "residuals.toml"), "--out", str(tmp_path / "out"), "--images", "61"])
+    assert code == cli.EXIT_MENDABLE and not study
+    assert "61 images were asked for, there are 60 of mnist sample: ask for at most so many" in capsys.readouterr().err
 
 
 def test_an_interrupted_study_goes_on(capsys, tmp_path, monkeypatch, study):

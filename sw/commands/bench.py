@@ -118,10 +118,12 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
     from sim.inference import INSTALL
     from sim.speeds import measure_config, measure_golden, measure_inference
     from sw.artifact import load
-    from sw.commands.images import images_for
+    from sw.commands.images import RANDOM_IMAGES, images_for, random_set
+    from sw.data import DATA_SETS
 
     artifact = load(model)
-    images = images_for(artifact, None, whole=False)
+    known = artifact.dataset in DATA_SETS  # speeds need no images that mean anything
+    images = images_for(artifact, None, whole=False) if known else random_set(artifact, RANDOM_IMAGES)
     again = "spikeloom bench --speeds" + ("" if model == MODEL else f" --model {shown(model)}")
     rows = [measure_golden(artifact, images, again, progress_console.status)]
     inference = measure_inference(again, progress_console.status)

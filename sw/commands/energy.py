@@ -38,9 +38,9 @@ def energy(model: Path, count: int | None, place: Path | None, full: bool, out: 
     result = evaluate(artifact, data.images, data.labels, count_operations=True)
     assert result.operations is not None
     figures = energy_figures(artifact.network, result.operations)
-    figures = {"artifact": shown(model), "dataset": artifact.dataset, "images": len(data), **figures}
+    figures = {"artifact": shown(model), "dataset": data.name, "images": len(data), **figures}
     write_json(out, figures)
-    console.print(f"{figures['artifact']} ({figures['dataset']}), mean of {len(data):,} images")
+    console.print(f"{figures['artifact']}, mean of {len(data):,} images of {figures['dataset']}")
     console.print(layer_table(figures))
     for line in summary(figures):
         console.print(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shlex
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from sw.commands.common import BUILD, console, data_option, progress_console, shown
+from sw.commands.common import BUILD, console, data_option, progress_console, recorded, shown
 from sw.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def export(
 
 def training_command(recipe: Path) -> str:
     """What made the run of a recipe, for the artifact's provenance."""
-    return f"spikeloom train recipes/{recipe.name}"
+    return shlex.join(["spikeloom", "train", recorded(recipe)])
 
 
 def export_run(
@@ -96,6 +97,7 @@ def export_run(
 
     from golden.evaluate import evaluate as evaluate_golden
     from sw import artifact as artifact_file
+    from sw.accuracy import counts
     from sw.data import data_set
     from sw.deployed import deployed_model
     from sw.export import export_artifact
@@ -109,14 +111,17 @@ def export_run(
     artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     encoded = info.encode(test.images)
     with progress_console.status("measuring the float, the quantised and the Brevitas model on the test set"):
-        accuracy = {
-            "float": _correct(float_model, encoded, test.labels, info.image_scale),
-            "quantised": _correct(quantised, encoded, test.labels, info.image_scale),
-            "brevitas": _correct(
-                deployed_model(artifact), encoded[:brevitas_images], test.labels[:brevitas_images], 1.0
-            ),
+        models = {
+            "float": (float_model, len(test), info.image_scale),
+            "quantised": (quantised, len(test), info.image_scale),
+            "brevitas": (deployed_model(artifact), min(brevitas_images or len(test), len(test)), 1.0),
         }
-    accuracy["golden"] = evaluate_golden(artifact, test.images, test.labels).counts()
+        accuracy = {
+            name: counts(_correct(model, encoded[:images], test.labels[:images], scale), images, test.name)
+            for name, (model, images, scale) in models.items()
+        }
+    golden = evaluate_golden(artifact, test.images, test.labels)
+    accuracy["golden"] = counts(golden.correct, golden.images, test.name)
     artifact = dataclasses.replace(artifact, accuracy=accuracy)
     out.parent.mkdir(parents=True, exist_ok=True)
     artifact_file.save(artifact, out)
@@ -125,10 +130,10 @@ def export_run(
             if (run / record).is_file():
                 shutil.copy(run / record, out.with_suffix(Path(record).suffix))
 
-    table = Table("model", "correct", "images", "accuracy")
-    for name, counts in accuracy.items():
-        share = counts["correct"] / counts["images"]
-        table.add_row(name, f"{counts['correct']:,}", f"{counts['images']:,}", f"{share:.2%}")
+    table = Table("model", "correct", "images", "of", "accuracy")
+    for name, entry in accuracy.items():
+        share = entry["correct"] / entry["images"]
+        table.add_row(name, f"{entry['correct']:,}", f"{entry['images']:,}", entry["set"], f"{share:.2%}")
     console.print(table)
     gap = 100 * abs(accuracy["golden"]["correct"] - accuracy["brevitas"]["correct"]) / len(test)
     if brevitas_images is None and gap > LARGEST_GAP:
@@ -150,11 +155,10 @@ def _load(path: Path, make: Callable[[], Spikformer]) -> Spikformer:
     return model.eval()
 
 
-def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) -> dict[str, int]:
+def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) -> int:
     from sw.training import evaluate
 
-    percent = evaluate(model, images, labels, scale)
-    return {"correct": round(percent * len(labels) / 100), "images": len(labels)}
+    return round(evaluate(model, images, labels, scale) * len(labels) / 100)
 
 
 def _provenance(settings: Recipe, command: str, run: Path) -> dict[str, Any]:

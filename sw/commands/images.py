@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -49,26 +49,24 @@ def measured_images(artifact: Artifact, count: int | None, place: Path | None, f
     UserError
         If there are none, fewer than asked for, or they do not fit the network.
     """
-    from sw.data import ImageSet
+    return first_images(images_for(artifact, place, whole=full, count=count or RANDOM_IMAGES), count)
 
-    found = images_for(artifact, place, whole=full, count=count or RANDOM_IMAGES)
+
+def first_images(images: ImageSet, count: int | None) -> ImageSet:
+    """The first `count` images, or all if no number is given.
+
+    Raises
+    ------
+    UserError
+        If there are fewer.
+    """
     if count is None:
-        return found
-    if count > len(found):
-        raise UserError(f"{count:,} images were asked for, there are {len(found):,}: ask for at most so many")
-    return ImageSet(images=found.images[:count], labels=found.labels[:count], indices=found.indices[:count])
-
-
-def has_labels(artifact: Artifact, place: Path | None) -> bool:
-    """Whether the labels of `measured_images` mean anything: those of random networks do not, unless they are yours."""
-    from sw.random_artifact import RANDOM
-
-    return artifact.dataset != RANDOM or is_file(place)
-
-
-def is_file(place: Path | None) -> TypeGuard[Path]:
-    """Whether a place of images is a file of the user's."""
-    return place is not None and place.suffix == ".npz"
+        return images
+    if count > len(images):
+        raise UserError(
+            f"{count:,} images were asked for, there are {len(images):,} of {images.name}: ask for at most so many"
+        )
+    return images.first(count)
 
 
 def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: int = 1) -> ImageSet:
@@ -79,7 +77,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     artifact : Artifact
         Says which data set, and what shape the images must have.
     place : Path, optional
-        An ``.npz`` file with ``images`` and ``labels``, or a folder that holds the data set's files.
+        An ``.npz`` file with ``images`` and ``labels``, or a folder that holds the data set's files: these or none.
     whole : bool
         The whole test set, fetched if need be, instead of the committed sample.
     count : int
@@ -93,10 +91,16 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     from sw import data
     from sw.random_artifact import RANDOM
 
-    if is_file(place):
-        images = images_from_file(place)
-    elif artifact.dataset == RANDOM:
-        images = _random(artifact, count)
+    if place is not None and not place.is_dir():
+        return images_from_file(place, artifact.network)
+    if artifact.dataset == RANDOM and place is None:
+        images = random_set(artifact, count)
+    elif artifact.dataset not in data.DATA_SETS:
+        folder = "" if place is None else f" and cannot be read from the folder {place}"
+        raise UserError(
+            f"the network's data set, {artifact.dataset}, is not built in{folder}: give images of it and their labels "
+            "with --data FILE.npz"
+        )
     elif place is not None or whole:
         images = data.load(artifact.dataset, "test", folder=place)
     else:
@@ -107,12 +111,12 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     return images
 
 
-def _random(artifact: Artifact, count: int) -> ImageSet:
-    """Images for a network of random weights; their labels mean nothing."""
+def random_set(artifact: Artifact, count: int) -> ImageSet:
+    """Random images that a network takes; their labels mean nothing."""
     import torch
 
     from sw.data import ImageSet
-    from sw.random_artifact import random_images
+    from sw.random_artifact import RANDOM, random_images
 
     seed = artifact.provenance.get("seed")
     if type(seed) is not int or seed < 0:
@@ -121,7 +125,8 @@ def _random(artifact: Artifact, count: int) -> ImageSet:
             "make it again with spikeloom random, or give images with --data"
         )
     pixels = random_images(artifact.network, count, seed=seed)
-    return ImageSet(images=pixels, labels=torch.zeros(count, dtype=torch.int64), indices=torch.arange(count))
+    labels = torch.zeros(count, dtype=torch.int64)
+    return ImageSet(images=pixels, labels=labels, indices=torch.arange(count), name=RANDOM, labelled=False)
 
 
 def check_images(images: ImageSet, network: NetworkConfig) -> None:
@@ -141,13 +146,15 @@ def check_images(images: ImageSet, network: NetworkConfig) -> None:
         )
 
 
-def images_from_file(path: Path) -> ImageSet:
+def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:
     """Images and labels of the user's.
 
     Parameters
     ----------
     path : Path
         ``.npz`` file with ``images``, uint8 ``[n, channels, height, width]``, and ``labels``, an integer for each.
+    network : NetworkConfig
+        What they are for.
 
     Raises
     ------
@@ -158,6 +165,9 @@ def images_from_file(path: Path) -> ImageSet:
 
     from sw.data import ImageSet
 
+    if path.suffix != ".npz":
+        state = "neither a folder nor an .npz file" if path.exists() else "no such file or folder"
+        raise UserError(f"{path}: {state}; give a folder with the data set's files, or an .npz of images and labels")
     images, labels = read_arrays(path, ("images", "labels")).values()
     if images.dtype != np.uint8 or images.ndim not in (4, 5):
         raise UserError(
@@ -169,8 +179,17 @@ def images_from_file(path: Path) -> ImageSet:
             f"{path}: labels are {labels.dtype} {quoted(list(labels.shape))}; they must be one integer for each image, "
             f"here {len(images)}, and at least one"
         )
-    return ImageSet(
+    lowest, highest = int(labels.min()), int(labels.max())
+    if not 0 <= lowest <= highest < network.classes:
+        raise UserError(
+            f"{path}: the labels are {lowest} to {highest}, the network has classes 0 to {network.classes - 1}; "
+            "give its own labels"
+        )
+    found = ImageSet(
         images=torch.from_numpy(images),
         labels=torch.from_numpy(labels.astype(np.int64)),
         indices=torch.arange(len(labels)),
+        name=path.name,
     )
+    check_images(found, network)
+    return found

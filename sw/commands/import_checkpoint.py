@@ -140,13 +140,14 @@ def import_(
             "layout": found.layout.name,
             "ignored": ignored,
             "calibration_images": 0 if calibration is None else len(calibration),
+            "calibration_set": None if calibration is None else calibration.name,
             "versions": {package: version(package) for package in ("spikeloom", "torch", "brevitas")},
         },
     )
     if measured is not None:
         with progress_console.status(f"running float and golden model on {len(measured)} images"):
             agreement = measure(model, artifact, data, measured.images, measured.labels)
-        artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy())
+        artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
         _show(agreement, artifact)
     else:
         console.print("no images: nothing was calibrated or measured; give --calibrate FILE.npz")
@@ -177,12 +178,14 @@ def _images(
     data: DataSet, network: NetworkConfig, calibrate: str | None, count: int, folder: Path | None
 ) -> tuple[ImageSet | None, ImageSet | None]:
     """Images to calibrate with and images to measure on, None where there are none."""
-    from sw.commands.images import check_images, images_from_file
+    from sw.commands.images import images_from_file
     from sw.data import DATA_SETS, load, load_sample
 
     calibration = measured = None
+    if folder is not None and calibrate != data.name:
+        raise UserError(f"--data {folder} would not be read: it goes with --calibrate and the data set's name")
     if calibrate is not None and calibrate.endswith(".npz"):
-        calibration = measured = images_from_file(Path(calibrate))
+        calibration = measured = images_from_file(Path(calibrate), network)
     elif calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
         with progress_console.status(f"reading {data.title}"):
             calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
@@ -195,18 +198,7 @@ def _images(
         calibration = measured = load_sample(data.name)
     if calibration is None or measured is None:
         return None, None
-    check_images(measured, network)
-    if not 0 <= int(measured.labels.min()) <= int(measured.labels.max()) < network.classes:
-        raise UserError(
-            f"the labels are {int(measured.labels.min())} to {int(measured.labels.max())}, the network has classes 0 "
-            f"to {network.classes - 1}; give its own labels"
-        )
-    return _first(calibration, count), _first(measured, count)
-
-
-def _first(images: ImageSet, count: int) -> ImageSet:
-    fields = dataclasses.fields(images)
-    return dataclasses.replace(images, **{field.name: getattr(images, field.name)[:count] for field in fields})
+    return calibration.first(count), measured.first(count)
 
 
 def _show(agreement: Agreement, artifact: Artifact) -> None:
@@ -223,8 +215,8 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
     counts = artifact.accuracy
     shares = ", ".join(f"{name} {each['correct'] / each['images']:.2%}" for name, each in counts.items())
     console.print(
-        f"accuracy on {agreement.images:,} images: {shares}, lost {agreement.lost:.2f} points; "
-        f"{agreement.equal_predictions:,} predictions are equal"
+        f"accuracy on {agreement.images:,} images of {counts['golden']['set']}: {shares}, "
+        f"lost {agreement.lost:.2f} points; {agreement.equal_predictions:,} predictions are equal"
     )
     if agreement.lost > LARGEST_LOSS:
         advice = "try --bits 8, or " if artifact.weight_bits < 8 else ""

@@ -26,6 +26,7 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     MODEL is models/fashion-2-64.spikeloom if none is named.
     """
     from hw.config import CONFIGS
+    from sw.accuracy import recorded
     from sw.artifact import VERSION, load, save
 
     artifact = load(model)
@@ -45,9 +46,9 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     console.print(f"neurons: {net.neuron}, the last {net.pools} convolutions' with a pool {net.pool_order} them")
     console.print(f"residual stream: {net.residual_mode}, integers up to {net.layers()[-1].input_max}")
     console.print(f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} bits")
-    for name, counts in artifact.accuracy.items():
-        share = counts["correct"] / counts["images"]
-        console.print(f"{name}: {share:.2%} ({counts['correct']:,} of {counts['images']:,} test images)")
+    for name, entry in recorded(artifact).items():
+        share = entry["correct"] / entry["images"]
+        console.print(f"{name}: {share:.2%} ({entry['correct']:,} of {entry['images']:,} images of {entry['set']})")
     console.print(layer_table(artifact))
     for config in CONFIGS.values():
         console.print(f"{config.name}: {fit(artifact, config)}")

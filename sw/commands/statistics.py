@@ -49,7 +49,7 @@ def statistics(
     spikes = sum(layer.spikes for layer in layers)
     figures: dict[str, Any] = {
         "artifact": shown(model),
-        "dataset": artifact.dataset,
+        "dataset": data.name,
         "images": len(data),
         "config": config.name,
         "word": {name: getattr(config, name) for name in ("positions", "timesteps", "inputs")},
@@ -61,7 +61,7 @@ def statistics(
     }
     write_json(out, figures)
     picture = out.with_suffix(".png")
-    title = f"{figures['artifact']} ({artifact.dataset}), {len(data):,} images, words of {config.name}"
+    title = f"{figures['artifact']}, {len(data):,} images of {data.name}, words of {config.name}"
     write_statistics(picture, layers, tensors, title)
     console.print(title)
     console.print(firing_table(layers))

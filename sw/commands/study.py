@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sw.commands.common import BUILD, config_option, console, data_option, progress_console, shown
+from sw.commands.common import BUILD, config_option, console, data_option, progress_console, recorded, shown
 from sw.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def study(
     from sw.artifact import SUFFIX
     from sw.commands.codesign import measure_all, report
     from sw.commands.export import export_run
+    from sw.commands.images import first_images
     from sw.distributed import Processes
     from sw.study import load_study
     from sw.training import Trainer
@@ -71,6 +73,8 @@ def study(
         with progress_console.status(f"reading {name}"):
             return data.load(name, split, folder=folder)
 
+    for name in dict.fromkeys(recipe.data for recipe in settings.variants.values() if count is not None):
+        first_images(images(name, "test"), count)  # said before anything is trained
     artifacts = {name: out / name / f"{name}{SUFFIX}" for name in settings.variants}
     earlier: list[tuple[Recipe, Path]] = []
     for number, (name, recipe) in enumerate(settings.variants.items(), 1):
@@ -86,7 +90,7 @@ def study(
             ).run()
         earlier.append((recipe, run))
         if not artifacts[name].is_file():
-            command = f"spikeloom study {study_file.name}, variant {name}"
+            command = f"{shlex.join(['spikeloom', 'study', recorded(study_file)])}, variant {name}"
             export_run(recipe, command, run, images(recipe.data, "test"), artifacts[name], BREVITAS_IMAGES)
     console.print(f"runs and artifacts: {shown(out)}")
     report(measure_all(artifacts, config, count, folder, full=True), config, out / "codesign.json")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from golden.model import GoldenModel
+from sw.accuracy import counts
 from sw.artifact import Artifact
 from sw.data import DataSet
 from sw.model import Spikformer, Trace
@@ -68,10 +69,10 @@ class Agreement:
         """Percentage points of accuracy that the integers cost."""
         return 100 * (self.float_correct - self.golden_correct) / self.images
 
-    def accuracy(self) -> dict[str, dict[str, Any]]:
-        """Entries for `Artifact.accuracy`."""
-        counts = {"float": self.float_correct, "golden": self.golden_correct}
-        return {name: {"correct": correct, "images": self.images} for name, correct in counts.items()}
+    def accuracy(self, name: str) -> dict[str, dict[str, Any]]:
+        """Entries for `Artifact.accuracy`; `name` is what the images are of."""
+        correct = {"float": self.float_correct, "golden": self.golden_correct}
+        return {model: counts(number, self.images, name) for model, number in correct.items()}
 
 
 def measure(model: Spikformer, artifact: Artifact, data: DataSet, images: Tensor, labels: Tensor) -> Agreement:

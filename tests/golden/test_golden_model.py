@@ -234,7 +234,7 @@ def test_stream_and_evaluate_equal_one_batch():
     labels = whole.predictions.clone()
     labels[2] = (labels[2] + 1) % 3
     result = evaluate(artifact, images, labels, batch_size=2, bar=False, count_operations=True)
-    assert result.counts() == {"correct": 6, "images": 7}
+    assert (result.correct, result.images) == (6, 7)
     assert result.accuracy == 6 / 7
     assert torch.equal(result.predictions, whole.predictions)
     assert result.operations is not None and len(result.operations) == len(TINY.layers())

@@ -32,5 +32,17 @@ def test_phases_and_single_steps_are_shaded_epoch_by_epoch(shaded):
     assert shaded(*run) == {"teacher": [1], "one time step": [2, 4], "quantised weights": [4, 5]}
 
 
+def test_curves_say_of_how_many_images_they_are(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(training_log, "write_picture", lambda path, figure: figures.append(figure))
+    row = {"phase": "float", "timesteps": 4, "train_accuracy": 1, "test_accuracy": 2}
+    for rows in ([row], [row, {**row, "train_images": 60_000, "test_images": 10_000}, {**row, "test_accuracy": None}]):
+        training_log.write_curve(tmp_path / "curve.png", rows, "a run")
+    labels = [[line.get_label() for line in figure.axes[0].lines] for figure in figures]
+    assert labels == [
+        ["training (augmented)", "test"], ["training (augmented), 60,000 images", "test, 10,000 images"],
+    ]  # fmt: skip
+
+
 def test_a_network_of_one_time_step_has_no_single_steps_to_tell_apart(shaded):
     assert shaded(("float", 1), ("quantised", 1)) == {"quantised weights": [2]}

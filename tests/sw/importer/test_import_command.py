@@ -51,15 +51,17 @@ def test_every_layout_becomes_an_artifact(capsys, tmp_path, kind, images):
     assert all(layer.name in shown for layer in artifact.network.layers()[:-1])
     sample = load_sample("cifar10")
     golden = GoldenModel(artifact).run(sample.images[:4])
-    assert artifact.accuracy["golden"] == {"correct": int((golden.predictions == sample.labels[:4]).sum()), "images": 4}
-    assert "accuracy on 4 images: float " in shown and "predictions are equal" in shown
+    correct = int((golden.predictions == sample.labels[:4]).sum())
+    assert artifact.accuracy["golden"] == {"correct": correct, "images": 4, "set": "images.npz"}
+    assert artifact.provenance["calibration_set"] == "images.npz"
+    assert "accuracy on 4 images of images.npz: float " in shown and "predictions are equal" in shown
 
 
 def test_the_committed_sample_serves_where_it_fits(capsys, tmp_path):
     out = tmp_path / "model.spikeloom"
     path = saved(tmp_path, "authors-cifar")
     assert cli.run(["import", str(path), "--out", str(out), "--heads", "2", "--images", "6"]) == 0
-    assert "accuracy on 6 images" in capsys.readouterr().out
+    assert "accuracy on 6 images of cifar10 sample: " in capsys.readouterr().out
     artifact = load(out)
     assert artifact.provenance["calibration_images"] == 6 and artifact.accuracy["float"]["images"] == 6
     assert artifact.weight_bits == 4 and artifact.class_names[3] == "cat"
@@ -176,6 +178,9 @@ def test_command_wrong(capsys, tmp_path, images):
     np.savez(images, images=np.zeros((1, 3, 28, 28), np.uint8), labels=np.zeros(1, np.int64))
     assert "the images are [3, 28, 28], the network takes [3, 32, 32]" in refused(
         capsys, path, "--out", out, "--heads", 2, "--calibrate", images
+    )
+    assert f"--data {tmp_path} would not be read: it goes with --calibrate and the data set's name" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--data", tmp_path
     )
     assert "an artifact's file name ends in .spikeloom, not .bin" in refused(
         capsys, path, "--out", tmp_path / "x.bin", "--heads", 2, "--images", 1
