@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import Tensor
 
 from golden.arithmetic import exact_arithmetic
@@ -19,6 +18,7 @@ from golden.operations import LayerOperations, OperationCounter
 from golden.parallel import in_parallel
 from golden.walk import Observer
 from sw.artifact import Artifact
+from sw.plain_console import PlainConsole, text_column
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,8 +96,8 @@ def evaluate(
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     model = GoldenModel(artifact)
     counter = OperationCounter(artifact.network) if count_operations else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    display = Progress(*columns, console=Console(stderr=True)) if bar else None
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    display = Progress(*columns, console=PlainConsole(stderr=True)) if bar else None
     started = time.perf_counter()
     predictions: list[Tensor] = []
     with display or nullcontext():

@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.text import Text
 
-from sw.commands.common import BUILD, config_option, console, model_option, progress_console, shown, write_json
+from sw.commands.common import (
+    BUILD,
+    config_option,
+    console,
+    model_option,
+    out_option,
+    progress_console,
+    shown,
+    write_json,
+)
+from sw.plain_console import text_column
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -43,10 +54,7 @@ STALL_PERCENT = 30
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators, and compilers, at a time."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "compare.json", metavar="FILE",
-    help="Where the figures go.  [default: build/compare.json]",
-)  # fmt: skip
+@out_option("compare.json", "Where the figures go.")
 def compare(
     model: Path,
     images: int,
@@ -97,16 +105,16 @@ def compare(
     render(figures, console)
     console.print(f"figures: {shown(out)}")
     if report.mismatch is not None:
-        console.print(f"[bold red]MISMATCH[/] {report.mismatch}", soft_wrap=True)
+        console.print(Text("MISMATCH", "bold red"), report.mismatch, soft_wrap=True)
         return 1
-    console.print("[bold green]equal[/]: no mismatch of any kind")
+    console.print(Text.assemble(("equal", "bold green"), ": no mismatch of any kind"))
     return 0
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar per phase; the function it yields takes the phase's name, what is done and the total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=progress_console) as bars:
 

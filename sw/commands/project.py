@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from sw.commands.common import BUILD, ROOT, Decorator, console, shown
 from sw.errors import UserError
@@ -98,7 +99,7 @@ def lint(fix: bool) -> int:
     }
     failed = []
     for name, command in checks.items():
-        console.print(f"[bold]{name}[/]: {' '.join(command)}", markup=True)
+        console.print(Text.assemble((name, "bold"), f": {' '.join(command)}"))
         if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode:
             failed.append(name)
     if failed:

@@ -12,6 +12,7 @@ import click
 
 from sw.commands.common import BUILD, config_option, console, data_option, progress_console, shown
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FOLDER, check_output
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -33,7 +34,7 @@ BREVITAS_IMAGES = 256
     help="Compare on the first N test images only.  [default: all]",
 )  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, metavar="DIR",
     help="Folder of the study: a run's folder for each variant, table and plot.  [default: build/study/<name>]",
 )  # fmt: skip
 def study(
@@ -57,7 +58,7 @@ def study(
     from sw.training import Trainer
 
     settings = load_study(study_file)
-    out = out or BUILD / "study" / settings.name
+    out = check_output(out or BUILD / "study" / settings.name, folder=True)
     finished = {name: _is_finished(recipe, out / name) for name, recipe in settings.variants.items()}
     processes = Processes.start(device)
     if processes.count > 1:

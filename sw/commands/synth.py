@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from sw.commands.common import BUILD, ROOT, configs_option, console, progress_console, shown
@@ -67,7 +66,7 @@ def resource_table(config: str, family: str, entry: Mapping[str, Any]) -> Table:
         if part == "total":
             table.add_section()
         relative = luts(counts) / entry["sops_per_cycle"]
-        table.add_row(escape(part), *(f"{counts[name]:,.10g}" for name in used), f"{relative:.2f}")
+        table.add_row(part, *(f"{counts[name]:,.10g}" for name in used), f"{relative:.2f}")
     return table
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from sw.commands.common import BUILD, console, data_option, progress_console, shown
+from sw.outputs import OUTPUT_FOLDER, check_output
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option()
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, metavar="DIR",
     help="Folder of the run: checkpoint, log, curve, models.  [default: build/train/<name>]",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint.")
@@ -47,7 +48,7 @@ def train(
     from sw.training import Trainer
 
     settings = load_recipe(recipe)
-    out = out or BUILD / "train" / settings.name
+    out = check_output(out or BUILD / "train" / settings.name, folder=True)
     processes = Processes.start(device)
     with processes.first_alone(), progress_console.status(f"reading {settings.data}"):
         images = data.load(settings.data, "train", folder=folder)

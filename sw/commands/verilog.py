@@ -9,6 +9,7 @@ import click
 
 from sw.commands.common import BUILD, config_option, console, progress_console, shown
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @config_option()
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=BUILD / "verilog", metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, default=BUILD / "verilog", metavar="DIR",
     help="Folder for <config>.v, <config>.json and spikeloom.h.  [default: build/verilog]",
 )  # fmt: skip
 @click.option(
@@ -47,6 +48,6 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
         found = emit.lint(files.verilog, verilator=toolchain.verilator, environment=toolchain.environment)
     if found:
         for line in found:
-            progress_console.print(line, markup=False)
+            progress_console.print(line)
         raise UserError(f"Verilator warns about {shown(files.verilog)}, see above; explain it in hw/lint.vlt or mend")
     console.print("lint: clean (waivers and their reasons: hw/lint.vlt)")
