@@ -15,6 +15,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -133,7 +134,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return EXIT_MENDABLE
     except (Exception, KeyboardInterrupt, Terminated) as error:
         if isinstance(error, BrokenPipeError):
@@ -142,9 +144,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         text = explain(error)
         if text is None:
             raise
+        with suppress(OSError):
+            # What follows a first line, such as the end of a log, is in the file that the first line names.
+            sys.stderr.write(f"spikeloom: {text.splitlines()[0].rstrip(':')}\n")
         discard_output()
-        # What follows a first line, such as the end of a log, is in the file that the first line names.
-        sys.stderr.write(f"spikeloom: {text.splitlines()[0].rstrip(':')}\n")
         return EXIT_MENDABLE
     return code if isinstance(code, int) else 0
 
@@ -216,7 +219,9 @@ def main() -> None:
     try:
         code = run()
     except Exception:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
+        discard_output()
         code = EXIT_BUG
     sys.exit(code)
 

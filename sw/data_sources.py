@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[
     for how, fetch in ((source.address, _from_address), (source.tool, _from_package)):
         try:
             contents = fetch(source)
-        except (OSError, subprocess.SubprocessError, KeyError, tarfile.TarError, EOFError) as error:
+        except (OSError, subprocess.SubprocessError, KeyError, tarfile.TarError, EOFError, zlib.error) as error:
             tried.append(f"{how} ({_short(error)})")
             continue
         for file in source.files:
@@ -150,8 +151,13 @@ def _from_folder(source: Source, folder: Path) -> dict[str, bytes] | None:
         paths = sorted(path for name in (file.name, f"{file.name}.gz") for path in folder.rglob(name))
         if not paths:
             return None
-        raw = paths[0].read_bytes()
-        contents[file.name] = file.check(gzip.decompress(raw) if paths[0].suffix == ".gz" else raw, str(paths[0]))
+        content = paths[0].read_bytes()
+        if paths[0].suffix == ".gz":
+            try:
+                content = gzip.decompress(content)
+            except (OSError, EOFError, zlib.error) as error:
+                raise UserError(f"{paths[0]}: no whole .gz file ({error}); delete it and fetch it again") from error
+        contents[file.name] = file.check(content, str(paths[0]))
     return contents
 
 

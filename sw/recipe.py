@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import types
 import typing
@@ -16,6 +17,9 @@ from sw.named_networks import named_network
 from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
 
 T = TypeVar("T")
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names of recipes and of variants of studies: each has a folder and an artifact of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +238,21 @@ def read_table(path: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{kind} {path} is not valid TOML: {error}") from error
 
 
+def check_folder_name(kind: str, name: str) -> None:
+    """Refuse a name that would lead elsewhere as a part of a path.
+
+    Raises
+    ------
+    UserError
+        Beginning with `kind` and the name.
+    """
+    if not FOLDER_NAME.fullmatch(name):
+        raise UserError(
+            f"{kind} {name[:100]!r} cannot name a folder: use 1 to 64 letters, digits, '.', '_' and '-', not one of "
+            "the last three first"
+        )
+
+
 def recipe_of(table: dict[str, Any]) -> Recipe:
     """Check a recipe's table.
 
@@ -288,6 +307,7 @@ def _value(hint: Any, value: Any, key: str) -> Any:
 
 def _check(recipe: Recipe) -> None:
     """Limits of the values."""
+    check_folder_name("name", recipe.name)
     data_set(recipe.data)
     limits: list[tuple[str, float, float, float]] = [
         ("batch_size", recipe.batch_size, 1, 65536),

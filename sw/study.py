@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sw.errors import UserError
-from sw.recipe import Recipe, load_recipe, read_table, recipe_of
+from sw.recipe import Recipe, check_folder_name, load_recipe, read_table, recipe_of
 
 KEYS = ("recipe", "variants")
 """Keys of a study's file."""
-
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""Names of variants: each has a folder and an artifact of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +68,7 @@ def same_float_run(one: Recipe, other: Recipe) -> bool:
 
 
 def _variant(base: dict[str, Any], name: str, own: Any) -> Recipe:
-    if not FILE_NAME.fullmatch(name):
-        raise UserError(
-            f"variant {name!r} cannot name a folder: use 1 to 64 letters, digits, '.', '_' and '-', not one of the "
-            "last three first"
-        )
+    check_folder_name("variant", name)
     if not isinstance(own, dict):
         raise UserError(f"variants.{name} must be a table, not {own!r}")
     if "name" in own:

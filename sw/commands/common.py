@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from sw.plain_console import PlainConsole
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -117,6 +120,11 @@ def out_option(default: str, text: str) -> Decorator:
     return click.option(
         "--out", type=OUTPUT_FILE, default=BUILD / default, metavar="FILE", help=f"{text}  [default: build/{default}]"
     )
+
+
+def hold(resource: AbstractContextManager[T]) -> T:
+    """Enter a context, such as a claim of a folder, until the command under way ends."""
+    return click.get_current_context().with_resource(resource)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -11,16 +11,18 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 from rich.text import Text
 
+from sw.claims import first_free, using
 from sw.commands.common import (
     BUILD,
     config_option,
     console,
+    hold,
     model_option,
-    out_option,
     progress_console,
     shown,
     write_json,
 )
+from sw.outputs import OUTPUT_FILE, check_output
 from sw.plain_console import text_column
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ STALL_PERCENT = 30
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators, and compilers, at a time."
 )
-@out_option("compare.json", "Where the figures go.")
+@click.option(
+    "--out", type=OUTPUT_FILE, metavar="FILE",
+    help="Where the figures go.  [default: build/compare.json; build/compare-2.json beside a run that works there]",
+)  # fmt: skip
 def compare(
     model: Path,
     images: int,
@@ -66,7 +71,7 @@ def compare(
     stalls: bool,
     flips: tuple[str, ...],
     jobs: int,
-    out: Path,
+    out: Path | None,
 ) -> int:
     """Run a model in RTL, golden model and Brevitas; compare every spike; print the table.
 
@@ -85,6 +90,9 @@ def compare(
 
     artifact = load(model)
     program = compile_artifact(artifact, config)
+    hold(using(BUILD / "sim"))
+    folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
+    out = out or check_output(folder.with_suffix(".json"))
     options = CompareOptions(
         model=model,
         config=config,
@@ -95,7 +103,7 @@ def compare(
         stall_percent=STALL_PERCENT if stalls else 0,
         flips=tuple(find_flip(program, flip) for flip in flips),
         jobs=jobs,
-        folder=BUILD / "compare",
+        folder=folder,
     )
     with _progress() as progress:
         report = run_comparison(options, progress)
@@ -109,6 +117,11 @@ def compare(
         return 1
     console.print(Text.assemble(("equal", "bold green"), ": no mismatch of any kind"))
     return 0
+
+
+def _taken(holder: str) -> None:
+    """Say why this run has a folder with a number."""
+    progress_console.print(f"{shown(BUILD / 'compare')} is in use by {holder}: this run has a folder of its own")
 
 
 @contextmanager

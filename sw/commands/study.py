@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sw.commands.common import BUILD, config_option, console, data_option, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, config_option, console, data_option, hold, progress_console, shown
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FOLDER, check_output
 
@@ -66,6 +67,8 @@ def study(
             f"a study trains in one process, not {processes.count}: call it without torchrun, or train the variants "
             "one by one and compare them with spikeloom codesign"
         )
+
+    hold(claimed(out))
 
     @cache
     def images(name: str, split: data.Split) -> ImageSet:

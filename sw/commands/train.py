@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from sw.commands.common import BUILD, console, data_option, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, console, data_option, hold, progress_console, shown
 from sw.outputs import OUTPUT_FOLDER, check_output
 
 
@@ -50,6 +51,8 @@ def train(
     settings = load_recipe(recipe)
     out = check_output(out or BUILD / "train" / settings.name, folder=True)
     processes = Processes.start(device)
+    if processes.rank == 0:
+        hold(claimed(out))
     with processes.first_alone(), progress_console.status(f"reading {settings.data}"):
         images = data.load(settings.data, "train", folder=folder)
         test = data.load(settings.data, "test", folder=folder)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sw.commands.common import BUILD, config_option, console, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, config_option, console, hold, progress_console, shown
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FOLDER
 
@@ -37,6 +38,7 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
     from sim.toolchain import find_toolchain
 
     toolchain = find_toolchain() if lint else None
+    hold(claimed(out, progress_console.print))
     with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
         files = emit.emit(config, out, technology=Technology(technology))
     console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
