@@ -8,8 +8,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import Tensor
 
 from golden.arithmetic import exact_arithmetic
@@ -18,6 +17,7 @@ from golden.operations import LayerOperations, OperationCounter
 from golden.parallel import in_parallel
 from golden.walk import Observer
 from sw.artifact import Artifact
+from sw.plain_console import PlainConsole, text_column
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,8 +91,8 @@ def evaluate(
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     model = GoldenModel(artifact)
     counter = OperationCounter(artifact.network) if count_operations else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    display = Progress(*columns, console=Console(stderr=True)) if bar else None
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    display = Progress(*columns, console=PlainConsole(stderr=True)) if bar else None
     started = time.perf_counter()
     # One tensor for all: a small one kept of every batch would pin the large ones that are free beside it, and memory
     # would grow with the images.

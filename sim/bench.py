@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from amaranth.lib import wiring
 
 from hw.emit import emit_component
+from sw.claims import scratch
 
 from .benches.harness import PARAMETERS_VARIABLE
 from .toolchain import find_toolchain
@@ -53,15 +53,11 @@ def run_bench(build: Build, bench: str, **parameters: Any) -> None:
     RuntimeError
         If a test fails, with the end of the log.
     """
-    runs = build.folder / "runs"
-    runs.mkdir(exist_ok=True)
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {
         PARAMETERS_VARIABLE: json.dumps(parameters),
         "PYTHONPATH": python_path,
         "COCOTB_REWRITE_ASSERTION_FILES": "*/sim/benches/*.py",  # by default cocotb rewrites PyTorch too, for 15 s
     }
-    with tempfile.TemporaryDirectory(dir=runs) as folder:
-        Simulation(find_toolchain(), waves=False).simulate(
-            build, f"sim.benches.{bench}", Path(folder), extra_env=environment
-        )
+    with scratch(build.folder / "runs", ".run-") as folder:
+        Simulation(find_toolchain(), waves=False).simulate(build, f"sim.benches.{bench}", folder, extra_env=environment)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 MODELS = {
     "float": "float model, as the artifact records",
@@ -95,7 +96,7 @@ def layer_table(figures: dict[str, Any]) -> Table:
             _number(layer["sops_executed"] or None),
             _percent(layer["firing_rate_in"]),
             _number(layer["cycles"]),
-            _number(layer["model_cycles"], style="yellow" if differs else ""),
+            Text(_number(layer["model_cycles"]), "yellow" if differs else ""),
             _number(layer["ideal_cycles"] or None),
             _percent(layer["utilization"] or None),
             _number(layer["engine_cycles"]),
@@ -142,9 +143,8 @@ def _sum(values: Any) -> float | None:
     return sum(known) if known else None
 
 
-def _number(value: float | None, style: str = "") -> str:
-    text = "-" if value is None else f"{value:,.0f}"
-    return f"[{style}]{text}[/]" if style else text
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def _percent(value: float | None) -> str:

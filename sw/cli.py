@@ -1,7 +1,8 @@
 """The command line: `spikeloom <command>`.
 
-Exit codes: 0 success, 1 a comparison or a test suite found a difference, 2 anything the user can mend (bad input,
-missing tool, no space, interrupted), always with one line on standard error that says what and how.
+Exit codes: 0 success; 1 a comparison, a test suite or a check found a difference, and nothing else; 2 anything the user
+can mend (bad input, missing tool, no space, interrupted), always with one line on standard error that says what and
+how; 70 a bug of Spikeloom, with its traceback; 141 whoever read the output left before its end.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from __future__ import annotations
 import errno
 import importlib
 import keyword
+import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
 
 from sw.errors import UserError
+from sw.interrupts import Terminated, termination_unwinds
+from sw.outputs import PLACES
+from sw.streams import discard_output, prepare_streams
 
 COMMANDS = {
     "compare": ("compare", "Run a model in RTL, golden model and Brevitas; compare every spike; print the table."),
@@ -48,14 +54,30 @@ COMMANDS = {
 }
 """Command name to its module in `sw.commands` and its line of help; nothing is imported before it is called."""
 
-MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-"""Errors of the operating system that are the user's to mend."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+REMEDIES = {
+    **dict.fromkeys(FULL, "free some space"),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "free some memory, or ask for fewer --jobs"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit (ulimit -n), or ask for fewer --jobs"),
+    errno.EEXIST: "delete or move what is in the way",
+    errno.EIO: "check the disk",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+        "choose a place you may write to",
+    ),
+}
+"""What to do about errors of the operating system that are the user's to mend."""
 
 LEAST_FREE = 1 << 20
 """Bytes; with less than that a disk is full for the purposes of this program."""
 
 EXIT_DIFFERENT = 1
 EXIT_MENDABLE = 2
+EXIT_BUG = 70
+"""EX_SOFTWARE of sysexits.h; Python's own 1 would say that a comparison found a difference."""
+EXIT_UNREAD = 141
+"""What a shell reports of programs whose reader left: 128 and SIGPIPE."""
 
 
 class LazyGroup(click.Group):
@@ -108,19 +130,37 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        code = cli.main(arguments, prog_name="spikeloom", standalone_mode=False)
+        with termination_unwinds():
+            code = _invoke(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return EXIT_MENDABLE
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        if isinstance(error, BrokenPipeError):
+            discard_output()
+            return EXIT_UNREAD
         text = explain(error)
         if text is None:
             raise
-        sys.stdout.flush()
-        # What follows a first line, such as the end of a log, is in the file that the first line names.
-        sys.stderr.write(f"spikeloom: {text.splitlines()[0].rstrip(':')}\n")
+        with suppress(OSError):
+            # What follows a first line, such as the end of a log, is in the file that the first line names.
+            sys.stderr.write(f"spikeloom: {text.splitlines()[0].rstrip(':')}\n")
+        discard_output()
         return EXIT_MENDABLE
     return code if isinstance(code, int) else 0
+
+
+def _invoke(arguments: list[str]) -> object:
+    """What `click.Command.main` does, which takes every EOFError for Ctrl-C and a broken pipe for a failure."""
+    if "_SPIKELOOM_COMPLETE" in os.environ:  # a shell asks what a word may become
+        cli.main(arguments, prog_name="spikeloom")
+    try:
+        with cli.make_context("spikeloom", arguments) as context:
+            return cli.invoke(context)
+    except click.exceptions.Exit as left:
+        return left.exit_code
 
 
 def explain(error: BaseException) -> str | None:
@@ -134,27 +174,56 @@ def explain(error: BaseException) -> str | None:
         return error.format_message()
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return "interrupted; nothing half-written is left, run the command again"
-    if isinstance(error, OSError) and error.errno in MENDABLE:
-        place = f"{error.filename}: " if error.filename else ""
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose a place you may write to"
-        return f"{place}{(error.strerror or 'not possible').lower()}; {remedy}"
+    if isinstance(error, Terminated):
+        return f"ended by {error}; nothing half-written is left, run the command again"
+    if isinstance(error, OSError) and error.errno in REMEDIES:
+        place = error.filename or (full_disk() if error.errno in FULL else None)
+        where = "" if place is None else f"{os.fspath(place)}: "
+        return f"{where}{(error.strerror or 'not possible').lower()}; {REMEDIES[error.errno]}"
     if (full := full_disk()) is not None:
         # Libraries and child processes report a full disk in ways of their own.
         return f"{full}: no space left on device ({type(error).__name__}); free some space"
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):  # the latter is PyTorch's
+        return f"out of memory; {REMEDIES[errno.ENOMEM]}"
+    if isinstance(error, EOFError):
+        return "a file ends too early; make or fetch the files of this command again"
     return None
 
 
 def full_disk() -> Path | None:
     """First of the places that commands write to whose disk is full; None if all have room."""
-    for place in (Path(__file__).resolve().parents[1], Path.cwd(), Path(tempfile.gettempdir())):
-        if shutil.disk_usage(place).free < LEAST_FREE:
-            return place
+    for place in _places():
+        try:
+            if shutil.disk_usage(place).free < LEAST_FREE:
+                return place
+        except OSError:  # not there
+            continue
     return None
+
+
+def _places() -> Iterator[Path]:
+    """Folders that commands write to, those named by options first; each may be a disk of its own."""
+    root = Path(__file__).resolve().parents[1]
+    for place in PLACES:
+        yield next((folder for folder in (place, *place.absolute().parents) if folder.exists()), place)
+    for place in (root / "build", root / "data" / "cache"):
+        yield from (place, *sorted(inside for inside in place.glob("*") if inside.is_dir()))
+    # Not `tempfile.gettempdir`, which fails where every candidate is full.
+    temporary = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    yield from (root, Path.cwd(), *(Path(name) for name in temporary if name), Path("/tmp"))
 
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    prepare_streams()
+    try:
+        code = run()
+    except Exception:
+        with suppress(OSError):
+            traceback.print_exc()
+        discard_output()
+        code = EXIT_BUG
+    sys.exit(code)
 
 
 if __name__ == "__main__":

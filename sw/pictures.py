@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def write_picture(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG."""
+    """Write a figure as PNG; dollar signs in its texts are those of names, and begin no formula."""
+    from matplotlib.text import Text  # slow to import
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     write_atomically(path, buffer.getvalue())

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import brevitas.nn as qnn
 import torch
-from brevitas.core.quant import IntQuant
-from brevitas.core.restrict_val import RestrictValueType
-from brevitas.core.scaling import ScalingImplType
-from brevitas.inject.enum import ScalingPerOutputType
-from brevitas.quant.scaled_int import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
+from sw.interrupts import interrupts_kept
 from sw.network import IMAGE_BITS, Layer
+
+with interrupts_kept():  # a bare `except:` in it would swallow them
+    import brevitas.nn as qnn
+    from brevitas.core.quant import IntQuant
+    from brevitas.core.restrict_val import RestrictValueType
+    from brevitas.core.scaling import ScalingImplType
+    from brevitas.inject.enum import ScalingPerOutputType
+    from brevitas.quant.scaled_int import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 
 FEW_LEVELS = 7
 """Largest integers below this one are few: then the best scale may clip most of the range of the weights."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ from sw.errors import UserError
 from sw.files import write_atomically
 from sw.model import Spikformer
 from sw.neuron import compile_neurons
+from sw.plain_console import text_column
 from sw.quantizers import begin_scales
 from sw.recipe import Distillation, Phase, Recipe
 from sw.teacher import Teacher
@@ -408,7 +409,7 @@ class Trainer:
     def _bar(self, phase: Phase) -> Iterator[Callable[[], None]]:
         """A progress bar of the epoch; the function it yields shows the progress so far."""
         progress = self.progress
-        name, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
+        name, rate = text_column("{task.description}"), text_column("{task.fields[rate]}")
         columns = (name, BarColumn(), rate, TimeRemainingColumn())
         # A log file gets one line per epoch.
         silent = not self._console.is_terminal or self._processes.rank > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +11,13 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from sw.claims import claimed, scratch
 from sw.commands.common import (
     BUILD,
     MODEL,
     configs_option,
     console,
+    hold,
     model_option,
     progress_console,
     shown,
@@ -48,6 +49,7 @@ def bench(only: tuple[str, ...], check: bool, speeds: bool, model: Path, configs
     SpikingJelly's if it is installed; and for every --config the seconds to build its simulator, simulated cycles per
     second, and cycles per image beside the cycle model and the ideal, with --model.
     """
+    hold(claimed(BUILD / "bench", progress_console.print))  # two at once would measure each other, too
     if speeds:
         measure_speeds(model, configs)
         return 0
@@ -66,9 +68,8 @@ def measure_figures(only: tuple[str, ...]) -> bool:
         raise UserError(f"unknown figure {unknown[0]!r}; choose from {', '.join(MEASUREMENTS)}")
     measured: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
-    BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=BUILD) as folder:
-        lab = Lab(Path(folder), progress_console.status)
+    with scratch(BUILD, ".bench-") as folder:
+        lab = Lab(folder, progress_console.status)
         for name in only or MEASUREMENTS:
             try:
                 value: float | None = MEASUREMENTS[name](lab)

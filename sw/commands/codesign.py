@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
 from rich.table import Table
 
-from sw.commands.common import BUILD, config_option, console, progress_console, shown, write_json
+from sw.commands.common import config_option, console, out_option, progress_console, shown, write_json
 from sw.commands.images import measured_images, measuring_options
 from sw.errors import UserError
+from sw.plain_console import text_column
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ARTIFACT...")
 @config_option()
 @measuring_options
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "codesign.json", metavar="FILE",
-    help="Where the figures go; a plot goes beside them, as .png.  [default: build/codesign.json]",
-)  # fmt: skip
+@out_option("codesign.json", "Where the figures go; a plot goes beside them, as .png.")
 def codesign(
     artifacts: tuple[Path, ...], config: HardwareConfig, count: int | None, place: Path | None, full: bool, out: Path
 ) -> None:
@@ -64,7 +62,7 @@ def measure_all(
     from sw.codesign import measure
 
     variants = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=progress_console) as bars:
         for name, path in paths.items():
             artifact = load(path)

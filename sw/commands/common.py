@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FILE
+from sw.plain_console import PlainConsole
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -29,9 +33,9 @@ PIPE_WIDTH = 150
 """Columns of tables that go to a file or a pipe, where nothing says how wide they may be."""
 
 
-def _console(*, stderr: bool) -> Console:
+def _console(*, stderr: bool) -> PlainConsole:
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if terminal else PIPE_WIDTH)
+    return PlainConsole(stderr=stderr, soft_wrap=False, width=None if terminal else PIPE_WIDTH)
 
 
 console = _console(stderr=False)
@@ -103,6 +107,26 @@ def data_option() -> Decorator:
         "--data", "folder", type=click.Path(path_type=Path), metavar="DIR",
         help="Folder of yours that holds the data set's files.  [default: the cache, then the network]",
     )  # fmt: skip
+
+
+def out_option(default: str, text: str) -> Decorator:
+    """The option ``--out`` of a command that leaves figures in a file of `BUILD`.
+
+    Parameters
+    ----------
+    default : str
+        The file's name.
+    text : str
+        Help.
+    """
+    return click.option(
+        "--out", type=OUTPUT_FILE, default=BUILD / default, metavar="FILE", help=f"{text}  [default: build/{default}]"
+    )
+
+
+def hold(resource: AbstractContextManager[T]) -> T:
+    """Enter a context, such as a claim of a folder, until the command under way ends."""
+    return click.get_current_context().with_resource(resource)
 
 
 def write_json(path: Path, content: Any) -> None:

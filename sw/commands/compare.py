@@ -8,9 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.text import Text
 
-from sw.commands.common import BUILD, config_option, console, model_option, progress_console, shown, write_json
+from sw.claims import first_free, using
+from sw.commands.common import (
+    BUILD,
+    config_option,
+    console,
+    hold,
+    model_option,
+    progress_console,
+    shown,
+    write_json,
+)
+from sw.outputs import OUTPUT_FILE, check_output
+from sw.plain_console import text_column
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -50,8 +63,8 @@ STALL_PERCENT = 30
     "-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators, and compilers, at a time."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "compare.json", metavar="FILE",
-    help="Where the figures go.  [default: build/compare.json]",
+    "--out", type=OUTPUT_FILE, metavar="FILE",
+    help="Where the figures go.  [default: build/compare.json; build/compare-2.json beside a run that works there]",
 )  # fmt: skip
 def compare(
     model: Path,
@@ -64,7 +77,7 @@ def compare(
     stalls: bool,
     flips: tuple[str, ...],
     jobs: int,
-    out: Path,
+    out: Path | None,
 ) -> int:
     """Run a model in RTL, golden model and Brevitas; compare every spike; print the table.
 
@@ -86,6 +99,9 @@ def compare(
     data = images_for(artifact, place, whole=full, count=count or IMAGES)
     if count is None and len(data) < IMAGES:
         progress_console.print(f"{data.name} has fewer images than the usual {IMAGES}: all of its {len(data)} run")
+    hold(using(BUILD / "sim"))
+    folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
+    out = out or check_output(folder.with_suffix(".json"))
     options = CompareOptions(
         model=model,
         config=config,
@@ -96,7 +112,7 @@ def compare(
         stall_percent=STALL_PERCENT if stalls else 0,
         flips=tuple(find_flip(program, flip) for flip in flips),
         jobs=jobs,
-        folder=BUILD / "compare",
+        folder=folder,
     )
     with _progress() as progress:
         report = run_comparison(options, progress)
@@ -106,16 +122,21 @@ def compare(
     render(figures, console)
     console.print(f"figures: {shown(out)}")
     if report.mismatch is not None:
-        console.print(f"[bold red]MISMATCH[/] {report.mismatch}", soft_wrap=True)
+        console.print(Text("MISMATCH", "bold red"), report.mismatch, soft_wrap=True)
         return 1
-    console.print("[bold green]equal[/]: no mismatch of any kind")
+    console.print(Text.assemble(("equal", "bold green"), ": no mismatch of any kind"))
     return 0
+
+
+def _taken(holder: str) -> None:
+    """Say why this run has a folder with a number."""
+    progress_console.print(f"{shown(BUILD / 'compare')} is in use by {holder}: this run has a folder of its own")
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar per phase; the function it yields takes the phase's name, what is done and the total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=progress_console) as bars:
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from sw.commands.common import BUILD, console, model_option, shown, write_json
+from sw.commands.common import console, model_option, out_option, shown, write_json
 from sw.commands.images import measured_images, measuring_options
 
 if TYPE_CHECKING:
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @model_option()
 @measuring_options
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "energy.json", metavar="FILE",
-    help="Where the figures go.  [default: build/energy.json]",
-)  # fmt: skip
+@out_option("energy.json", "Where the figures go.")
 def energy(model: Path, count: int | None, place: Path | None, full: bool, out: Path) -> None:
     """Show operations and energy of every layer: the paper's formula beside what is counted.
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from sw.commands.common import BUILD, console, data_option, progress_console, recorded, shown
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FILE, check_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ LARGEST_GAP = 0.3
     help="Folder of the training run.  [default: build/train/<name>]",
 )  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--out", type=OUTPUT_FILE, metavar="FILE",
     help="Artifact to write.  [default: <run>/<name>.spikeloom]",
 )  # fmt: skip
 @click.option(
@@ -54,11 +55,13 @@ def export(
     artifact outside the run's folder gets the run's log and curve as <name>.csv and <name>.png beside it.
     """
     from sw import data
+    from sw.artifact import check_path
     from sw.recipe import load_recipe
 
     settings = load_recipe(recipe)
     folder_of_run = folder_of_run or BUILD / "train" / settings.name
-    out = out or folder_of_run / f"{settings.name}.spikeloom"
+    out = check_output(out or folder_of_run / f"{settings.name}.spikeloom")
+    check_path(out)
     with progress_console.status(f"reading {settings.data}"):
         test = data.load(settings.data, "test", folder=folder)
     export_run(settings, training_command(recipe), folder_of_run, test, out, brevitas_images)
@@ -137,7 +140,7 @@ def export_run(
     console.print(table)
     gap = 100 * abs(accuracy["golden"]["correct"] - accuracy["brevitas"]["correct"]) / len(test)
     if brevitas_images is None and gap > LARGEST_GAP:
-        progress_console.print(f"[yellow]golden and Brevitas model differ by {gap:.2f} points; they should not")
+        progress_console.print(f"golden and Brevitas model differ by {gap:.2f} points; they should not", style="yellow")
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
     return artifact
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from sw.commands.common import BUILD, configs_option, console, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, configs_option, console, hold, progress_console, shown
 from sw.synthesis.place import TARGET_MHZ, measure_fmax
 from sw.synthesis.report import merge
 
@@ -29,6 +30,7 @@ def fmax(configs: tuple[HardwareConfig, ...], seeds: int, target: float) -> None
     Minutes for mini, which has every part of the larger configurations; nextpnr does not place those in reasonable
     time. The frequency is that of the best seed and counts paths from register to register.
     """
+    hold(claimed(LOGS, progress_console.print))
     for config in configs:
         entry = measure_fmax(config, seeds, target, LOGS, progress_console.status)
         merge(OUT, config.name, None, entry)

@@ -15,6 +15,7 @@ from hw.user_text import listed, quoted
 from sw.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
 from sw.network import WEIGHT_WIDTHS
+from sw.outputs import OUTPUT_FILE
 
 if TYPE_CHECKING:
     from sw.artifact import Artifact
@@ -47,7 +48,7 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 
 @click.command("import")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Artifact to write.")
+@click.option("--out", type=OUTPUT_FILE, required=True, help="Artifact to write.")
 @click.option(
     "--bits", type=click.Choice([str(bits) for bits in WEIGHT_WIDTHS]), default="4", show_default=True,
     help="Bits of a weight.",
@@ -220,4 +221,6 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
     )
     if agreement.lost > LARGEST_LOSS:
         advice = "try --bits 8, or " if artifact.weight_bits < 8 else ""
-        console.print(f"[yellow]more than {LARGEST_LOSS:g} point lost: {advice}fine-tune it with quantised weights")
+        console.print(
+            f"more than {LARGEST_LOSS:g} point lost: {advice}fine-tune it with quantised weights", style="yellow"
+        )

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from sw.commands.common import console, shown
+from sw.outputs import OUTPUT_FILE, OUTPUT_FOLDER
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: beside the file]")
+@click.option("--out", type=OUTPUT_FOLDER, help="Folder.  [default: beside the file]")
 def split(file: Path, out: Path | None) -> None:
     """Cut FILE, such as a checkpoint, into parts below 16 MB and an index FILE.parts with its checksum."""
     from sw import parts
@@ -22,7 +23,7 @@ def split(file: Path, out: Path | None) -> None:
 
 @click.command()
 @click.argument("index", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File.  [default: beside the index]")
+@click.option("--out", type=OUTPUT_FILE, help="File.  [default: beside the index]")
 def join(index: Path, out: Path | None) -> None:
     """Put the file together whose parts INDEX (FILE.parts) lists, and verify its checksum."""
     from sw import parts

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import shutil
+import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import click
+from rich.text import Text
 
+from sw.claims import InUse, delete, users, using
 from sw.commands.common import BUILD, ROOT, Decorator, console, shown
 from sw.errors import UserError
 
@@ -57,11 +59,36 @@ def run_pytest(arguments: list[str], jobs: int) -> int:
     command = [sys.executable, "-m", "pytest", *spread, *arguments]
     # One thread per process: the processes are what fills the cores.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONHASHSEED": "0"}
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    with using(BUILD / "sim"):
+        code = run_child(command, environment)
     if code in (0, 1):
         return code
     reasons = {2: "was interrupted", 4: "did not understand its arguments", 5: "found no such test"}
     raise UserError(f"pytest {reasons.get(code, f'ended with code {code}')}; see its output above")
+
+
+def run_child(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """Run a Python module of the development tools in the checkout; its exit code.
+
+    Whatever ends this process ends the child too, and lets it clean up: first as Ctrl-C does, which a terminal has
+    told both of them already.
+
+    Raises
+    ------
+    UserError
+        If it is not installed: to Python that is exit code 1, which would say that it found something.
+    """
+    module = command[2]
+    if importlib.util.find_spec(module) is None:
+        raise UserError(f"{module} is not installed: pip install --constraint constraints.txt --editable '.[dev]'")
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as child:
+        try:
+            return child.wait()
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt):
+                child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
 
 
 @click.command(context_settings=PASS_ON)
@@ -98,8 +125,8 @@ def lint(fix: bool) -> int:
     }
     failed = []
     for name, command in checks.items():
-        console.print(f"[bold]{name}[/]: {' '.join(command)}", markup=True)
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode:
+        console.print(Text.assemble((name, "bold"), f": {' '.join(command)}"))
+        if run_child([sys.executable, "-m", *command]):
             failed.append(name)
     if failed:
         console.print(f"found problems: {', '.join(failed)}")
@@ -112,22 +139,20 @@ def lint(fix: bool) -> int:
 )
 def clean(everything: bool) -> None:
     """Delete what builds and tests have written; keeps build/train, build/study and data/cache."""
+    from sim.plain_path import links_into
+
     doomed = [path for path in BUILD.glob("*") if everything or path.name not in KEPT]
     doomed += [ROOT / name for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")]
     if everything:
         doomed.append(ROOT / "data" / "cache")
     for folder in ("golden", "hw", "sim", "sw", "tests"):
         doomed += (ROOT / folder).rglob("__pycache__")
+    doomed += links_into(ROOT)
+    doomed = [path for path in doomed if path.exists() or path.is_symlink()]
     for path in doomed:
-        _delete(path)
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
-    else:
-        return
-    if path.name != "__pycache__":
-        console.print(f"deleted {shown(path)}")
+        if path.is_dir() and not path.is_symlink() and (holders := users(path)):
+            raise InUse(path, holders[0])
+    for path in doomed:
+        delete(path, BUILD)
+        if path.name != "__pycache__":
+            console.print(f"deleted {shown(path)}")

@@ -12,6 +12,7 @@ from sw.commands.common import console, shown
 from sw.errors import UserError
 from sw.named_networks import NAMED_NETWORKS, named_network
 from sw.network import WEIGHT_WIDTHS, NeuronKind, PoolOrder, ResidualMode
+from sw.outputs import OUTPUT_FILE
 
 SHAPE = {
     "dim": "embed_dim", "size": "image_size", "channels": "image_channels", "residual": "residual_mode",
@@ -21,7 +22,7 @@ SHAPE = {
 
 
 @click.command("random")
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("out", type=OUTPUT_FILE)
 @click.option(
     "--network", default="spikformer-4-256", show_default=True, metavar="NAME",
     help=f"A configuration of the paper: {', '.join(NAMED_NETWORKS)}. The options below change parts of it.",
@@ -52,9 +53,10 @@ def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
     `spikeloom compare --model OUT` runs it on random images: every spike and cycle as with a trained model; its
     accuracy means nothing.
     """
-    from sw.artifact import save
+    from sw.artifact import check_path, save
     from sw.random_artifact import random_artifact
 
+    check_path(out)
     given = {SHAPE.get(name, name): value for name, value in shape.items() if value is not None}
     base = named_network(network)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from sw.commands.common import BUILD, config_option, console, model_option, shown, write_json
+from sw.commands.common import config_option, console, model_option, out_option, shown, write_json
 from sw.commands.images import measured_images, measuring_options
 
 if TYPE_CHECKING:
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 @model_option()
 @config_option()
 @measuring_options
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "statistics.json", metavar="FILE",
-    help="Where the figures go; a plot goes beside them, as .png.  [default: build/statistics.json]",
-)  # fmt: skip
+@out_option("statistics.json", "Where the figures go; a plot goes beside them, as .png.")
 def statistics(
     model: Path, config: HardwareConfig, count: int | None, place: Path | None, full: bool, out: Path
 ) -> None:

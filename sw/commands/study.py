@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sw.commands.common import BUILD, config_option, console, data_option, progress_console, recorded, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, config_option, console, data_option, hold, progress_console, recorded, shown
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FOLDER, check_output
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -34,7 +36,7 @@ BREVITAS_IMAGES = 256
     help="Compare on the first N test images only.  [default: all]",
 )  # fmt: skip
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, metavar="DIR",
     help="Folder of the study: a run's folder for each variant, table and plot.  [default: build/study/<name>]",
 )  # fmt: skip
 def study(
@@ -59,7 +61,7 @@ def study(
     from sw.training import Trainer
 
     settings = load_study(study_file)
-    out = out or BUILD / "study" / settings.name
+    out = check_output(out or BUILD / "study" / settings.name, folder=True)
     finished = {name: _is_finished(recipe, out / name) for name, recipe in settings.variants.items()}
     processes = Processes.start(device)
     if processes.count > 1:
@@ -67,6 +69,8 @@ def study(
             f"a study trains in one process, not {processes.count}: call it without torchrun, or train the variants "
             "one by one and compare them with spikeloom codesign"
         )
+
+    hold(claimed(out))
 
     @cache
     def images(name: str, split: data.Split) -> ImageSet:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
-from sw.commands.common import BUILD, ROOT, configs_option, console, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, ROOT, configs_option, console, hold, progress_console, shown
 from sw.synthesis.baseline import ALLOWED_GROWTH, compare, update
 from sw.synthesis.cells import FAMILIES, RESOURCES, luts
 from sw.synthesis.report import merge, read_entries, synthesis_entry
@@ -36,6 +36,7 @@ def synth(configs: tuple[HardwareConfig, ...], family: str, update_baseline: boo
     placement; how they are made is in docs/synthesis.md. Uses the Yosys of the Python package (its version is pinned,
     so figures compare): minutes. Exit code 1 if a total grew by more than 2 % over the committed baseline.
     """
+    hold(claimed(LOGS, progress_console.print))
     grown = False
     for config in configs:
         for name in FAMILIES if family == "both" else (family,):
@@ -67,7 +68,7 @@ def resource_table(config: str, family: str, entry: Mapping[str, Any]) -> Table:
         if part == "total":
             table.add_section()
         relative = luts(counts) / entry["sops_per_cycle"]
-        table.add_row(escape(part), *(f"{counts[name]:,.10g}" for name in used), f"{relative:.2f}")
+        table.add_row(part, *(f"{counts[name]:,.10g}" for name in used), f"{relative:.2f}")
     return table
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from sw.commands.common import BUILD, console, data_option, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, console, data_option, hold, progress_console, shown
+from sw.outputs import OUTPUT_FOLDER, check_output
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option()
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, metavar="DIR",
     help="Folder of the run: checkpoint, log, curve, models.  [default: build/train/<name>]",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Continue from the folder's checkpoint.")
@@ -47,8 +49,10 @@ def train(
     from sw.training import Trainer
 
     settings = load_recipe(recipe)
-    out = out or BUILD / "train" / settings.name
+    out = check_output(out or BUILD / "train" / settings.name, folder=True)
     processes = Processes.start(device)
+    if processes.rank == 0:
+        hold(claimed(out))
     with processes.first_alone(), progress_console.status(f"reading {settings.data}"):
         images = data.load(settings.data, "train", folder=folder)
         test = data.load(settings.data, "test", folder=folder)

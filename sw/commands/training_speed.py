@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from sw.commands.common import BUILD, console, progress_console, shown, write_json
+from sw.commands.common import console, out_option, progress_console, shown, write_json
 
 
 @click.command("training-speed")
@@ -16,10 +16,7 @@ from sw.commands.common import BUILD, console, progress_console, shown, write_js
 @click.option("--steps", type=click.IntRange(1), default=3, show_default=True, help="Steps of each model in a round.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds; their median counts.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What trains.  [default: a GPU if there is one]")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=BUILD / "training-speed.json", metavar="FILE",
-    help="Where the figures go.  [default: build/training-speed.json]",
-)  # fmt: skip
+@out_option("training-speed.json", "Where the figures go.")
 def training_speed(batch: int, steps: int, rounds: int, device: str | None, out: Path) -> None:
     """Time whole training steps of Spikformer-4-256 in bf16, float and with 4-bit weights.
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sw.commands.common import BUILD, config_option, console, progress_console, shown
+from sw.claims import claimed
+from sw.commands.common import BUILD, config_option, console, hold, progress_console, shown
 from sw.errors import UserError
+from sw.outputs import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @config_option()
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=BUILD / "verilog", metavar="DIR",
+    "--out", type=OUTPUT_FOLDER, default=BUILD / "verilog", metavar="DIR",
     help="Folder for <config>.v, <config>.json and spikeloom.h.  [default: build/verilog]",
 )  # fmt: skip
 @click.option(
@@ -36,6 +38,7 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
     from sim.toolchain import find_toolchain
 
     toolchain = find_toolchain() if lint else None
+    hold(claimed(out, progress_console.print))
     with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
         files = emit.emit(config, out, technology=Technology(technology))
     console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
@@ -47,6 +50,6 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
         found = emit.lint(files.verilog, verilator=toolchain.verilator, environment=toolchain.environment)
     if found:
         for line in found:
-            progress_console.print(line, markup=False)
+            progress_console.print(line)
         raise UserError(f"Verilator warns about {shown(files.verilog)}, see above; explain it in hw/lint.vlt or mend")
     console.print("lint: clean (waivers and their reasons: hw/lint.vlt)")

