@@ -3,8 +3,7 @@
 It follows the few events that bound each other (beats of the program arriving, a table filled, a slice's steps, the
 sums' way through the neurons, engines waiting for each other), not the signals: no data, no spikes, no simulation. For
 a memory that answers after a fixed latency and then gives a beat per cycle the RTL takes exactly these cycles, if
-program and images begin at multiples of 4 KB: where they begin decides how requests are cut into bursts. An image that
-is loaded in strips takes some cycles more: a strip waits for the spike memory while the one before is written.
+program and images begin at multiples of 4 KB: where they begin decides how requests are cut into bursts.
 
 Cycle 0 is the job's start pulse; every time is a cycle in which something happens.
 """
@@ -15,19 +14,30 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from golden.attention_cycles import attention_cycles
-from golden.program_stream import ExternalMemory, ProgramStream
-from hw.axi_memory import OUTSTANDING_BURSTS, REQUEST_LATENCY, split
+from golden.filing import counted_layers
+from golden.program_stream import ExternalMemory, ProgramStream, Word
+from golden.spike_writes import spike_writes
+from hw.axi_memory import OUTSTANDING_BURSTS, split
 from hw.config import HardwareConfig
 from hw.core import written_latency
+from hw.counters import WALKER_COUNTERS
 from hw.dispatcher import LOOK_LATENCY
 from hw.isa import DESCRIPTOR, Opcode, Wait
+from hw.memory_port import BURST_LENGTH_BITS
 from hw.neuron_walk import drain_cycles
+from hw.neurons import neurons_latency
 from hw.walker import Walker
 from hw.weight_array import DRAIN_BUFFERS, FILL_CYCLES, TABLE_ENTRIES, done_latency
 from sw.image_pack import WORD_BITS
 from sw.program import Program
 
 Fields = dict[str, int]
+
+LOAD_NUMBER = 0
+"""What a load's cycles are counted under."""
+
+FILED = (len(WALKER_COUNTERS), 1, 2)
+"""Counts that are filed for a layer of the array, of the neurons (spikes), of attention (work and spikes)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ class CycleModel:
     Attributes
     ----------
     layers : dict of str to int
-        Cycles that belong to every layer, by name: the array works on it, or waits to begin it.
+        Cycles that are counted for every layer, by name: the array works on it, or waits to begin it. A layer that is
+        through before the counts of the one before are filed is counted for that one until they are.
     total : int
         Cycles of an image, from start to done.
     """
@@ -74,33 +85,76 @@ class _Engine:
 
     def satisfied(self, wait: int) -> int:
         """First cycle in which a wait for the jobs dispatched so far is over."""
-        awaited = self.ended[: len(self.ended) - (wait == Wait.ALL_BUT_NEWEST.value)]
-        return max(awaited) if awaited and wait != Wait.NONE.value else 0
+        if wait == Wait.NONE.value:
+            return 0
+        return max(self.ended[: len(self.ended) - (wait == Wait.ALL_BUT_NEWEST.value)], default=0)
+
+
+@dataclass
+class _Load:
+    """The load engine. The end of its newest job may not be known yet, see `ProgramStream.begin_load`."""
+
+    stream: ProgramStream
+    word: Word | None = None
+    free: int = 0
+    ended: list[int] = field(default_factory=list)
+
+    def begin(self, offered: int, fields: Fields, config: HardwareConfig) -> None:
+        """Start a job whose request is on offer in a cycle."""
+        self.word = Word(config.group_beats)
+        bursts, first, left = [], fields["memory_address"], fields["weight_beats"]
+        while left:  # requests are as long as they can be, and each is cut at multiples of the longest burst
+            some = min(left, 1 << BURST_LENGTH_BITS)
+            bursts += split(first, some)
+            first, left = first + some, left - some
+        self.stream.begin_load(offered, bursts, self.word)
+
+    def end(self) -> None:
+        """Follow the newest job to its end."""
+        if self.word is not None:
+            # Done the cycle after the last beat; that counts from the next cycle on.
+            self.free = self.stream.end_load()[1] + 2
+            self.ended.append(self.free)
+            self.word = None
+
+    def satisfied(self, wait: int) -> int:
+        """First cycle in which a wait for the jobs dispatched so far is over."""
+        if wait == Wait.NONE.value:
+            return 0
+        if wait == Wait.ALL.value:
+            self.end()
+        newest = wait == Wait.ALL_BUT_NEWEST.value and self.word is None
+        return max(self.ended[: len(self.ended) - newest], default=0)
 
 
 class _Machine:
     def __init__(self, program: Program, latency: int):
         self.config = config = program.config
         length = len(program.memory) * WORD_BITS // config.memory_bits
-        memory = ExternalMemory(REQUEST_LATENCY + latency, OUTSTANDING_BURSTS)
+        memory = ExternalMemory(latency, OUTSTANDING_BURSTS, adapter=True)
         self.stream = ProgramStream(config, length, memory, start=0)
         self.accepted = 0
-        self.load, self.weights, self.attention = _Engine(), _Engine(), _Engine()
+        self.load, self.weights, self.attention = _Load(self.stream), _Engine(), _Engine()
         self.neurons = _Neurons(config)
         self.array = _Array(config)
-        self.weights_place_free, self.attention_place_free, self.load_free = 0, 0, 0
+        self.weights_place_free, self.attention_place_free = 0, 0
         self.attention_idle = 0
         self.walker_left, self.handed_over = 0, 0
         self.slices_written: list[int] = []
-        self.spans: list[tuple[int, int]] = [(1, 0)]  # first cycle that belongs to a layer, and its number
+        # First cycle that belongs to a layer, and its number: for the array, the neurons, attention.
+        self.walked: list[tuple[int, int]] = [(1, 0)]
+        self.read: list[tuple[int, int]] = [(1, 0)]
+        self.attended: list[tuple[int, int]] = [(1, 0)]
+        self.load_began: int | None = None  # since the last layer with weights was accepted
         self.total = 0
 
     def run(self, fields: Fields) -> None:
         """Run one descriptor; they come in the order of the program."""
         offered = self.stream.descriptor(ready=self.accepted + 1)
         if fields["opcode"] == Opcode.LOAD.value:
-            self.accepted = max(offered, self.load_free, self._waits(fields)) + LOOK_LATENCY
-            self._load(fields)
+            self.load.end()
+            self.accepted = self.load_began = max(offered, self.load.free, self._waits(fields)) + LOOK_LATENCY
+            self.load.begin(self.accepted + 1, fields, self.config)
         elif fields["opcode"] == Opcode.WEIGHTS.value:
             self.accepted = max(offered, self.weights_place_free)
             self._weights(fields)
@@ -108,32 +162,31 @@ class _Machine:
             self.accepted = max(offered, self.attention_place_free)
             self._attention(fields)
         else:
+            self.load.end()
             everything = (*self.load.ended, *self.weights.ended, *self.attention.ended)
             self.total = self.accepted = max(offered, *everything) + LOOK_LATENCY
 
     def result(self, names: tuple[str, ...]) -> CycleModel:
         layers = dict.fromkeys(names, 0)
-        ends = [first for first, _ in self.spans[1:]] + [self.total + 1]
-        for (first, number), end in zip(self.spans, ends, strict=True):
+        parts = (self.walked, self.read, self.attended)
+        counted = [(min(first, self.total + 1), number) for first, number in counted_layers(parts, FILED)[0]]
+        ends = [first for first, _ in counted[1:]] + [self.total + 1]
+        for (first, number), end in zip(counted, ends, strict=True):
             layers[names[number]] += end - first
         return CycleModel(layers, self.total)
 
     def _waits(self, fields: Fields) -> int:
-        engines = {"load": self.load, "weights": self.weights, "attention": self.attention}
-        return max(engine.satisfied(fields[f"wait_{name}"]) for name, engine in engines.items())
-
-    def _load(self, fields: Fields) -> None:
-        last = 0
-        for beats in split(fields["memory_address"], fields["weight_beats"]):
-            last = self.stream.foreign_burst(self.accepted + 1, beats, first=True) + beats - 1
-        # Done the cycle after the last beat; that counts from the next cycle on.
-        self.load_free = last + 2
-        self.load.ended.append(last + 2)
+        return max(
+            self.load.satisfied(fields["wait_load"]),
+            self.weights.satisfied(fields["wait_weights"]),
+            self.attention.satisfied(fields["wait_attention"]),
+        )
 
     def _attention(self, fields: Fields) -> None:
         waits = self._waits(fields)
         begins = max(self.accepted + 1, self.attention_idle, waits)
         start = begins + 1
+        self.attended.append((start + 1, fields["layer"]))
         names = ("head_channels", "tiles", "groups", "time_chunks")
         done = start + attention_cycles(self.config, *(fields[name] for name in names))
         self.attention_place_free, self.attention_idle = begins + 1, done
@@ -144,10 +197,15 @@ class _Machine:
         before = self.weights.ended[-1] if self.weights.ended else 0
         enter = max(self.accepted + 1, self.walker_left, self.handed_over + 1, waits)
         self.weights_place_free = enter + 1
-        # The layer's cycles begin when it waits in front of an empty walker.
-        self.spans.append((max(self.accepted, self.walker_left, self.spans[-1][0] - 1) + 1, fields["layer"]))
+        # The layer's cycles begin when it waits in front of an empty walker; before, those of a load that came last.
+        begins = max(self.accepted, self.walker_left)
+        if self.load_began is not None and max(self.load_began, self.walker_left) < begins:
+            self.walked.append((max(self.load_began, self.walker_left) + 1, LOAD_NUMBER))
+        self.load_began = None
+        self.walked.append((begins + 1, fields["layer"]))
         self.handed_over = max(enter + 1, self.neurons.idle, 0 if fields["overlaps"] else before)
         self.neurons.begin(start=self.handed_over + 1)
+        self.read.append((self.handed_over + neurons_latency(self.config) + 2, fields["layer"]))
         written = self.slices_written if fields["follows"] else None
         self.walker_left = self.array.run(
             fields,
@@ -156,6 +214,7 @@ class _Machine:
             first=enter + 1 + Walker.start_latency,
             written=written,
             all_written=before,
+            word=self.load.word,
         )
         latency = written_latency(self.config) + 1
         self.slices_written = [cycle + latency for cycle in self.neurons.output_tiles_read]
@@ -173,7 +232,7 @@ class _Array:
 
     def run(
         self, fields: Fields, stream: ProgramStream, neurons: _Neurons, *, first: int, written: list[int] | None,
-        all_written: int,
+        all_written: int, word: Word | None,
     ) -> int:  # fmt: skip
         """Run a layer from the cycle of its first possible take; returns the cycle after its last group."""
         config = self.config
@@ -205,7 +264,10 @@ class _Array:
                             self.released.append(take + groups + Walker.latency)
                             if final:
                                 neurons.sums_done(take + groups + Walker.latency + done_latency(config))
-                neurons.read(fields, groups)
+                begin, pieces = neurons.read(fields, groups)
+                if word is not None:
+                    first = tile * fields["tile_groups"]
+                    word.held.update(spike_writes(config, fields, begin, range(first, first + groups), pieces))
             neurons.end_output_tile()
         return self.taken + self.groups + 1
 
@@ -239,8 +301,8 @@ class _Neurons:
         """One more drain buffer is complete."""
         self._done.append(cycle)
 
-    def read(self, fields: Fields, groups: int) -> None:
-        """Read a position tile: one drain buffer, or two."""
+    def read(self, fields: Fields, groups: int) -> tuple[int, int]:
+        """Read a position tile: one drain buffer, or two; returns the cycle before the first read, and the pieces."""
         buffers = 1 + fields["wide"]
         done = [self._done.popleft() for _ in range(buffers)][-1]
         last = self._output_tile == fields["output_tiles"] - 1
@@ -248,6 +310,7 @@ class _Neurons:
         begin = max(self._earliest, done + 1)
         self._earliest = begin + drain_cycles(self._config, fields, groups, pieces)
         self._freed.extend([self._earliest] * buffers)
+        return begin, pieces
 
     def end_output_tile(self) -> None:
         """The tile read last was its output tile's last one."""

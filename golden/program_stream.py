@@ -2,16 +2,30 @@
 
 No signals and no data: a recurrence over bursts and beats. Its one assumption is an external memory that answers after
 a fixed latency and then gives a beat per cycle. All times are numbers of clock cycles.
+
+A load of the image, or of a strip of it, shares the memory. Its beats may wait for writes of the layer that runs beside
+it, which the model does not know yet when it comes to the load: the load is followed when a beat of the program is
+wanted that comes behind it, or its end.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
+from hw.axi_memory import REQUEST_LATENCY
 from hw.config import HardwareConfig
 from hw.isa import DESCRIPTOR_BITS
 from hw.program_buffer import FETCH_BURST, FETCH_OUTSTANDING
+
+
+@dataclass(frozen=True)
+class Burst:
+    """When a burst's request was accepted and when its first beat comes."""
+
+    accepted: int
+    first: int
 
 
 class ExternalMemory:
@@ -20,46 +34,80 @@ class ExternalMemory:
     Parameters
     ----------
     latency : int
-        Cycles from a request's acceptance to its first beat, at least 1.
+        Cycles from a burst's issue to its first beat, at least 1.
     outstanding : int, optional
-        Bursts accepted of which the last beat has not come; unlimited by default.
+        Bursts issued of which the last beat has not come; unlimited by default.
+    adapter : bool
+        Requests pass `hw.axi_memory.AxiMemory`: one is accepted as the one before is issued, and issued a cycle later.
+        Otherwise they are issued as they are accepted.
 
     Attributes
     ----------
     free : int
-        First cycle in which one more request can be on offer: the one after the last acceptance.
+        First cycle in which one more request can be accepted.
+    last : int
+        Cycle of the last beat requested so far.
     """
 
-    def __init__(self, latency: int, outstanding: int | None = None):
-        self._latency, self._outstanding = latency, outstanding
+    def __init__(self, latency: int, outstanding: int | None = None, *, adapter: bool = False):
+        self._latency, self._outstanding, self._adapter = latency, outstanding, adapter
         self._ends: deque[int] = deque(maxlen=outstanding)
-        self._last = -1
+        self.last = -1
         self.free = 0
 
-    def burst(self, offered: int, beats: int) -> int:
+    def burst(self, offered: int, beats: int, *, word: Word | None = None) -> Burst:
         """Request a burst; calls are in the order of acceptance.
 
         Parameters
         ----------
         offered : int
-            Cycle from which on the request is on offer.
+            Cycle from which on the request is on offer. What a request is cut into comes burst by burst, with anything
+            early for all but the first.
         beats : int
             Length of the burst.
-
-        Returns
-        -------
-        int
-            When its first beat comes; the others follow cycle by cycle.
+        word : Word, optional
+            Holds beats up where they end a word. Without, they are taken cycle by cycle.
         """
         accepted = max(offered, self.free)
+        issued = accepted + (REQUEST_LATENCY if self._adapter else 0)
         if self._outstanding is not None and len(self._ends) == self._outstanding:
-            accepted = max(accepted, self._ends[0] + 1)
-        self.free = accepted + 1
-        first = max(accepted + self._latency, self._last + 1)
-        self._last = first + beats - 1
+            issued = max(issued, self._ends[0] + 1)
+        if self._adapter:
+            self.free = issued
+        else:
+            accepted, self.free = issued, issued + 1
+        first = max(issued + self._latency, self.last + 1)
+        self.last = first + beats - 1 if word is None else word.take(first, beats)
         if self._outstanding is not None:
-            self._ends.append(self._last)
-        return first
+            self._ends.append(self.last)
+        return Burst(accepted, first)
+
+
+@dataclass
+class Word:
+    """Beats that become words, of which the last one waits for its write.
+
+    Attributes
+    ----------
+    beats : int
+        Of a word.
+    held : set of int
+        Cycles in which no word can be written.
+    """
+
+    beats: int
+    held: set[int] = field(default_factory=set)
+    _part: int = 0
+
+    def take(self, first: int, beats: int) -> int:
+        """Take beats from cycle `first` on; returns the cycle of the last one."""
+        cycle = first - 1
+        while beats:
+            some = min(beats, self.beats - self._part)
+            cycle, beats, self._part = cycle + some, beats - some, (self._part + some) % self.beats
+            while self._part == 0 and cycle in self.held:
+                cycle += 1
+        return cycle
 
 
 def segments(
@@ -87,7 +135,7 @@ class ProgramStream:
     length : int
         Beats of the program.
     memory : ExternalMemory
-        May be shared, see `foreign_burst`.
+        May be shared, see `begin_load`.
     start : int
         Cycle of the reader's `start`, with nothing outstanding.
     """
@@ -96,10 +144,12 @@ class ProgramStream:
         self._config, self._length, self._memory = config, length, memory
         self._next_offer = start + 1  # of a request
         self._arrivals: list[int] = []  # of the first beat of every burst requested so far
-        self._freed: list[int] = []  # when the last beat of every burst was read for the last time
+        self.freed: list[int] = []  # when the last beat of every burst was read for the last time
         self._position = 0
         self._may_read = 0  # the reader knows what to read next
         self._moved, self._taken, self._taken_before = start, start, start
+        self._load: tuple[int, Sequence[int], Word] | None = None  # requested next, as soon as it must be known
+        self._load_span = 0, 0
         self._region = 0
         self._deliveries: Iterator[tuple[int, bool]] = iter(())
         self._segment, self._last, self._left, self._beats = 0, False, 0, 0
@@ -115,50 +165,71 @@ class ProgramStream:
         if burst >= FETCH_OUTSTANDING:
             cycle = max(cycle, self._arrivals[burst - FETCH_OUTSTANDING] + FETCH_BURST)
         blocking = burst - self._config.program_beats // FETCH_BURST
-        if blocking >= len(self._freed):
+        if blocking >= len(self.freed):
             return None
-        return cycle if blocking < 0 else max(cycle, self._freed[blocking] + 1)
+        return cycle if blocking < 0 else max(cycle, self.freed[blocking] + 1)
 
     def _request(self, offered: int) -> None:
         beats = min(FETCH_BURST, self._length - len(self._arrivals) * FETCH_BURST)
-        self._arrivals.append(self._memory.burst(offered, beats))
-        self._next_offer = self._memory.free
+        burst = self._memory.burst(offered, beats)
+        self._arrivals.append(burst.first)
+        self._next_offer = burst.accepted + 1
 
     def _arrival(self, beat: int) -> int:
         """When a beat of the program comes."""
         burst, offset = divmod(beat, FETCH_BURST)
         while len(self._arrivals) <= burst:
+            self.end_load()
             offered = self._offered()
             assert offered is not None, f"beat {beat} has no room: its region is too large"
             self._request(offered)
         return self._arrivals[burst] + offset
 
-    def foreign_burst(self, offered: int, beats: int, *, first: bool) -> int:
-        """A burst of another port of the same arbiter.
+    def begin_load(self, offered: int, bursts: Sequence[int], word: Word, *, first: bool = True) -> None:
+        """A request of another port of the same arbiter: the image, or a strip of it.
 
-        Everything that the reader reads before this burst comes must have been told: right for the image, whose load
-        comes before everything else.
+        What holds its beats up may be told later: all of it that comes before a beat of the program is needed that was
+        requested behind the load.
 
         Parameters
         ----------
         offered : int
-            Cycle from which on its request is on offer.
-        beats : int
-            Length of the burst.
+            Cycle from which on the request is on offer.
+        bursts : sequence of int
+            Beats of what it is cut into.
+        word : Word
+            What becomes of the beats.
         first : bool
             The other port goes before the reader's.
-
-        Returns
-        -------
-        int
-            When its first beat comes.
         """
-        while (own := self._offered()) is not None:
-            at, other = max(own, self._memory.free), max(offered, self._memory.free)
-            if at > other or (at == other and first):
+        self.end_load()
+        while True:
+            self._look_ahead()
+            own = self._offered()
+            if own is None:
+                break
+            # A request on offer stays on offer, whoever asks meanwhile.
+            if own >= offered if first else max(own, self._memory.free) > max(offered, self._memory.free):
                 break
             self._request(own)
-        return self._memory.burst(offered, beats)
+        self._load = offered, bursts, word
+
+    def end_load(self) -> tuple[int, int]:
+        """Cycles of the first and the last beat of the load begun last."""
+        if self._load is not None:
+            (offered, bursts, word), self._load = self._load, None
+            first = [self._memory.burst(offered, beats, word=word).first for beats in bursts][0]
+            self._load_span = first, self._memory.last
+        return self._load_span
+
+    def _look_ahead(self) -> None:
+        """Two beats of the descriptor behind a load's are read before that is accepted: they may free a burst."""
+        moved = self._moved
+        for beat in range(self._position, min(self._position + 2, len(self._arrivals) * FETCH_BURST)):
+            moved = max(moved, self._arrival(beat) + 1, self._may_read)
+            if (beat + 1) % FETCH_BURST == 0 and len(self.freed) == beat // FETCH_BURST:
+                self.freed.append(moved)
+            moved += 1
 
     # Beats
 
@@ -173,8 +244,8 @@ class ProgramStream:
             It will not be delivered again.
         """
         read = max(self._moved, self._arrival(beat) + 1, self._may_read)
-        if last and (beat + 1) % FETCH_BURST == 0:
-            self._freed.append(read)
+        if last and (beat + 1) % FETCH_BURST == 0 and len(self.freed) == beat // FETCH_BURST:
+            self.freed.append(read)
         self._moved = max(read + 1, self._taken)
         return self._moved + 1
 
@@ -191,7 +262,7 @@ class ProgramStream:
             if done == 2 and self._arrival(beat + count - 1) < self._moved and self._taken == self._moved + 1:
                 if last:
                     for boundary in range(-(-(beat + done + 1) // FETCH_BURST), (beat + count) // FETCH_BURST + 1):
-                        self._freed.append(self._taken + boundary * FETCH_BURST - (beat + done) - 2)
+                        self.freed.append(self._taken + boundary * FETCH_BURST - (beat + done) - 2)
                 self._taken += count - done
                 self._moved = self._taken - 1
                 break

@@ -20,6 +20,9 @@ from .weight_array import DRAIN_BUFFERS
 CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
 """Destinations that are read channel by channel."""
 
+BESIDE_ATTENTION = 2
+"""Fewest cycles of a piece that may be written to the spike memory beside attention, whose write it holds for one."""
+
 
 def drain_cycles(config: HardwareConfig, fields: Mapping[str, int], groups: int, pieces: int) -> int:
     """Cycles in which the neurons read one position tile of one output tile.
@@ -38,9 +41,13 @@ def drain_cycles(config: HardwareConfig, fields: Mapping[str, int], groups: int,
     chunks = max(1, fields.get("time_chunks", 0))
     if destination in CHANNEL_ORDER:
         return pieces * reads * chunks * max(groups // chunks, config.neurons, pace) * halves
-    planes = fields.get("residual_planes_out", 0) if destination == Destination.RESIDUAL else 0
+    behind = 0
+    if destination == Destination.RESIDUAL:
+        behind = fields.get("residual_planes_out", 0)
+    elif destination == Destination.SPIKES and fields.get("overlaps"):
+        behind = BESIDE_ATTENTION // halves
     words = groups * config.timesteps * chunks if fields.get("image") else groups
-    return words * pieces * max(reads, planes, pace) * halves
+    return words * pieces * max(reads, behind, pace) * halves
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +65,11 @@ class NeuronWalk(wiring.Component):
 
     Two orders, by destination. Words for the spike or residual memory: position group, (in an image layer the
     time-step lane that is a position group of its own,) piece, batch; a piece takes the time of
-    ``max(piece / neurons, residual_planes_out)`` reads. K, V and logits: batch, position group; a batch takes the time
-    of ``max(groups, neurons)`` reads. So much time is between the ends of any two of them, and what is behind the
-    neurons needs it: a pause comes in front of the reads, for the ones before may have had none. In a layer of 8-bit
-    weights a read takes two cycles, one for each half; otherwise one.
+    ``max(piece / neurons, residual_planes_out)`` reads, in a layer that overlaps at least `BESIDE_ATTENTION` cycles. K,
+    V and logits: batch, position group; a batch takes the time of ``max(groups, neurons)`` reads. So much time is
+    between the ends of any two of them, and what is behind the neurons needs it: a pause comes in front of the reads,
+    for the ones before may have had none. In a layer of 8-bit weights a read takes two cycles, one for each half;
+    otherwise one.
 
     In a machine of several time chunks a position group has a word for each of them, side by side. Words are read in
     their order; in an image layer, where one sum serves all time steps, every position group is read once per chunk.
@@ -238,7 +246,10 @@ class NeuronWalk(wiring.Component):
         chunks = self._chunks
         # Ticks that a piece or a batch takes at least, less one.
         least = Signal.like(d.pace if chunks else d.residual_planes_out)
-        least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out - 1, 0)
+        beside: Value | int = 0
+        if reads < BESIDE_ATTENTION:  # a read more; of 8-bit weights one is two cycles already
+            beside = (d.destination == Destination.SPIKES) & d.overlaps & ~self.wide
+        least_words = Mux(d.destination == Destination.RESIDUAL, d.residual_planes_out - 1, beside)
         behind = Mux(_is_one_of(d.destination, CHANNEL_ORDER), config.neurons - 1, least_words)
         if chunks:
             behind = Mux(behind + 1 < d.pace, d.pace - 1, behind)

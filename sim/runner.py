@@ -128,14 +128,18 @@ def build_design(
     waves: bool = False,
     jobs: int = 1,
     folder: Path = BUILD_FOLDER,
+    optimise: bool = True,
 ) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
     testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text()}"
     sources = {f"{name}.v": verilog, TESTBENCH.name: testbench}
-    return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder)
+    return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder, optimise=optimise)
 
 
-def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, folder: Path = BUILD_FOLDER) -> Build:
+def build(
+    config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, folder: Path = BUILD_FOLDER,
+    optimise: bool = True,
+) -> Build:  # fmt: skip
     """Emit the Verilog of a configuration and build its simulation, or find it built.
 
     Parameters
@@ -147,6 +151,8 @@ def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, f
         Compiler processes.
     folder : Path
         Where builds are kept.
+    optimise : bool
+        Whether to optimise the program, see `verilate`.
 
     Returns
     -------
@@ -160,7 +166,7 @@ def build(config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, f
     waves = waves_wanted() if waves is None else waves
     return build_design(
         config.name, emitted_verilog(config, folder), memory_bits=config.memory_bits, waves=waves, jobs=jobs,
-        folder=folder,
+        folder=folder, optimise=optimise,
     )  # fmt: skip
 
 

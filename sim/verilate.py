@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -272,6 +272,7 @@ def verilate(
     jobs: int = 1,
     folder: Path = BUILD_FOLDER,
     toolchain: Toolchain | None = None,
+    optimise: bool = True,
 ) -> Build:
     """Build a simulation, or find it built.
 
@@ -291,6 +292,8 @@ def verilate(
         Where builds are kept.
     toolchain : Toolchain, optional
         Found if not given.
+    optimise : bool
+        Whether the compiler optimises: it takes twice as long, and the program a fifth of the time.
 
     Returns
     -------
@@ -310,6 +313,10 @@ def verilate(
         "make": toolchain.environment["MAKEFLAGS"], "lz4": LZ4_STORED.read_text() if stored else "library",
     }  # fmt: skip
     content = {"sources": dict(sources), "order": list(sources), "top": top, "cocotb": version("cocotb")}
+    if not optimise:  # the design; what is kept of Verilator's own library stays as it is
+        content["optimise"] = False
+        flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-O0"  # the last one counts
+        toolchain = replace(toolchain, environment={**toolchain.environment, "MAKEFLAGS": flags})
     final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}"
     runtime = folder / f"runtime-{content_hash(settings)}"
     build = Build(name, final, top, waves)

@@ -58,7 +58,10 @@ def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
     return torch.tensor(pixels.astype(np.uint8))
 
 
-def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images: Tensor | None = None) -> Artifact:
+def random_artifact(
+    network: NetworkConfig, weight_bits: int, seed: int, images: Tensor | None = None, *,
+    bias_fraction_bits: int = BIAS_FRACTION_BITS,
+) -> Artifact:  # fmt: skip
     """Make an artifact of random weights whose neurons fire at moderate rates.
 
     The same arguments give the same artifact on any machine: rates are measured in integers.
@@ -73,6 +76,8 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
         Of weights and images.
     images : uint8 Tensor [B, C, H, W] or [B, T, C, H, W], optional
         Calibration images; `random_images` of the same seed if not given.
+    bias_fraction_bits : int
+        Fractional bits of biases and thresholds.
 
     Returns
     -------
@@ -92,16 +97,16 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
             return lif(sums, threshold, network.timesteps, leaky=network.leaky)[0].to(torch.float32)
         weight = _weights(layer, weight_bits, rng)
         if layer.kind == "head":
-            tensors[layer.name] = _head(weight, inputs[0], network.timesteps, rng)
+            tensors[layer.name] = _head(weight, inputs[0], network.timesteps, bias_fraction_bits, rng)
             return inputs[0]
         low, high = accumulator_range(weight, -128 if layer.source == "image" else 0, layer.input_max)
         dtype = exact_dtype(int((high - low).max()))
         sums = pool_sums(layer, weighted_sum(layer, torch.tensor(weight, dtype=dtype), inputs[0])).to(torch.int64)
         saturated = not _clears(layer, network)
-        bias = _bias(sums, low, rng, saturated=saturated)
-        current = (sums << BIAS_FRACTION_BITS) + torch.tensor(bias)
+        bias = _bias(sums, low, bias_fraction_bits, rng, saturated=saturated)
+        current = (sums << bias_fraction_bits) + torch.tensor(bias)
         threshold = _threshold(current, _target_rates(layer, network, rng), network)
-        unit = 2 ** (network.membrane_bits + BIAS_FRACTION_BITS)
+        unit = 2 ** (network.membrane_bits + bias_fraction_bits)
         if saturated:
             threshold[0] = unit
         tensors[layer.name] = LayerParameters(
@@ -121,7 +126,7 @@ def random_artifact(network: NetworkConfig, weight_bits: int, seed: int, images:
     return Artifact(
         network=network,
         weight_bits=weight_bits,
-        bias_fraction_bits=BIAS_FRACTION_BITS,
+        bias_fraction_bits=bias_fraction_bits,
         tensors=tensors,
         image_table=table,
         image_scale=1 / 128,
@@ -154,7 +159,9 @@ def _clears(layer: Layer, network: NetworkConfig) -> bool:
     return layer.residual and network.residual_mode == "iand"
 
 
-def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator, *, saturated: bool) -> NDArray[np.int64]:
+def _bias(
+    sums: Tensor, low: NDArray[np.int64], fraction_bits: int, rng: Generator, *, saturated: bool
+) -> NDArray[np.int64]:
     """Make the mean current positive by up to its mean deviation.
 
     Channel 1 never fires and, if `saturated`, channel 0 always.
@@ -162,11 +169,11 @@ def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator, *, saturated: bo
     flat = sums.flatten(0, -2)
     mean = flat.sum(dim=0) // len(flat)
     deviation = (flat - mean).abs().sum(dim=0) // len(flat)
-    lift = rng.uniform(0.0, 1.0, len(mean)) * 2**BIAS_FRACTION_BITS
-    bias: NDArray[np.int64] = np.floor(lift * deviation.numpy()).astype(np.int64) - (mean.numpy() << BIAS_FRACTION_BITS)
+    lift = rng.uniform(0.0, 1.0, len(mean)) * 2**fraction_bits
+    bias: NDArray[np.int64] = np.floor(lift * deviation.numpy()).astype(np.int64) - (mean.numpy() << fraction_bits)
     # 2 units of theta: half of it, the leak's factor, reaches the threshold in the first step already.
     if saturated:
-        bias[0] = (2 - int(low[0])) << BIAS_FRACTION_BITS
+        bias[0] = (2 - int(low[0])) << fraction_bits
     if len(bias) > 1:
         bias[1] = -rng.integers(1, 50)
     return bias
@@ -201,10 +208,12 @@ def _threshold(current: Tensor, rates: Tensor, network: NetworkConfig) -> Tensor
     return low
 
 
-def _head(weight: NDArray[np.int8], inputs: Tensor, timesteps: int, rng: Generator) -> LayerParameters:
+def _head(
+    weight: NDArray[np.int8], inputs: Tensor, timesteps: int, fraction_bits: int, rng: Generator
+) -> LayerParameters:
     """Centre the logits of the calibration images about zero, so that predictions depend on the image."""
     total = inputs.to(torch.int64).sum(dim=(0, 2, 3)).numpy() @ weight.T.astype(np.int64)
-    centre = (total.sum(axis=0) // len(total)) << BIAS_FRACTION_BITS
+    centre = (total.sum(axis=0) // len(total)) << fraction_bits
     limit = np.iinfo(np.int32).max
     bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -limit, limit)
     count = timesteps * inputs.shape[2] * inputs.shape[3]

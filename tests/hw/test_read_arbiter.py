@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Out
 from benches import MemoryModel, simulate
 from programs import assemble, plain_layer, weight_layer
 
-from golden.program_stream import ExternalMemory, ProgramStream
+from golden.program_stream import ExternalMemory, ProgramStream, Word
 from hw.config import CONFIGS, LARGE, TINY, HardwareConfig
 from hw.image_load import ImageLoad
 from hw.isa import Opcode
@@ -186,7 +186,9 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
     accepted = model.descriptor(ready=0)
     cycles = [accepted]
     # Its request is on offer the cycle after its start.
-    image = model.foreign_burst(accepted + 1, load.fields["weight_beats"], first=order[0] == "load")
+    model.begin_load(
+        accepted + 1, [load.fields["weight_beats"]], Word(config.group_beats), first=order[0] == "load"
+    )
     weights = []
     for layer in layers:
         accepted = model.descriptor(ready=accepted + 1)
@@ -197,7 +199,9 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
     cycles.append(model.descriptor(ready=accepted + 1))
     assert offered == cycles
     assert taken[199::200] == weights
-    assert loaded == list(range(image, image + load.fields["weight_beats"]))
+    image, last = model.end_load()
+    assert loaded == list(range(image, last + 1))
+    assert len(loaded) == load.fields["weight_beats"]
 
 
 def test_configurations_share_one_width():

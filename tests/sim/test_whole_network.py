@@ -69,8 +69,6 @@ NARROW_STEM = NetworkConfig(
 POOLED_STEM = dataclasses.replace(NARROW_STEM, image_size=64, embed_dim=32, heads=4, pools=4)
 EVENT_STEM = dataclasses.replace(NARROW_STEM, image_channels=2, embed_dim=16, heads=2, events=True, timesteps=6)
 
-IN_STRIPS = (FOUR_POOLS, DVS, NARROW_STEM, POOLED_STEM, EVENT_STEM)
-
 
 def run(
     folder: Path,
@@ -153,12 +151,8 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
     assert compared > 2 * network.timesteps * 2 * spikes  # both comparisons, both images
     cycles, layers = figures["cycles"], figures["layers"]
     assert cycles["rtl_min"] == cycles["rtl_max"]
-    if network in IN_STRIPS:
-        # A strip that is loaded while the one before is written waits for the memory now and then.
-        assert cycles["model"] <= cycles["rtl_min"] <= 1.01 * cycles["model"]
-    else:
-        assert [layer["cycles"] for layer in layers] == [layer["model_cycles"] for layer in layers]
-        assert cycles["rtl_min"] == cycles["model"]
+    assert [layer["cycles"] for layer in layers] == [layer["model_cycles"] for layer in layers]
+    assert cycles["rtl_min"] == cycles["model"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +169,7 @@ def test_stalls_of_the_memory_cost_only_time(
     assert cycles["rtl_min"] > cycles["model"]
 
 
-@pytest.mark.parametrize("latency", [2, 20, 200])
+@pytest.mark.parametrize("latency", [2, 20, 200, 1000])
 def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, latency: int):
     artifact = random_artifact(ODD_GRID, 4, seed=3)
     program = compile_artifact(artifact, TINY)
@@ -186,15 +180,6 @@ def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, la
     predicted = predict_cycles(program, latency)
     assert dict(zip(program.names, (layer.cycles for layer in job.layers), strict=True)) == predicted.layers
     assert job.cycles == predicted.total
-
-
-def test_cycles_are_nearly_as_predicted_where_bursts_under_way_run_out(tmp_path: Path):
-    artifact = random_artifact(ODD_GRID, 4, seed=3)
-    program = compile_artifact(artifact, TINY)
-    pixels = random_images(ODD_GRID, 1, seed=4).numpy()
-    job = run_images(build(TINY), artifact, program, pixels, folder=tmp_path, latency=1000).images[0].job
-    assert job is not None
-    assert job.cycles == pytest.approx(predict_cycles(program, 1000).total, rel=0.01)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,0 +1,136 @@
+"""Random networks on random configurations: every value, counter and cycle of the machine is as predicted.
+
+Ten pairs belong to the suite. Hundreds are a long target, ``make pairs``; a single one is run by its seed:
+``spikeloom test --long -k "random_pairs and seed-123]"``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from random_pairs import Pair, random_pair
+
+from golden.attention_cycles import attention_cycles
+from golden.cycles import predict_cycles
+from golden.model import GoldenModel, GoldenResult
+from hw.config import HardwareConfig
+from hw.isa import Opcode
+from sim.decode import decode_trace
+from sim.rtl import RtlRun, run_images
+from sim.runner import build
+from sim.trace import read_trace
+from sim.verilate import Build
+from sw.driver import LayerCounters
+from sw.program import Program, Step
+
+SUITE = 10
+LONG = 320
+
+SEEDS = [
+    *(pytest.param(seed, id=f"seed-{seed}") for seed in range(SUITE)),
+    *(pytest.param(seed, id=f"seed-{seed}", marks=pytest.mark.long) for seed in range(SUITE, LONG)),
+]
+
+
+class Simulators:
+    """Builds the simulator of a configuration, and deletes the one of the configuration before."""
+
+    def __init__(self) -> None:
+        self._config: HardwareConfig | None = None
+        self._build: Build | None = None
+
+    def of(self, config: HardwareConfig) -> Build:
+        if self._build is None or config != self._config:
+            self.delete()
+            self._config, self._build = config, build(config, waves=False, optimise=False)
+        return self._build
+
+    def delete(self) -> None:
+        if self._build is not None:
+            shutil.rmtree(self._build.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[Simulators]:
+    simulators = Simulators()
+    yield simulators
+    simulators.delete()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_pairs_are_equal_in_every_spike_counter_and_cycle(
+    tmp_path: Path, simulators: Simulators, record_property: Any, seed: int
+):
+    pair = random_pair(seed)
+    record_property("refused", pair.refused)
+    golden = GoldenModel(pair.artifact).run(pair.images, record=True)
+    rtl = run_images(
+        simulators.of(pair.config), pair.artifact, pair.program, pair.images.numpy(), folder=tmp_path,
+        traced=len(pair.images), latency=pair.latency, start_seed=seed % 4 or None,
+    )  # fmt: skip
+    assert [image.failure for image in rtl.images] == [None] * len(pair.images)
+    compare_values(pair, golden, rtl)
+    for image in rtl.images:
+        assert image.job is not None
+        compare_counters(pair, golden, image.image, image.job.layers, image.job.cycles)
+
+
+def compare_values(pair: Pair, golden: GoldenResult, rtl: RtlRun) -> None:
+    """Every spike, before and behind pools, every integer of the residual stream, every logit."""
+    for image, logits in zip(rtl.images, golden.logits, strict=True):
+        assert image.job is not None and image.trace is not None
+        found = decode_trace(pair.program, read_trace(image.trace))
+        for kind in ("spikes", "pooled", "residuals"):
+            expected, actual = getattr(golden, kind), getattr(found, kind)
+            assert list(expected) == list(actual)
+            for name, tensor in expected.items():
+                wrong = np.argwhere(np.asarray(tensor[:, image.image]) != actual[name])
+                where = f"image {image.image}, {name} {kind}: {len(wrong)} values, first at [T, C, H, W] {wrong[:1]}"
+                assert len(wrong) == 0, where
+        assert list(image.job.logits) == logits.tolist()
+        assert image.job.prediction == int(torch.argmax(logits))
+
+
+def compare_counters(
+    pair: Pair, golden: GoldenResult, image: int, layers: tuple[LayerCounters, ...], cycles: int
+) -> None:
+    """Cycles of every layer, work of array and attention, spikes."""
+    predicted = predict_cycles(pair.program, pair.latency)
+    names = pair.program.names
+    found = dict(zip(names, layers, strict=True))
+    assert {name: layer.cycles for name, layer in found.items()} == predicted.layers
+    assert cycles == predicted.total
+    busy, spikes = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    for step in pair.program.steps:
+        if step.name in found:
+            busy[step.name] += work(pair.program, step)
+            spikes[step.name] += spikes_of(golden, image, step)
+    assert {name: layer.busy for name, layer in found.items()} == busy
+    assert {name: layer.spikes for name, layer in found.items()} == spikes
+
+
+def work(program: Program, step: Step) -> int:
+    """Words of spikes that the array takes; cycles of the attention engine."""
+    fields = step.fields
+    if fields["opcode"] == Opcode.ATTENTION.value:
+        names = ("head_channels", "tiles", "groups", "time_chunks")
+        return attention_cycles(program.config, *(fields[name] for name in names)) - 1
+    if fields["opcode"] != Opcode.WEIGHTS.value:
+        return 0
+    groups = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
+    walks = fields["output_tiles"] * (1 + fields["wide"]) * fields["passes"] * fields["slices"]
+    return walks * (9 if fields["kernel3"] else 1) * groups
+
+
+def spikes_of(golden: GoldenResult, image: int, step: Step) -> int:
+    """Spikes of the channels and rows of a step: what strips compute again counts again."""
+    if step.name not in golden.spikes:
+        return 0
+    tensor = golden.spikes[step.name][:, image]
+    return int(tensor[:, step.channels.start : step.channels.stop, step.rows.start : step.rows.stop].sum())
