@@ -268,9 +268,9 @@ def load_sample(name: str, *, folder: Path = SAMPLES) -> ImageSet:
     path = folder / f"{data_set(name).name}.npz"
     if not path.is_file():
         raise UserError(f"sample {path} is missing; restore it from git or make the samples again")
-    arrays = read_arrays(path, ("images", "labels", "indices"))
-    fields = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    return ImageSet(**fields, name=f"{name} sample")
+    arrays = read_arrays(path, ("images", "labels", "indices")).values()
+    images, labels, indices = (torch.from_numpy(array) for array in arrays)
+    return ImageSet(images=images, labels=labels, indices=indices, name=f"{name} sample")
 
 
 def make_samples(*, folder: Path | None = None, cache: Path = CACHE, out: Path = SAMPLES) -> list[Path]:
