@@ -30,6 +30,7 @@ RANDOM = "random"
 """Data set name of random artifacts; their images are `random_images`."""
 
 BIAS_FRACTION_BITS = 4
+LARGEST_BIAS = int(np.iinfo(np.int32).max)
 CALIBRATION_IMAGES = 4
 AREA = 4
 """Side of the areas of alike pixels in random images."""
@@ -169,7 +170,7 @@ def _bias(sums: Tensor, low: NDArray[np.int64], rng: Generator, *, saturated: bo
         bias[0] = (2 - int(low[0])) << BIAS_FRACTION_BITS
     if len(bias) > 1:
         bias[1] = -rng.integers(1, 50)
-    return bias
+    return np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS)
 
 
 def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tensor:
@@ -205,8 +206,7 @@ def _head(weight: NDArray[np.int8], inputs: Tensor, timesteps: int, rng: Generat
     """Centre the logits of the calibration images about zero, so that predictions depend on the image."""
     total = inputs.to(torch.int64).sum(dim=(0, 2, 3)).numpy() @ weight.T.astype(np.int64)
     centre = (total.sum(axis=0) // len(total)) << BIAS_FRACTION_BITS
-    limit = np.iinfo(np.int32).max
-    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -limit, limit)
+    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -LARGEST_BIAS, LARGEST_BIAS)
     count = timesteps * inputs.shape[2] * inputs.shape[3]
     scale = np.full(len(weight), 1 / (128 * count))
     return LayerParameters(weight=weight, bias=bias.astype(np.int32), threshold=None, scale=scale)
