@@ -17,6 +17,12 @@ from .pool_writer import MAX_POOL_SIDE
 from .program_buffer import region_limit
 from .spike_memory import address_bits
 
+MAX_DESCRIPTORS = (1 << 16) - 1
+"""Most descriptors of a program: the dispatcher counts them in 16 bits, and a host names a failing one by that."""
+
+MAX_PROGRAM_BYTES = (1 << 32) - 1
+"""What the register PROGRAM_BYTES holds."""
+
 
 def field_limits(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int]:
     """Largest value of every field of one descriptor.

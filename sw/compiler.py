@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hw.attention_geometry import AttentionGeometry
 from hw.config import WEIGHT_BITS, HardwareConfig
-from hw.field_limits import check_fields
+from hw.field_limits import MAX_DESCRIPTORS, MAX_PROGRAM_BYTES, check_fields
 from hw.isa import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
 from hw.membranes import carry_cycles
 from hw.neuron_walk import CHANNEL_ORDER
@@ -79,6 +79,8 @@ class _Compiler:
                     self.residual_max = self.network.residual_after(self.residual_max)
         end = {"opcode": Opcode.END.value, "layer": self.numbers["head"]}
         self._add("end", None, range(0), end)
+        require(len(self.steps), MAX_DESCRIPTORS, "the network", "descriptors")
+        require(self.words * WORD_BITS // 8, MAX_PROGRAM_BYTES, "the network", "bytes of program")
         return Program(
             config=self.config,
             steps=tuple(self.steps),

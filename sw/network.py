@@ -50,6 +50,9 @@ LARGEST = {
 }  # fmt: skip
 """Largest sizes of a network, far beyond any hardware: within them every proven range is exact in 64 bits."""
 
+RESIDUAL_LIMIT = 255
+"""Largest residual integer of the mode ``add``: the golden model and the trace keep bytes."""
+
 RESIDUAL_CLAMP = 3
 """Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
 
@@ -239,6 +242,13 @@ class NetworkConfig:
             raise ValueError(f"linear_bias must be all, not-qkv or none, not {quoted(self.linear_bias)}")
         if self.neuron not in get_args(NeuronKind):
             raise ValueError(f"neuron must be lif or if, not {quoted(self.neuron)}")
+        # rpe, and two layers of every block, add a spike to the spikes that start the stream.
+        most = (RESIDUAL_LIMIT - 2) // 2
+        if self.residual_mode == "add" and self.depth > most:
+            raise ValueError(
+                f"depth must be at most {most} in residual_mode add, whose integers reach {RESIDUAL_LIMIT} then, not "
+                f"{self.depth}; the modes clamp and iand may be deeper"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:

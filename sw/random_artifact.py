@@ -30,6 +30,7 @@ RANDOM = "random"
 """Data set name of random artifacts; their images are `random_images`."""
 
 BIAS_FRACTION_BITS = 4
+LARGEST_BIAS = int(np.iinfo(np.int32).max)
 CALIBRATION_IMAGES = 4
 AREA = 4
 """Side of the areas of alike pixels in random images."""
@@ -176,7 +177,7 @@ def _bias(
         bias[0] = (2 - int(low[0])) << fraction_bits
     if len(bias) > 1:
         bias[1] = -rng.integers(1, 50)
-    return bias
+    return np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS)
 
 
 def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tensor:
@@ -214,8 +215,7 @@ def _head(
     """Centre the logits of the calibration images about zero, so that predictions depend on the image."""
     total = inputs.to(torch.int64).sum(dim=(0, 2, 3)).numpy() @ weight.T.astype(np.int64)
     centre = (total.sum(axis=0) // len(total)) << fraction_bits
-    limit = np.iinfo(np.int32).max
-    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -limit, limit)
+    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -LARGEST_BIAS, LARGEST_BIAS)
     count = timesteps * inputs.shape[2] * inputs.shape[3]
     scale = np.full(len(weight), 1 / (128 * count))
     return LayerParameters(weight=weight, bias=bias.astype(np.int32), threshold=None, scale=scale)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,14 @@ import pytest
 from hw.attention import Attention
 from hw.attention_geometry import job_layout
 from hw.batch import batch_layout
-from hw.config import CONFIGS, MINI, HardwareConfig
-from hw.field_limits import field_limits
-from hw.isa import DESCRIPTOR, Opcode
+from hw.config import CONFIGS, LIMITS, MAX_TIMESTEPS, MINI, HardwareConfig
+from hw.field_limits import MAX_DESCRIPTORS, field_limits
+from hw.isa import DESCRIPTOR, MAX_RESIDUAL_PLANES, Opcode
+from hw.pool_writer import MAX_POOL_SIDE
 from sw.artifact import Artifact, LayerParameters
 from sw.compiler import compile_artifact
 from sw.errors import UserError
-from sw.network import NetworkConfig
+from sw.network import RESIDUAL_LIMIT, NetworkConfig
 from sw.program import Program
 
 REMEDY = "use a larger configuration or a smaller network"
@@ -61,11 +64,11 @@ def largest(program: Program, field: str) -> int:
     ("field", "config", "fits", "beyond", "limit", "refusal"),
     [
         (
-            "output_tiles", {}, {"mlp_ratio": 511}, {"mlp_ratio": 512}, 1022,
+            "output_tiles", {}, {"embed_dim": 64, "mlp_ratio": 63}, {"embed_dim": 64, "mlp_ratio": 64}, 1008,
             "block0.fc1 does not fit configuration roomy: descriptor field output_tiles takes 0 to 1023, not 1024",
         ),
         (
-            "slices", {"outputs": 8}, {"mlp_ratio": 511}, {"mlp_ratio": 512}, 1022,
+            "slices", {"outputs": 8}, {"embed_dim": 64, "mlp_ratio": 63}, {"embed_dim": 64, "mlp_ratio": 64}, 1008,
             "block0.fc2 does not fit configuration roomy: descriptor field slices takes 0 to 1023, not 1024",
         ),
         (
@@ -106,8 +109,9 @@ def largest(program: Program, field: str) -> int:
             "attention needs 6 position tiles of K and V, the configuration has 4",
         ),
         (
-            "weight_beats", {"program_beats": 256}, {"mlp_ratio": 96}, {"mlp_ratio": 97}, 192,
-            "block0.fc2 needs 194 beats of the program's buffer for an output tile's weights, "
+            "weight_beats", {"program_beats": 256}, {"embed_dim": 16, "mlp_ratio": 48},
+            {"embed_dim": 16, "mlp_ratio": 49}, 192,
+            "block0.fc2 needs 196 beats of the program's buffer for an output tile's weights, "
             "the configuration has 192",
         ),
     ],
@@ -134,6 +138,41 @@ def test_a_threshold_that_no_attention_sum_reaches_fills_its_field():
     within = zero_artifact(image_size=2, pools=1, heads=4, attention_scale=0.125)
     steps = compile_artifact(within, config).steps_of("block0.attention")
     assert {step.fields["attention_threshold"] for step in steps} == {64}
+
+
+def test_a_program_has_no_more_descriptors_than_are_counted(monkeypatch):
+    artifact = zero_artifact(embed_dim=16, heads=4)
+    count = len(compile_artifact(artifact, ROOMY).steps)
+    monkeypatch.setattr("sw.compiler.MAX_DESCRIPTORS", count)
+    assert compile_artifact(artifact, ROOMY).memory.size
+    monkeypatch.setattr("sw.compiler.MAX_DESCRIPTORS", count - 1)
+    with pytest.raises(UserError) as refused:
+        compile_artifact(artifact, ROOMY)
+    assert str(refused.value) == (f"the network needs {count} descriptors, the configuration has {count - 1}: {REMEDY}")
+
+
+def test_the_documentation_names_every_limit():
+    """The table of architecture.md holds exactly these numbers."""
+    words = field_limits(ROOMY, {"opcode": Opcode.WEIGHTS.value})
+    expected = {
+        "side of the image": MAX_POOL_SIDE,
+        "positions times time chunks in use": words["positions"],
+        "position tiles": words["tiles"],
+        "output tiles": words["output_tiles"],
+        "slices of its input": words["slices"],
+        "beats of a strip of the image": field_limits(ROOMY, {"opcode": Opcode.LOAD.value})["weight_beats"],
+        "descriptors of a program": MAX_DESCRIPTORS,
+        "words of a memory": LIMITS["spike_words"],
+        "position tiles of K and V": LIMITS["token_chunks"],
+        "layers": LIMITS["max_layers"],
+        "classes": LIMITS["max_classes"],
+        "time steps": MAX_TIMESTEPS,
+        "residual bit-planes": MAX_RESIDUAL_PLANES,
+        "blocks in the mode `add`": (RESIDUAL_LIMIT - 2) // 2,
+    }
+    text = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| ([\d,]+) \|", text[text.index("## Limits") :], re.MULTILINE)
+    assert {name: int(number.replace(",", "")) for name, number in rows} == expected
 
 
 @pytest.mark.parametrize("config", [*CONFIGS.values(), ROOMY], ids=lambda config: config.name)
