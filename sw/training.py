@@ -30,7 +30,7 @@ from sw.errors import UserError
 from sw.files import write_atomically
 from sw.model import Spikformer
 from sw.neuron import compile_neurons
-from sw.plain_console import text_column
+from sw.plain_console import PlainConsole, text_column
 from sw.quantizers import begin_scales
 from sw.recipe import Distillation, Phase, Recipe
 from sw.teacher import Teacher
@@ -153,7 +153,7 @@ class Trainer:
         graph: bool = True,
     ) -> None:
         self._recipe, self._out = recipe, out
-        self._console = console or Console()
+        self._console = console or PlainConsole()
         self._processes = processes or Processes.start()
         self._evaluate_every, self._graph = evaluate_every, graph
         self._kind = spikformer_class(self._processes.device)

@@ -521,11 +521,11 @@ def test_fmax_writes_frequency_and_paths(capsys, monkeypatch, tmp_path):
 def test_test_command_passes_on_what_pytest_says(code, outcome, capsys, monkeypatch):
     commands = []
 
-    def fake(command, **_):
+    def fake(command, _):
         commands.append(command)
-        return subprocess.CompletedProcess(command, code)
+        return code
 
-    monkeypatch.setattr(project.subprocess, "run", fake)
+    monkeypatch.setattr(project, "run_child", fake)
     if outcome is None:
         assert "pytest" in refused(capsys, "test", "-j", 1)
     else:

