@@ -101,7 +101,7 @@ class FiringStatistics:
         self._sizes[name, kind] = spikes[0, 0].numel()
 
     def _add(self, name: str, kind: str, counts: Tensor) -> None:
-        self._counts[name, kind] = self._counts.get((name, kind), torch.zeros_like(counts)) + counts
+        self._counts.setdefault((name, kind), torch.zeros_like(counts)).add_(counts)
 
     def report(self) -> tuple[LayerFiring, ...]:
         """Activity of every layer that has neurons, in order of execution.

@@ -173,7 +173,7 @@ def _uncompressed(path: Path) -> bytes:
     try:
         return gzip.decompress(raw)
     except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{path}: not a whole .gz file ({_short(error)}); fetch it again") from error
+        raise UserError(f"{path}: no whole .gz file ({error}); delete it and fetch it again") from error
 
 
 def _download(address: str) -> bytes:

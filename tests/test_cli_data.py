@@ -132,7 +132,7 @@ def test_a_damaged_gz_is_named(capsys, tmp_path):
     ):
         path.write_bytes(content)
         line = refused(capsys, "data", "--data", tmp_path)
-        assert f"{path}: " in line and ("not a whole .gz file" in line or "md5 of the uncompressed" in line)
+        assert f"{path}: " in line and ("no whole .gz file" in line or "md5 of the uncompressed" in line)
 
 
 LABELS = {
