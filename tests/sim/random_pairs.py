@@ -218,9 +218,7 @@ def tightened(rng: Generator, config: HardwareConfig, artifact: Artifact) -> Har
     return dataclasses.replace(config, spike_words=int(rng.choice([least, whole, between])))
 
 
-def _least(
-    config: HardwareConfig, field: str, values: Sequence[int], accepts: Callable[[HardwareConfig], bool]
-) -> int:
+def _least(config: HardwareConfig, field: str, values: Sequence[int], accepts: Callable[[HardwareConfig], bool]) -> int:
     """The least value with which the configuration takes the network; it does with the last one."""
     low, high = 0, len(values) - 1
     while low < high:
