@@ -163,6 +163,7 @@ def test_the_documentation_names_every_limit():
         "beats of a strip of the image": field_limits(ROOMY, {"opcode": Opcode.LOAD.value})["weight_beats"],
         "descriptors of a program": MAX_DESCRIPTORS,
         "words of a memory": LIMITS["spike_words"],
+        "channels of a head": (1 << DESCRIPTOR["head_channels"].width) - 1,
         "position tiles of K and V": LIMITS["token_chunks"],
         "layers": LIMITS["max_layers"],
         "classes": LIMITS["max_classes"],
