@@ -102,7 +102,8 @@ class _Load:
     def begin(self, offered: int, fields: Fields, config: HardwareConfig) -> None:
         """Start a job whose request is on offer in a cycle."""
         self.word = Word(config.group_beats)
-        bursts, first, left = [], fields["memory_address"], fields["weight_beats"]
+        bursts: list[int] = []
+        first, left = fields["memory_address"], fields["weight_beats"]
         while left:  # requests are as long as they can be, and each is cut at multiples of the longest burst
             some = min(left, 1 << BURST_LENGTH_BITS)
             bursts += split(first, some)

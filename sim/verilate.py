@@ -251,9 +251,9 @@ def verilate(
     }  # fmt: skip
     content = {"sources": dict(sources), "order": list(sources), "top": top, "cocotb": version("cocotb")}
     if not optimise:  # the design; what is kept of Verilator's own library stays as it is
-        content["optimise"] = False
-        flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-O0"  # the last one counts
-        toolchain = replace(toolchain, environment={**toolchain.environment, "MAKEFLAGS": flags})
+        content["optimise"] = "no"
+        make_flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-O0"  # the last one counts
+        toolchain = replace(toolchain, environment={**toolchain.environment, "MAKEFLAGS": make_flags})
     final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}"
     runtime = folder / f"runtime-{content_hash(settings)}"
     build = Build(name, final, top, waves)

@@ -186,9 +186,7 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
     accepted = model.descriptor(ready=0)
     cycles = [accepted]
     # Its request is on offer the cycle after its start.
-    model.begin_load(
-        accepted + 1, [load.fields["weight_beats"]], Word(config.group_beats), first=order[0] == "load"
-    )
+    model.begin_load(accepted + 1, [load.fields["weight_beats"]], Word(config.group_beats), first=order[0] == "load")
     weights = []
     for layer in layers:
         accepted = model.descriptor(ready=accepted + 1)

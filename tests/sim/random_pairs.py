@@ -6,6 +6,7 @@ that, for faults sit at the edges. What does not fit must be refused in one clea
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from sw.network import NetworkConfig
 from sw.program import Program
 from sw.random_artifact import random_artifact, random_images
 
-NETWORKS = 3
+NETWORKS = 4
 """Pairs of one configuration: a simulator takes longer to build than a network to run."""
 
 MOST_CYCLES = 40_000
@@ -35,6 +36,9 @@ MOST_CYCLES = 40_000
 
 MOST_OPERATIONS = 512
 """Of a configuration per cycle, so that its simulator is built in well under a minute."""
+
+SMALL_MACHINES = 3
+"""The first configurations, those of the suite, have a quarter of that."""
 
 LONGEST_REFUSAL = 300
 
@@ -142,8 +146,7 @@ def random_shape(rng: Generator, number: int) -> HardwareConfig:
             **ROOMY,
         }  # fmt: skip
         operations = inputs * outputs * fields["positions"] * fields["timesteps"]
-        # A configuration of few operations builds quickly: those of the suite.
-        if operations > MOST_OPERATIONS >> 2 * (number < 4):
+        if operations > (MOST_OPERATIONS if number >= SMALL_MACHINES else MOST_OPERATIONS // 4):
             continue
         for fields["accumulator_bits"] in range(ROOMY["accumulator_bits"], 7, -1):
             try:
@@ -180,11 +183,9 @@ def mutated(rng: Generator, network: NetworkConfig, bits: int) -> tuple[NetworkC
     while True:
         other, other_bits = random_network(rng, MAX_TIMESTEPS, 8)
         fields = [field.name for field in dataclasses.fields(other) if rng.random() < 0.3]
-        try:
+        with contextlib.suppress(ValueError):  # where it is no longer divisible
             mixed = dataclasses.replace(network, **{field: getattr(other, field) for field in fields})
-        except ValueError:  # no longer divisible
-            continue
-        return mixed, other_bits if rng.random() < 0.3 else bits
+            return mixed, other_bits if rng.random() < 0.3 else bits
 
 
 def tightened(rng: Generator, config: HardwareConfig, artifact: Artifact) -> HardwareConfig:
@@ -218,9 +219,7 @@ def tightened(rng: Generator, config: HardwareConfig, artifact: Artifact) -> Har
     return dataclasses.replace(config, spike_words=int(rng.choice([least, whole, between])))
 
 
-def _least(
-    config: HardwareConfig, field: str, values: Sequence[int], accepts: Callable[[HardwareConfig], bool]
-) -> int:
+def _least(config: HardwareConfig, field: str, values: Sequence[int], accepts: Callable[[HardwareConfig], bool]) -> int:
     """The least value with which the configuration takes the network; it does with the last one."""
     low, high = 0, len(values) - 1
     while low < high:
