@@ -17,9 +17,6 @@ from sw.network import Layer
 BATCH_PIXELS = 8 * 32 * 32
 """Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""
 
-LARGEST_INPUT = 255
-"""What an input integer may be, for spikes and the residual stream are bytes."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GoldenResult:
@@ -65,11 +62,6 @@ class GoldenModel:
     ----------
     artifact : Artifact
 
-    Raises
-    ------
-    ValueError
-        If residual integers may leave a byte.
-
     Examples
     --------
     >>> model = GoldenModel(load("mnist.spikeloom"))  # doctest: +SKIP
@@ -79,12 +71,6 @@ class GoldenModel:
     def __init__(self, artifact: Artifact):
         self.artifact = artifact
         self.network = artifact.network
-        largest = max(layer.input_max for layer in self.network.layers())
-        if largest > LARGEST_INPUT:
-            raise ValueError(
-                f"residual integers reach {largest}, limit {LARGEST_INPUT}: "
-                f"use fewer blocks than {self.network.depth} or residual_mode clamp or iand"
-            )
         self._table = torch.tensor(artifact.image_table, dtype=torch.float32)
         ranges = artifact.ranges()
         self._layers = {

@@ -62,14 +62,15 @@ def lif(
     if current.shape[0] not in (1, timesteps):
         raise ValueError(f"current must hold {timesteps} time steps or 1, not {current.shape[0]}")
     limits = thresholds_at(threshold, timesteps) if leaky else threshold.expand(timesteps, -1)
-    limits = limits.clamp(max=torch.iinfo(current.dtype).max).to(current.dtype)
+    # ``G_t > limit - 1``: no integer of the type is above its largest one, which stands for every limit beyond it.
+    limits = (limits - 1).clamp(max=torch.iinfo(current.dtype).max).to(current.dtype)
     charged = torch.empty((timesteps, *current.shape[1:]), dtype=current.dtype) if out is None else out
     spikes = torch.empty(charged.shape, dtype=torch.bool)
     membrane, fired = torch.zeros_like(charged[0]), torch.empty_like(charged[0])
     for t, limit in enumerate(limits):
         torch.add(membrane, current[min(t, len(current) - 1)], alpha=1 << t if leaky else 1, out=charged[t])
         # Comparing into integers and multiplying is vector code in PyTorch; bools and masks are many times slower.
-        torch.ge(charged[t], limit, out=fired)
+        torch.gt(charged[t], limit, out=fired)
         torch.addcmul(charged[t], charged[t], fired, value=-1, out=membrane)
         spikes[t] = fired
     return spikes, charged

@@ -177,6 +177,11 @@ class HardwareConfig:
         for field, most in LIMITS.items():
             require(1 <= getattr(self, field) <= most, field, f"be 1 to {most}")
         require(self.outputs * PARAMETER_BITS % self.memory_bits == 0, "outputs", "make parameters whole beats")
+        require(
+            self.parameter_beats < self.program_beats,
+            "program_beats",
+            f"be more than the {self.parameter_beats} beats of an output tile's parameters",
+        )
 
     @property
     def lanes(self) -> int:

@@ -14,7 +14,10 @@ from .registers import COUNTER_SLOTS, Counter
 LAYER_BITS = 8
 SLOT_BITS = (COUNTER_SLOTS - 1).bit_length()
 COUNT_BITS = 24
-"""Width of a count that is not filed yet: one descriptor's cycles or spikes."""
+"""Width of a count that is not filed yet; half full it is filed, though its part does not go on."""
+
+LEADING = {"walker": (Counter.CYCLES,), "neurons": (Counter.SPIKES,), "attention": (Counter.BUSY, Counter.SPIKES)}
+"""Counters of a part that are never behind its others: one of them is half full first."""
 
 JOB_BITS = 8
 """Width of the job's number beside each counter: one of an earlier job counts as zero, so nothing must be cleared."""
@@ -29,10 +32,10 @@ WALKER_COUNTERS = (
 class Counters(wiring.Component):
     """Counts what three parts of the accelerator do, each in a layer of its own, and adds it to that layer's counters.
 
-    A part's counts are filed when it goes on to another layer, and at the end of the job: added to the words of the
-    layer one after the other, two cycles each, those of the first part first. A part that goes on while its last counts
-    are still being filed counts for its old layer until they are. That takes less than ``3 * COUNTER_SLOTS``
-    cycles if all parts stay in their layers for so long: then all counts are exact.
+    A part's counts are filed when it goes on to another layer, when one of them is half full, and at the end of the
+    job: added to the words of the layer one after the other, two cycles each, those of the first part first. A part
+    that goes on while its last counts are still being filed counts for its old layer until they are. That takes less
+    than ``3 * COUNTER_SLOTS`` cycles if all parts stay in their layers for so long: then all counts are exact.
 
     A word must not be filed twice in a row, for it is read again as it is written. Only the spikes of neurons and of
     attention could: so no layer has both, which holds where attention is a descriptor of its own.
@@ -128,22 +131,22 @@ class Counters(wiring.Component):
             now.eq(layer), elsewhere.eq(Mux(change, layer != now, layer != counting)), finish.eq(self.finish),
             ending.eq(finish | (ending & ~change)),
         ]  # fmt: skip
-        m.d.comb += change.eq((filed.left == 0) & (elsewhere | ending))
-        counts = []
+        counts = {counter: Signal(COUNT_BITS, name=f"{name}_{counter.name.lower()}") for counter in amounts}
+        half_full = Cat(counts[counter][-1] for counter in LEADING[name]).any()
+        m.d.comb += change.eq((filed.left == 0) & (elsewhere | ending | half_full))
         for counter, amount in amounts.items():
-            count = Signal(COUNT_BITS, name=f"{name}_{counter.name.lower()}")
+            count = counts[counter]
             late = Signal.like(amount, name=f"{name}_{counter.name.lower()}_now")
             m.d.sync += [late.eq(amount), count.eq(Mux(change, 0, count) + late)]
             with m.If(self.clear):
                 m.d.sync += [late.eq(0), count.eq(0)]
-            counts.append(count)
         with m.If(change):
             m.d.sync += [
                 counting.eq(now),
                 filed.left.eq(len(amounts)),
                 filed.layer.eq(counting),
                 filed.counters.eq(Cat(*(Const(counter.value, SLOT_BITS) for counter in amounts))),
-                filed.counts.eq(Cat(counts)),
+                filed.counts.eq(Cat(counts.values())),
             ]
         with m.If(self.clear):
             m.d.sync += [counting.eq(layer), elsewhere.eq(0), ending.eq(0), finish.eq(0)]

@@ -106,14 +106,16 @@ def _timesteps(config: HardwareConfig, fields: dict[str, int]) -> int:
 
 
 def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
-    """Pieces in the neurons' order: output tile, position tile, group, piece."""
+    """Pieces in the neurons' order: output tile, position tile, group, piece.
+
+    The last word of an image's sums may hold whole position groups behind the image: these have no pieces.
+    """
     order: list[tuple[int, int]] = []
     for step in steps:
         fields = step.fields
         chunks = fields["time_chunks"]
         first = step.rows.start * layer.width // config.positions * chunks
-        words = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
-        groups = range(first, first + words * (config.timesteps * chunks if fields["image"] else 1))
+        groups = range(first, first + -(-len(step.rows) * layer.width // config.positions) * chunks)
         piece = step.places.start // config.piece
         for output_tile in range(fields["output_tiles"]):
             last = output_tile == fields["output_tiles"] - 1

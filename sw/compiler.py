@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.attention_geometry import AttentionGeometry
 from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.field_limits import MAX_DESCRIPTORS, MAX_PROGRAM_BYTES, check_fields
 from hw.isa import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
 from hw.membranes import carry_cycles
 from hw.neuron_walk import CHANNEL_ORDER
@@ -19,7 +21,7 @@ from sw.image_pack import TAPS, WORD_BITS, image_groups, plane_words
 from sw.network import Layer
 from sw.program import Program, Step
 from sw.strips import StemPlan, stem_plans, strip_words, written_rows
-from sw.weight_pack import OutputTiles, output_tiles, pack_weights
+from sw.weight_pack import OutputTiles, output_tiles, pack_weights, stored_thresholds
 
 
 def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
@@ -77,6 +79,8 @@ class _Compiler:
                     self.residual_max = self.network.residual_after(self.residual_max)
         end = {"opcode": Opcode.END.value, "layer": self.numbers["head"]}
         self._add("end", None, range(0), end)
+        require(len(self.steps), MAX_DESCRIPTORS, "the network", "descriptors")
+        require(self.words * WORD_BITS // 8, MAX_PROGRAM_BYTES, "the network", "bytes of program")
         return Program(
             config=self.config,
             steps=tuple(self.steps),
@@ -100,9 +104,10 @@ class _Compiler:
     ) -> None:
         """Append a descriptor, and what follows it, to the program; without `places` channels lie where they are."""
         try:
-            bits = encode(**fields)
+            check_fields(self.config, fields)
         except ValueError as error:
-            raise UserError(f"{name} does not fit the descriptor: {error}; {REMEDY}") from error
+            raise UserError(f"{name} does not fit configuration {self.config.name}: {error}; {REMEDY}") from error
+        bits = encode(**fields)
         rows = rows or range(layer.height if layer is not None else 0)
         self.steps.append(Step(name, layer, channels, places or channels, rows, fields, self.words))
         blocks = [np.frombuffer(bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), "<u8")]
@@ -360,6 +365,11 @@ class _Compiler:
     def _attention(self, layer: Layer, places: range) -> dict[str, int]:
         network, groups, stride = self.network, self._groups(layer.positions), self._words(layer.positions)
         offset = self._slices(places.start) * stride
+        threshold = stored_thresholds(
+            np.array(network.attention_threshold),
+            self.config.max_timesteps - network.timesteps,
+            AttentionGeometry(self.config).threshold_bits,
+        )
         return {
             "opcode": Opcode.ATTENTION.value,
             "layer": self.numbers[layer.name],
@@ -368,7 +378,7 @@ class _Compiler:
             **self._time(),
             "head_channels": len(places),
             "groups": groups,
-            "attention_threshold": network.attention_threshold << (self.config.max_timesteps - network.timesteps),
+            "attention_threshold": int(threshold),
             "source_base": self.places[layer.source] + offset,
             "source_slice_stride": stride,
             "destination_base": self.places[layer.name] + offset,

@@ -3,7 +3,7 @@
 A layer's current is ``gain * (weight_scale * input_scale * acc + linear_bias - mean) + norm_bias`` with ``acc`` the
 exact integer sum and ``gain`` batch norm's weight over its deviation. That is ``alpha * (acc + B)``, per channel; where
 alpha is negative the channel's weights change sign, which the narrow range makes exact. Only B is rounded, to
-``2^-f``.
+``2^-f``. A neuron without a gain to speak of is kept in its smallest form, see `sw.constant_neuron`.
 """
 
 from __future__ import annotations
@@ -20,33 +20,44 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sw.artifact import Artifact, LayerParameters
+from sw.constant_neuron import constant_integers, constant_period
 from sw.data import DataSet
 from sw.errors import UserError
 from sw.model import Spikformer, SpikingLayer
-from sw.network import NEURON_THRESHOLD, Layer
+from sw.network import NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.ranges import accumulator_range, input_range
 
 BIAS_FRACTION_BITS = 4
 """``f``: fractional bits of B."""
 
-SILENT_ALPHA = NEURON_THRESHOLD / 64
-"""alpha of a channel whose batch norm gain is 0: all of its constant current is in B."""
+SILENT_ALPHA = NEURON_THRESHOLD / 2**40
+"""alpha of a channel whose batch norm gain is 0: all of its constant current is in B, hardly rounded."""
+
+SMALLEST_ALPHA = 2.0**-256
+"""A gain that makes less of a weight is 0 for all that float64 can tell."""
+
+ZERO_HEAD_BITS = 16
+"""Bits of the largest bias of a head without weights, in units of its alpha."""
+
+LARGEST_BIAS = 2**31 - 1
+LARGEST_THRESHOLD = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class FoldedLayer:
-    """A layer as ``alpha * (acc + B)`` before B is rounded.
+    """A layer as ``alpha * acc + constant``.
 
     Attributes
     ----------
     weight : Tensor
         int8 weights of the shape of the layer's, signs already flipped.
-    alpha, bias : Tensor
-        float64 ``[out]``, alpha positive; `bias` is B in units of the accumulator.
+    alpha, constant : Tensor
+        float64 ``[out]``, alpha positive; ``constant / alpha`` is B before it is rounded.
     """
 
     weight: Tensor
     alpha: Tensor
-    bias: Tensor
+    constant: Tensor
 
 
 def export_artifact(
@@ -83,16 +94,21 @@ def export_artifact(
     if model.weight_bits is None:
         raise UserError("the model has float weights; train the quantised phase first")
     exact = copy.deepcopy(model).double().eval()
-    tensors = {}
-    for layer in model.config.layers():
-        if layer.has_weights:
-            tensors[layer.name] = _integers(layer, fold(exact, layer, data.image_scale), model, bias_fraction_bits)
+    table = _image_table(exact, data)
+    layers = [layer for layer in model.config.layers() if layer.has_weights]
+    folded = {layer: fold(exact, layer, data.image_scale) for layer in layers}
+    sums = {layer: accumulator_range(each.weight.numpy(), *input_range(layer, table)) for layer, each in folded.items()}
+    widest = max(int(np.abs(bound).max()) for bounds in sums.values() for bound in bounds)
+    tensors = {
+        layer.name: _integers(layer, folded[layer], model.config, bias_fraction_bits, sums[layer], widest)
+        for layer in layers
+    }
     return Artifact(
         network=model.config,
         weight_bits=model.weight_bits,
         bias_fraction_bits=bias_fraction_bits,
         tensors=tensors,
-        image_table=_image_table(exact, data),
+        image_table=table,
         image_scale=data.image_scale,
         dataset=data.name,
         class_names=data.class_names,
@@ -107,13 +123,16 @@ def fold(model: Spikformer, layer: Layer, image_scale: float) -> FoldedLayer:
     Raises
     ------
     UserError
-        If the layer's weight quantiser is uncalibrated.
+        If the layer's weight quantiser is uncalibrated, or a number is not finite.
     """
     module = model.get_submodule(layer.name)
     if layer.kind == "head":
         weight, scale = _quantised_weight(layer, module)
-        alpha = (scale / (layer.positions * model.config.timesteps)).expand(layer.out_channels)
-        return FoldedLayer(weight, alpha, module.get_parameter("bias").detach() / alpha)
+        constant = module.get_parameter("bias").detach()
+        alpha = scale / (layer.positions * model.config.timesteps)
+        if not weight.any():  # the scale of no weights says nothing of the biases
+            alpha = torch.full_like(scale, (float(constant.abs().max()) or 1.0) / 2**ZERO_HEAD_BITS)
+        return _folded(layer, weight, alpha.expand(layer.out_channels), constant)
     assert isinstance(module, SpikingLayer)
     weight, scale = _quantised_weight(layer, module.weights)
     unit = scale.flatten() * (image_scale if layer.source == "image" else 1.0)
@@ -123,10 +142,18 @@ def fold(model: Spikformer, layer: Layer, image_scale: float) -> FoldedLayer:
     own_bias = module.weights.bias
     linear_bias = own_bias.detach() if isinstance(own_bias, Tensor) else torch.zeros_like(gain)
     constant = gain * (linear_bias - norm.running_mean) + norm.bias.detach()
-    silent = gain == 0
+    silent = gain.abs() * unit < SMALLEST_ALPHA
     alpha = torch.where(silent, SILENT_ALPHA, gain.abs() * unit)
-    sign = gain.sign().to(torch.int8).view(-1, *(1,) * (weight.ndim - 1))
-    return FoldedLayer(weight * sign, alpha, constant / alpha)
+    sign = torch.where(silent, 0, gain.sign()).to(torch.int8).view(-1, *(1,) * (weight.ndim - 1))
+    return _folded(layer, weight * sign, alpha, constant)
+
+
+def _folded(layer: Layer, weight: Tensor, alpha: Tensor, constant: Tensor) -> FoldedLayer:
+    finite = torch.isfinite(alpha) & torch.isfinite(constant)
+    if not bool(finite.all()):
+        channel = int((~finite).int().argmax())
+        raise UserError(f"{layer.name}: batch norm or bias of channel {channel} is not a finite number; train it again")
+    return FoldedLayer(weight, alpha, constant)
 
 
 def _quantised_weight(layer: Layer, module: nn.Module) -> tuple[Tensor, Tensor]:
@@ -147,26 +174,68 @@ def _quantised_weight(layer: Layer, module: nn.Module) -> tuple[Tensor, Tensor]:
     return integers.to(torch.int8), scale
 
 
-def _integers(layer: Layer, folded: FoldedLayer, model: Spikformer, fraction: int) -> LayerParameters:
-    """Round B and compute the thresholds."""
-    bias = (folded.bias * 2**fraction).round()
-    limit = 2**31 - 1
-    if float(bias.abs().max()) > limit:
-        channel = int(bias.abs().argmax())
-        raise UserError(
-            f"{layer.name}: bias {folded.bias[channel].item():.6g} of channel {channel} exceeds "
-            f"{limit / 2**fraction:.6g}; its batch norm gain is next to nothing: train longer, or set that gain to 0"
-        )
-    thresholds = None if layer.kind == "head" else thresholds_of(folded.alpha, model.config.membrane_bits + fraction)
+def _integers(
+    layer: Layer,
+    folded: FoldedLayer,
+    network: NetworkConfig,
+    fraction: int,
+    sums: tuple[NDArray[np.int64], NDArray[np.int64]],
+    widest: int,
+) -> LayerParameters:
+    """Round B and compute the thresholds.
+
+    Where either dwarfs all sums of the network, `widest`, and the neuron fires alike whatever its own between `sums`
+    are, it gets the smallest integers that do so, and no weights: it must not be what asks for the widest neurons.
+    """
+    weight, scale = folded.weight.numpy().copy(), folded.alpha.numpy().copy()
+    bias = biases_of(folded, fraction)
+    if layer.kind == "head":
+        _check_size(layer, "bias", bias, LARGEST_BIAS)
+        return LayerParameters(weight=weight, bias=np.array(bias, np.int32), threshold=None, scale=scale)
+    timesteps, leaky, shift = network.timesteps, network.leaky, network.membrane_bits + fraction
+    threshold = thresholds_of(folded.alpha, shift)
+    low, high = ([bound << fraction for bound in bounds.tolist()] for bounds in sums)
+    usual = widest << fraction
+    for channel, (constant, limit) in enumerate(zip(bias, threshold, strict=True)):
+        if abs(constant) < usual and limit <= usual << timesteps + 1:
+            continue
+        period = constant_period(low[channel] + constant, high[channel] + constant, limit, timesteps, leaky=leaky)
+        if period is None:
+            continue
+        weight[channel] = 0
+        bias[channel], threshold[channel] = constant_integers(period, timesteps, leaky=leaky)
+        # Between this threshold and the one below it: no membrane of the real-valued model comes close to a tie.
+        scale[channel] = 2**shift * NEURON_THRESHOLD / (threshold[channel] - 0.5)
+    _check_size(layer, "bias", bias, LARGEST_BIAS)
+    _check_size(layer, "threshold", threshold, LARGEST_THRESHOLD)
     return LayerParameters(
-        weight=folded.weight.contiguous().numpy(),
-        bias=bias.to(torch.int32).numpy(),
-        threshold=thresholds,
-        scale=folded.alpha.contiguous().numpy(),
+        weight=weight,
+        bias=np.array(bias, np.int32),
+        threshold=np.array(threshold, np.int64),
+        scale=scale,
     )
 
 
-def thresholds_of(alpha: Tensor, shift: int) -> NDArray[np.int64]:
+def _check_size(layer: Layer, what: str, values: list[int], limit: int) -> None:
+    """Refuse numbers that the artifact cannot hold."""
+    worst = max(values, key=abs)
+    if abs(worst) > limit:
+        cause, remedy = "its batch norm gain is", "set that gain to 0"
+        if layer.kind == "head":
+            cause, remedy = "the weights are, beside the biases,", "set them to 0"
+        raise UserError(
+            f"{layer.name}: {what} {worst:.6g} of channel {values.index(worst)} exceeds {limit:.6g}; {cause} next to "
+            f"nothing: train longer, or {remedy}"
+        )
+
+
+def biases_of(folded: FoldedLayer, fraction: int) -> list[int]:
+    """B per channel in units of ``2^-fraction``, of any size; computed as fractions like the thresholds."""
+    pairs = zip(folded.constant.tolist(), folded.alpha.tolist(), strict=True)
+    return [round(Fraction(constant) / Fraction(alpha) * 2**fraction) for constant, alpha in pairs]
+
+
+def thresholds_of(alpha: Tensor, shift: int) -> list[int]:
     """``ceil(2^shift * theta / alpha)`` per channel, computed as fractions: a float quotient could round up or down.
 
     Parameters
@@ -177,7 +246,7 @@ def thresholds_of(alpha: Tensor, shift: int) -> NDArray[np.int64]:
         Fractional bits of the membrane and of the bias.
     """
     theta = Fraction(NEURON_THRESHOLD) * 2**shift
-    return np.array([math.ceil(theta / Fraction(value)) for value in alpha.tolist()], dtype=np.int64)
+    return [math.ceil(theta / Fraction(value)) for value in alpha.tolist()]
 
 
 def _image_table(model: Spikformer, data: DataSet) -> NDArray[np.int8]:

@@ -64,6 +64,8 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
     for layer in layers:
         if layer.has_weights:
             require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+            # Each half may fit where the sum of both, which the neurons read, does not.
+            require(ranges[layer.name].accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
             if layer.kind != "head":
                 bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
                 require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
@@ -94,7 +96,7 @@ def _partial_sum_bits(artifact: Artifact, layer: Layer) -> int:
         top = 1 << IMAGE_PLANES - 1
         ranges = [_image_range(sign, other, top) for sign, other in zip(parts[::2], parts[1::2], strict=True)]
         return max(signed_bits(*bounds) for bounds in ranges)
-    low, high = input_range(artifact, layer)
+    low, high = input_range(layer, artifact.image_table)
     bits = []
     for part in parts:
         smallest, largest = accumulator_range(part.astype(np.int8), low, high)

@@ -42,6 +42,9 @@ STEM = 4
 IMAGE_WEIGHT_LIMIT = 119
 """Largest magnitude of an 8-bit weight of the image layer: ``16 * 7 + 7``, two signed halves of 4 bits."""
 
+RESIDUAL_LIMIT = 255
+"""Largest residual integer of the mode ``add``: the golden model and the trace keep bytes."""
+
 RESIDUAL_CLAMP = 3
 """Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
 
@@ -228,6 +231,13 @@ class NetworkConfig:
             raise ValueError(f"linear_bias must be all, not-qkv or none, not {self.linear_bias!r}")
         if self.neuron not in get_args(NeuronKind):
             raise ValueError(f"neuron must be lif or if, not {self.neuron!r}")
+        # rpe, and two layers of every block, add a spike to the spikes that start the stream.
+        most = (RESIDUAL_LIMIT - 2) // 2
+        if self.residual_mode == "add" and self.depth > most:
+            raise ValueError(
+                f"depth must be at most {most} in residual_mode add, whose integers reach {RESIDUAL_LIMIT} then, not "
+                f"{self.depth}; the modes clamp and iand may be deeper"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ are: it stays active to the head.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -28,7 +30,11 @@ RANDOM = "random"
 """Data set name of random artifacts; their images are `random_images`."""
 
 BIAS_FRACTION_BITS = 4
+LARGEST_BIAS = int(np.iinfo(np.int32).max)
 CALIBRATION_IMAGES = 4
+AREA = 4
+"""Side of the areas of alike pixels in random images."""
+
 LOWEST_RATE, HIGHEST_RATE = 0.1, 0.3
 
 
@@ -38,14 +44,18 @@ def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
     Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others.
     """
     rng = np.random.default_rng([seed, 1])
-    size = network.image_size
+    size, areas = network.image_size, -(-network.image_size // AREA)
+
+    def pixels_of(values: NDArray[Any]) -> NDArray[Any]:
+        """Values of areas as those of their pixels; the last areas may be cut."""
+        return values.repeat(AREA, axis=-2).repeat(AREA, axis=-1)[..., :size, :size]
+
     if network.events:
-        shape = (count, network.timesteps, network.image_channels, size // 4, size // 4)
-        density = rng.uniform(0.0, 0.5, shape).repeat(4, axis=3).repeat(4, axis=4)
+        density = pixels_of(rng.uniform(0.0, 0.5, (count, network.timesteps, network.image_channels, areas, areas)))
         return torch.tensor((rng.random(density.shape) < density).astype(np.uint8))
-    coarse = rng.integers(0, 256, (count, network.image_channels, size // 4, size // 4))
+    coarse = rng.integers(0, 256, (count, network.image_channels, areas, areas))
     noise = rng.integers(-40, 41, (count, network.image_channels, size, size))
-    pixels = np.clip(coarse.repeat(4, axis=2).repeat(4, axis=3) + noise, 0, 255)
+    pixels = np.clip(pixels_of(coarse) + noise, 0, 255)
     return torch.tensor(pixels.astype(np.uint8))
 
 
@@ -167,7 +177,7 @@ def _bias(
         bias[0] = (2 - int(low[0])) << fraction_bits
     if len(bias) > 1:
         bias[1] = -rng.integers(1, 50)
-    return bias
+    return np.clip(bias, -LARGEST_BIAS, LARGEST_BIAS)
 
 
 def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tensor:
@@ -205,8 +215,7 @@ def _head(
     """Centre the logits of the calibration images about zero, so that predictions depend on the image."""
     total = inputs.to(torch.int64).sum(dim=(0, 2, 3)).numpy() @ weight.T.astype(np.int64)
     centre = (total.sum(axis=0) // len(total)) << fraction_bits
-    limit = np.iinfo(np.int32).max
-    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -limit, limit)
+    bias = np.clip(rng.integers(-100, 101, len(weight)) - centre, -LARGEST_BIAS, LARGEST_BIAS)
     count = timesteps * inputs.shape[2] * inputs.shape[3]
     scale = np.full(len(weight), 1 / (128 * count))
     return LayerParameters(weight=weight, bias=bias.astype(np.int32), threshold=None, scale=scale)

@@ -70,10 +70,10 @@ class LayerRange:
         }
 
 
-def input_range(artifact: Artifact, layer: Layer) -> tuple[int, int]:
+def input_range(layer: Layer, image_table: NDArray[np.int8]) -> tuple[int, int]:
     """Smallest and largest input integer of `layer`, zero included (convolutions pad with it)."""
     if layer.source == "image":
-        return min(0, int(artifact.image_table.min())), max(0, int(artifact.image_table.max()))
+        return min(0, int(image_table.min())), max(0, int(image_table.max()))
     return 0, layer.input_max
 
 
@@ -146,7 +146,7 @@ def layer_ranges(artifact: Artifact) -> dict[str, LayerRange]:
             ranges[layer.name] = LayerRange(accumulator=(0, highest), result=membrane, result_name="membrane")
             continue
         parameters = artifact.tensors[layer.name]
-        low, high = accumulator_range(parameters.weight, *input_range(artifact, layer))
+        low, high = accumulator_range(parameters.weight, *input_range(layer, artifact.image_table))
         bias = parameters.bias.astype(np.int64)
         accumulator = (int(low.min()), int(high.max()))
         if layer.kind == "head":

@@ -81,6 +81,26 @@ def segments(artifact: Artifact, layer: Layer) -> tuple[NDArray[np.int8], ...]:
     return tuple(segment for pair in zip(negated, halves, strict=True) for segment in pair)
 
 
+def stored_thresholds(threshold: NDArray[np.int64], steps: int, bits: int) -> NDArray[np.int64]:
+    """Thresholds as the neurons compare them: of a network of `steps` time steps less than the configuration's.
+
+    Neurons are as wide as their membranes need, and no membrane reaches the largest threshold of so many bits: it
+    stands for all that are larger.
+
+    Parameters
+    ----------
+    threshold : int64 array
+        Not negative.
+    steps : int
+        A power of two to scale with; the product may leave 64 bits.
+    bits : int
+        Width of the unsigned field, below 63.
+    """
+    largest = (1 << bits) - 1
+    scaled: NDArray[np.int64] = np.minimum(threshold, (largest >> steps) + 1) << steps
+    return np.minimum(scaled, largest)
+
+
 def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, channels: range) -> NDArray[np.uint64]:
     """Pack some output channels of one layer.
 
@@ -121,13 +141,12 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     nibbles = np.pad(rows, ((0, 0), (0, place - rows.shape[1]))).reshape(-1, 2).view(np.uint8) & 15
     weight_words = (nibbles[:, 0] | nibbles[:, 1] << WEIGHT_BITS).view("<u8").reshape(count, -1)
 
-    largest = (1 << config.membrane_bits - 1) - 1
     bias = np.full(count * config.outputs, NEVER if layer.kind == "head" else 0, np.int64)
-    threshold = np.full(count * config.outputs, largest, np.int64)
+    threshold = np.full(count * config.outputs, (1 << config.membrane_bits - 1) - 1, np.int64)
     bias[:out] = parameters.bias[chosen]
     if parameters.threshold is not None:
-        scaled = parameters.threshold[chosen] << (config.max_timesteps - artifact.network.timesteps)
-        threshold[:out] = np.minimum(scaled, largest)
+        steps = config.max_timesteps - artifact.network.timesteps
+        threshold[:out] = stored_thresholds(parameters.threshold[chosen], steps, config.membrane_bits - 1)
     # A wide threshold begins where the neuron's bias ends; the head has no threshold and needs all bits of its bias.
     offset = PARAMETER_BITS // 2 if layer.kind == "head" else config.threshold_offset
     low = np.uint64((1 << min(offset, PARAMETER_BITS // 2)) - 1)

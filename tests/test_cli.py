@@ -533,7 +533,13 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert "embed_dim must be divisible by 8 (conv0 has D/8 channels), not 33; see spikeloom random --help" in refused(
         capsys, "random", tmp_path / "other.spikeloom", "--dim", 33
     )
+    assert "depth must be at most 126 in residual_mode add, whose integers reach 255 then, not 200" in refused(
+        capsys, "random", tmp_path / "other.spikeloom", "--depth", 200
+    )
     assert not (tmp_path / "other.spikeloom").exists()
+    # A side that is no multiple of the areas of which random images are made.
+    assert cli.run(["random", str(path), *shape, "--pools", "1", "--size", "6"]) == 0
+    assert images_for(load(path), None, whole=False, count=3).images.shape == (3, 1, 6, 6)
 
 
 def test_random_artifact_of_a_network_of_the_paper(capsys, tmp_path):

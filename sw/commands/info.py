@@ -64,7 +64,7 @@ def layer_table(artifact: Artifact) -> Table:
             layer.kind,
             f"{layer.in_channels} > {layer.out_channels}",
             f"{layer.height}x{layer.width}",
-            "{}..{}".format(*input_range(artifact, layer)),
+            "{}..{}".format(*input_range(layer, artifact.image_table)),
             f"{bounds.accumulator[0]:,}..{bounds.accumulator[1]:,}",
             str(bounds.accumulator_bits),
             f"{bounds.result[0]:,}..{bounds.result[1]:,}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -269,9 +268,3 @@ def test_labels_wrong():
         evaluate(artifact, images, torch.zeros(3), bar=False)
     with pytest.raises(ValueError, match=r"^batch_size must be at least 1, not 0$"):
         evaluate(artifact, images, torch.zeros(2), batch_size=0, bar=False)
-
-
-def test_residual_integers_beyond_a_byte_wrong():
-    network = dataclasses.replace(TINY, depth=127)
-    with pytest.raises(ValueError, match=r"^residual integers reach 256, limit 255: use fewer blocks than 127 or "):
-        GoldenModel(SimpleNamespace(network=network))

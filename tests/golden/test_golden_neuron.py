@@ -78,6 +78,15 @@ def test_threshold_beyond_int32_never_fires():
     assert not spikes.any()
 
 
+@pytest.mark.parametrize("leaky", [True, False])
+def test_the_largest_int32_reaches_only_its_own_threshold(leaky):
+    current = torch.full((1, 3), 2**31 - 1, dtype=torch.int32)
+    spikes, _ = lif(current, torch.tensor([2**31 - 2, 2**31 - 1, 2**31]), 1, leaky=leaky)
+    assert spikes.tolist() == [[True, True, False]]
+    spikes, _ = lif(current, torch.tensor([2**40, 2**62, 2**31]), 1, leaky=leaky)
+    assert not spikes.any()
+
+
 def test_thresholds_round_up():
     assert [int(limit) for limit in thresholds_at(torch.tensor([33]), 4)] == [5, 9, 17, 33]
 

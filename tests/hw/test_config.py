@@ -96,6 +96,13 @@ def test_derived_sizes():
         ({"bias_fraction_bits": -1}, "bias_fraction_bits must be 0 to 6, not -1"),
         ({"tile_groups": 24}, "tile_groups must be 16 or 32, not 24"),
         ({"program_beats": 300}, "program_beats must be a power of two from 256 to 65536, not 300"),
+        (
+            {
+                "outputs": 256, "inputs": 256, "positions": 8, "tile_groups": 32, "head_channels": 256,
+                "program_beats": 256,
+            },
+            "program_beats must be more than the 256 beats of an output tile's parameters, not 256",
+        ),
         ({"program_beats": 128}, "program_beats must be a power of two from 256 to 65536, not 128"),
         ({"attention_columns": 3}, "attention_columns must divide inputs, not 3"),
         ({"attention_columns": 0}, "attention_columns must divide inputs, not 0"),

@@ -41,7 +41,7 @@ class Model:
 
     def __init__(self) -> None:
         self.filed: dict[str, list[tuple[int, Counter, int]]] = {}
-        self.job, self.words = 0, {}
+        self.job, self.words, self.half = 0, {}, 1 << 23
 
     def clear(self, cycle: Cycle) -> None:
         self.words: Counts = {}
@@ -60,7 +60,8 @@ class Model:
         for part, counters in PARTS.items():
             amounts = {counter: cycle[name] for counter, name in counters.items()}
             elsewhere = cycle[part] != self.counting[part]
-            if not self.filed[part] and (elsewhere or self.ending[part]):
+            half_full = max(self.counts[part].values()) >= self.half
+            if not self.filed[part] and (elsewhere or self.ending[part] or half_full):
                 self.filed[part] = [(self.counting[part], counter, self.counts[part][counter]) for counter in counters]
                 self.counts[part], self.counting[part] = dict.fromkeys(counters, 0), cycle[part]
                 self.ending[part] = False
@@ -206,6 +207,27 @@ def test_finishes_while_counts_are_filed(gap):
         cycles = [dict.fromkeys(PARTS, layer) | dict.fromkeys(names, 1) for layer in [2] * 40 + [3] * (gap + 1)]
         await bench.job(ctx, cycles)
         assert await bench.read(ctx) == sums(cycles)
+
+    simulate(bench.dut, process)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_counts_of_a_layer_may_exceed_what_waits_to_be_filed(monkeypatch, layers):
+    """With 10 bits for 24: thousands of cycles in a layer, with several spikes in each."""
+    monkeypatch.setattr("hw.counters.COUNT_BITS", 10)
+    bench = Bench(8)
+    names = [name for part in PARTS.values() for name in part.values()]
+
+    async def process(ctx: Any) -> None:
+        cycles = []
+        for cycle in range(3000):
+            layer = 2 * (cycle * layers // 3000)
+            cycles.append(dict.fromkeys(names, 1) | dict.fromkeys(PARTS, layer) | {"attention_layer": layer + 1})
+            cycles[-1] |= {"neuron_spikes": 3, "attention_spikes": 5}
+        for _ in range(2):
+            bench.model.half = 1 << 9
+            await bench.job(ctx, cycles)
+            assert await bench.read(ctx) == sums(cycles)
 
     simulate(bench.dut, process)
 

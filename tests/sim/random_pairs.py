@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from torch import Tensor
 
@@ -111,7 +110,7 @@ def random_pair(seed: int) -> Pair:
             continue
         cycles = predict_cycles(programs[0], latency).total
         if cycles <= MOST_CYCLES:
-            images = _images(network, 1 + (2 * cycles <= MOST_CYCLES), int(rng.integers(1 << 30)))
+            images = random_images(network, 1 + (2 * cycles <= MOST_CYCLES), int(rng.integers(1 << 30)))
             return Pair(config, artifact, programs[0], images, latency, refusals.count)
     raise AssertionError(f"no network fits configuration {number}")
 
@@ -234,15 +233,8 @@ def _least(config: HardwareConfig, field: str, values: Sequence[int], accepts: C
 
 def make_artifact(network: NetworkConfig, bits: int, config: HardwareConfig, seed: int) -> Artifact:
     """Random weights, with the configuration's fraction of a bias."""
-    images = _images(network, 2, seed)
+    images = random_images(network, 2, seed)
     return random_artifact(network, bits, seed, images, bias_fraction_bits=config.bias_fraction_bits)
-
-
-def _images(network: NetworkConfig, count: int, seed: int) -> Tensor:
-    """Random images of any size: cut out of larger ones."""
-    size = network.image_size
-    larger = dataclasses.replace(network, image_size=-(-size // 16) * 16)
-    return torch.clone(random_images(larger, count, seed)[..., :size, :size])
 
 
 def _compile(artifact: Artifact, config: HardwareConfig, into: list[Program]) -> None:

@@ -740,6 +740,16 @@ def test_halves_need_their_own_accumulator_bits():
     assert compile_artifact(artifact, config_of(weight_bits=8, accumulator_bits=12)).memory.size
 
 
+def test_the_sum_of_both_halves_must_fit_the_neurons():
+    """136 weights of 127: halves of 952 and 2040 fit 11 bits, their sum of 17272 needs 16, one more than 11 + 4."""
+    network = network_of(embed_dim=8, heads=1, mlp_ratio=17, events=True)
+    config = config_of(weight_bits=8, accumulator_bits=11)
+    assert refusal(artifact_of(network, weight=127, weight_bits=8), config) == (
+        f"block0.fc2 needs 16 bits of a neuron's sum, the configuration has 15: {REMEDY}"
+    )
+    assert compile_artifact(artifact_of(network, weight=120, weight_bits=8), config).memory.size
+
+
 def test_both_halves_must_fit_the_buffer():
     network = network_of(embed_dim=128, heads=16)
     config = config_of(LARGE, program_beats=1024)

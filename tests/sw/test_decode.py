@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.config import BASE, LARGE, MINI, TINY, HardwareConfig
 from hw.isa import Destination
 from sim.decode import UNWRITTEN, decode_trace
 from sim.trace import KINDS, Events
@@ -34,6 +34,10 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig]] = {
         dataclasses.replace(
             TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_planes=8
         ),
+    ),
+    "groups_behind_the_image": (
+        {"image_size": 10, "pools": 1, "embed_dim": 40},
+        dataclasses.replace(MINI, timesteps=8, neurons=4, head_channels=20),
     ),
     "strips": ({"image_size": 16}, dataclasses.replace(TINY, spike_words=512)),
     "strips_before_a_pool": ({"image_size": 32, "pools": 4}, dataclasses.replace(TINY, spike_words=1024)),
@@ -72,20 +76,17 @@ class Recorder:
         return padded.reshape(places, steps, count, -1).transpose(2, 0, 3, 1)
 
     def neurons(self, number: int, step: Step, spikes: Spikes) -> None:
-        """Output tile, position group, piece; an image's last words reach beyond its positions."""
+        """Output tile, position group, piece; none of groups behind an image, which its last words reach beyond."""
         config, fields = self.config, step.fields
         grouped = self.groups(spikes)
-        count = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"]
-        count *= config.timesteps if fields["image"] else 1
         piece = 0
         for output_tile in range(fields["output_tiles"]):
             last = output_tile == fields["output_tiles"] - 1
             pieces = fields["last_tile_pieces" if last else "tile_pieces"]
-            for group in range(count):
+            for group in grouped:
                 for i in range(piece, piece + pieces):
                     word = np.zeros((config.positions, config.timesteps, config.piece), np.uint8)
-                    channels = grouped[group, i * config.piece : (i + 1) * config.piece] if group < len(grouped) else []
-                    for c, lanes in enumerate(channels):
+                    for c, lanes in enumerate(group[i * config.piece : (i + 1) * config.piece]):
                         word[:, :, c] = lanes
                     self.add("neuron", number, (), word)
             piece += pieces

@@ -62,9 +62,20 @@ def test_a_pool_comes_before_or_after_the_neurons_of_the_same_layers():
         ({"linear_bias": True}, "linear_bias must be all, not-qkv or none, not True"),
         ({"neuron": "plif"}, "neuron must be lif or if, not 'plif'"),
         ({"residual_mode": None}, "residual_mode must be add, clamp or iand, not None"),
+        (
+            {"depth": 127},
+            "depth must be at most 126 in residual_mode add, whose integers reach 255 then, not 127; the "
+            "modes clamp and iand may be deeper",
+        ),
     ],
 )
 def test_shape_wrong(change: dict[str, Any], message: str):
     with pytest.raises(ValueError) as refused:
         NetworkConfig(**{**SIZES, **change})
     assert str(refused.value) == message
+
+
+def test_the_deepest_network_still_has_bytes_in_its_residual_stream():
+    assert max(layer.input_max for layer in NetworkConfig(**{**SIZES, "depth": 126}).layers()) == 254
+    for mode in ("clamp", "iand"):
+        assert NetworkConfig(**{**SIZES, "depth": 127}, residual_mode=mode).depth == 127

@@ -261,6 +261,18 @@ def test_thresholds_out_of_reach_saturate(artifact, accumulator_bits):
     assert list(unpacked.threshold[:6]) == [1, largest, largest, largest, largest, 5]
 
 
+@pytest.mark.parametrize("largest", [1 << 40, 1 << 52, (1 << 63) - 1])
+def test_thresholds_out_of_reach_saturate_where_scaling_leaves_64_bits(artifact, largest):
+    config = dataclasses.replace(TINY, time_chunks=4)
+    assert config.max_timesteps - NETWORK.timesteps == 12
+    most = (1 << config.membrane_bits - 1) - 1
+    threshold = np.array([1, most >> 12, (most >> 12) + 1, largest, largest - 1, 5], np.int64)
+    tensors = {**artifact.tensors, "conv1": dataclasses.replace(artifact.tensors["conv1"], threshold=threshold)}
+    packed = pack_weights(dataclasses.replace(artifact, tensors=tensors), config, LAYERS["conv1"], range(6))
+    stored = packed[:6] >> np.uint64(config.threshold_offset)
+    assert list(stored) == [1 << 12, most >> 12 << 12, most, most, most, 5 << 12]
+
+
 @pytest.mark.parametrize(
     ("channels", "pool", "tiles"),
     [

@@ -11,6 +11,8 @@ from checkpoints import KINDS, lively, network
 from torch import Tensor, nn
 
 from golden.model import GoldenModel
+from hw.config import LARGE
+from sw.compiler import compile_artifact
 from sw.data import data_set, load_sample
 from sw.deployed import run_deployed
 from sw.errors import UserError
@@ -20,7 +22,7 @@ from sw.importer.images import ImageOptions, image_format
 from sw.importer.layouts import LAYOUTS
 from sw.importer.quantise import calibrate_norms, quantise
 from sw.importer.shape import Found
-from sw.model import Spikformer, Trace
+from sw.model import Spikformer, SpikingLayer, Trace
 
 DATA = data_set("cifar10")
 
@@ -49,6 +51,30 @@ def test_the_artifact_is_the_quantised_model_in_integers(kind, bits):
     # A pool before the neurons leaves neurons for its output only.
     sides = {"authors-cifar": 16, "authors-imagenet": 4, "spikingjelly": 2}
     assert golden.spikes["conv3"].shape[-1] == sides[kind]
+
+
+def test_dead_channels_of_a_checkpoint_fit_the_hardware():
+    """Pruned weights, gains of next to nothing and of nothing, and a head of zeros."""
+    model = lively(network("authors-cifar", embed_dim=32))
+    for module in model.modules():
+        if isinstance(module, SpikingLayer):
+            norm = module.norm
+            module.weights.weight.data[0], norm.running_mean[0] = 0, 0
+            norm.weight.data[1:4] *= torch.tensor([1e-4, 1e-17, 0.0])
+            norm.bias.data[0:4] = torch.tensor([1.7, -0.5, 30.0, 1.2])
+            if module.weights.bias is not None:
+                module.weights.bias.data[0] = 0
+    model.head.weight.data.zero_()
+    artifact = export_artifact(quantise(model, 4, DATA.image_scale, grid(4)), DATA)
+    assert compile_artifact(artifact, LARGE).memory.size
+    images = load_sample("cifar10").images[:2]
+    golden = GoldenModel(artifact).run(images, record=True)
+    logits, trace = run_deployed(artifact, images)
+    for name, spikes in trace.spikes.items():
+        assert torch.equal(golden.spikes[name], spikes), name
+    rates = golden.spikes["conv1"][:, :, :4].float().mean(dim=(1, 3, 4))
+    assert rates.T.tolist() == [[0.0, 1.0, 0.0, 1.0], [0.0] * 4, [1.0] * 4, [0.0, 0.0, 1.0, 0.0]]
+    torch.testing.assert_close(logits[0], model.head.bias.double(), rtol=0, atol=1e-4)
 
 
 def test_eight_bits_are_nearer_than_four():
