@@ -20,14 +20,16 @@ MODELS ?= models
 RECIPE ?= recipes/fashion-2-64.toml
 STUDY ?= recipes/studies/fashion-2-64.toml
 LONG_IMAGES := 500
+# Neighbouring pairs share a simulator: processes begin far apart. With a single one there is nothing to spread.
+SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
-.PHONY: help venv compare compare-long test test-long sim verilog synth fmax train study data bench info energy statistics \
+.PHONY: help venv compare compare-long test test-long pairs sim verilog synth fmax train study data bench info energy statistics \
 	codesign docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= SET= FAMILY= SEEDS= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= SET= FAMILY= SEEDS= SEED= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -41,6 +43,9 @@ test: $(INSTALLED)  ## The test suite
 
 test-long: $(INSTALLED)  ## The test suite with the tests that take minutes each
 	@$(SPIKELOOM) test --long $(call option,JOBS,jobs) $(ARGS)
+
+pairs: $(INSTALLED)  ## Random networks on random configurations, 320 pairs, every value, counter and cycle; SEED= for one
+	@$(SPIKELOOM) test --long $(call option,JOBS,jobs) -k "test_random_pairs$(if $(SEED), and seed-$(SEED)])" $(SPREAD) $(ARGS)
 
 sim: $(INSTALLED)  ## The cocotb/Verilator suite: units, engines, whole networks; WAVES=1 writes waveforms
 	@$(SPIKELOOM) sim $(call option,JOBS,jobs) $(ARGS)

@@ -218,8 +218,8 @@ class ProgramStream:
         """Cycles of the first and the last beat of the load begun last."""
         if self._load is not None:
             (offered, bursts, word), self._load = self._load, None
-            first, *_ = [self._memory.burst(offered, beats, word=word).first for beats in bursts]
-            self._load_span = first, self._memory.last
+            cut = [self._memory.burst(offered, beats, word=word) for beats in bursts]
+            self._load_span = cut[0].first, self._memory.last
         return self._load_span
 
     def _look_ahead(self) -> None:

@@ -312,11 +312,9 @@ def verilate(
         "flags": VERILATOR_FLAGS, "waves": waves, "tools": toolchain.version,
         "make": toolchain.environment["MAKEFLAGS"], "lz4": LZ4_STORED.read_text() if stored else "library",
     }  # fmt: skip
-    content = {
-        "sources": dict(sources), "order": list(sources), "top": top, "cocotb": version("cocotb"),
-        **({} if optimise else {"optimise": False}),
-    }  # fmt: skip
+    content = {"sources": dict(sources), "order": list(sources), "top": top, "cocotb": version("cocotb")}
     if not optimise:  # the design; what is kept of Verilator's own library stays as it is
+        content["optimise"] = "no"
         make_flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-O0"  # the last one counts
         toolchain = replace(toolchain, environment={**toolchain.environment, "MAKEFLAGS": make_flags})
     final = folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,3 +16,13 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many networks the configurations of `test_random_pairs` refused: they are not among the pairs."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    refused = [
+        count for report in reports for name, count in getattr(report, "user_properties", ()) if name == "refused"
+    ]
+    if refused:
+        terminalreporter.write_line(f"{len(refused)} random pairs, {sum(refused)} more were refused")

@@ -6,6 +6,7 @@ that, for faults sit at the edges. What does not fit must be refused in one clea
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from torch import Tensor
 
@@ -27,7 +27,7 @@ from sw.network import NetworkConfig
 from sw.program import Program
 from sw.random_artifact import random_artifact, random_images
 
-NETWORKS = 3
+NETWORKS = 4
 """Pairs of one configuration: a simulator takes longer to build than a network to run."""
 
 MOST_CYCLES = 40_000
@@ -35,6 +35,9 @@ MOST_CYCLES = 40_000
 
 MOST_OPERATIONS = 512
 """Of a configuration per cycle, so that its simulator is built in well under a minute."""
+
+SMALL_MACHINES = 3
+"""The first configurations, those of the suite, have a quarter of that."""
 
 LONGEST_REFUSAL = 300
 
@@ -107,7 +110,7 @@ def random_pair(seed: int) -> Pair:
             continue
         cycles = predict_cycles(programs[0], latency).total
         if cycles <= MOST_CYCLES:
-            images = _images(network, 1 + (2 * cycles <= MOST_CYCLES), int(rng.integers(1 << 30)))
+            images = random_images(network, 1 + (2 * cycles <= MOST_CYCLES), int(rng.integers(1 << 30)))
             return Pair(config, artifact, programs[0], images, latency, refusals.count)
     raise AssertionError(f"no network fits configuration {number}")
 
@@ -142,8 +145,7 @@ def random_shape(rng: Generator, number: int) -> HardwareConfig:
             **ROOMY,
         }  # fmt: skip
         operations = inputs * outputs * fields["positions"] * fields["timesteps"]
-        # A configuration of few operations builds quickly: those of the suite.
-        if operations > MOST_OPERATIONS >> 2 * (number < 4):
+        if operations > (MOST_OPERATIONS if number >= SMALL_MACHINES else MOST_OPERATIONS // 4):
             continue
         for fields["accumulator_bits"] in range(ROOMY["accumulator_bits"], 7, -1):
             try:
@@ -180,11 +182,9 @@ def mutated(rng: Generator, network: NetworkConfig, bits: int) -> tuple[NetworkC
     while True:
         other, other_bits = random_network(rng, MAX_TIMESTEPS, 8)
         fields = [field.name for field in dataclasses.fields(other) if rng.random() < 0.3]
-        try:
+        with contextlib.suppress(ValueError):  # where it is no longer divisible
             mixed = dataclasses.replace(network, **{field: getattr(other, field) for field in fields})
-        except ValueError:  # no longer divisible
-            continue
-        return mixed, other_bits if rng.random() < 0.3 else bits
+            return mixed, other_bits if rng.random() < 0.3 else bits
 
 
 def tightened(rng: Generator, config: HardwareConfig, artifact: Artifact) -> HardwareConfig:
@@ -233,15 +233,8 @@ def _least(config: HardwareConfig, field: str, values: Sequence[int], accepts: C
 
 def make_artifact(network: NetworkConfig, bits: int, config: HardwareConfig, seed: int) -> Artifact:
     """Random weights, with the configuration's fraction of a bias."""
-    images = _images(network, 2, seed)
+    images = random_images(network, 2, seed)
     return random_artifact(network, bits, seed, images, bias_fraction_bits=config.bias_fraction_bits)
-
-
-def _images(network: NetworkConfig, count: int, seed: int) -> Tensor:
-    """Random images of any size: cut out of larger ones."""
-    size = network.image_size
-    larger = dataclasses.replace(network, image_size=-(-size // 16) * 16)
-    return torch.clone(random_images(larger, count, seed)[..., :size, :size])
 
 
 def _compile(artifact: Artifact, config: HardwareConfig, into: list[Program]) -> None:

@@ -1,11 +1,12 @@
 """Random networks on random configurations: every value, counter and cycle of the machine is as predicted.
 
-Ten pairs belong to the suite. Hundreds are a long target, ``make pairs``; a single one is run by its seed:
-``spikeloom test --long -k "random_pairs and seed-123]"``.
+Ten pairs belong to the suite. The others are a long target, ``make pairs``; one of them alone is run by its seed:
+``make pairs SEED=123``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,18 @@ from random_pairs import Pair, random_pair
 from golden.attention_cycles import attention_cycles
 from golden.cycles import predict_cycles
 from golden.model import GoldenModel, GoldenResult
-from hw.config import HardwareConfig
+from hw.config import MINI, HardwareConfig
 from hw.isa import Opcode
 from sim.decode import decode_trace
 from sim.rtl import RtlRun, run_images
 from sim.runner import build
 from sim.trace import read_trace
 from sim.verilate import Build
+from sw.compiler import compile_artifact
 from sw.driver import LayerCounters
+from sw.network import NetworkConfig
 from sw.program import Program, Step
+from sw.random_artifact import random_artifact, random_images
 
 SUITE = 10
 LONG = 320
@@ -69,10 +73,26 @@ def test_random_pairs_are_equal_in_every_spike_counter_and_cycle(
 ):
     pair = random_pair(seed)
     record_property("refused", pair.refused)
+    check(pair, simulators, tmp_path, start_seed=seed % 4 or None)
+
+
+def test_attention_keeps_its_words_where_a_piece_is_one_read(tmp_path: Path, simulators: Simulators):
+    """The next head's q would write a piece in every cycle, and attention's write must not wait for more than one."""
+    config = dataclasses.replace(MINI, name="one-read", neurons=MINI.piece)
+    network = NetworkConfig(
+        image_size=16, image_channels=1, classes=4, embed_dim=16, depth=1, heads=2, mlp_ratio=1, pools=1
+    )
+    artifact = random_artifact(network, 4, seed=3)
+    program = compile_artifact(artifact, config)
+    check(Pair(config, artifact, program, random_images(network, 1, seed=4), 20, 0), simulators, tmp_path)
+
+
+def check(pair: Pair, simulators: Simulators, folder: Path, *, start_seed: int | None = None) -> None:
+    """Run a pair and compare everything."""
     golden = GoldenModel(pair.artifact).run(pair.images, record=True)
     rtl = run_images(
-        simulators.of(pair.config), pair.artifact, pair.program, pair.images.numpy(), folder=tmp_path,
-        traced=len(pair.images), latency=pair.latency, start_seed=seed % 4 or None,
+        simulators.of(pair.config), pair.artifact, pair.program, pair.images.numpy(), folder=folder,
+        traced=len(pair.images), latency=pair.latency, start_seed=start_seed,
     )  # fmt: skip
     assert [image.failure for image in rtl.images] == [None] * len(pair.images)
     compare_values(pair, golden, rtl)
