@@ -252,6 +252,44 @@ def test_restarts_in_the_middle(seed, with_stop):
     assert not any(failures)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_is_idle_when_nothing_can_come_any_more_and_not_before(seed):
+    rng = random.Random(seed)
+    bench = Bench(SMALL, seed=seed, memory_rate=rng.choice([0.2, 0.8]), latency=rng.choice([1, 30, 100]))
+    request, response = bench.dut.memory.request, bench.dut.memory.response
+    left = 0
+    idle_cycles = []
+
+    async def watch(ctx: Any) -> None:
+        nonlocal left
+        quiet = True  # a cycle ago
+        while True:
+            _, _, idle, asks, accepts, payload, came, taken = await ctx.tick().sample(
+                bench.dut.idle, request.valid, request.ready, request.payload, response.valid, response.ready
+            )
+            assert not idle or quiet
+            idle_cycles.append(idle)
+            quiet = not asks and left == 0
+            left += (asks and accepts) * (payload.length + 1) - (came and taken)
+
+    async def process(ctx: Any) -> None:
+        assert ctx.get(bench.dut.idle)
+        for _ in range(6):
+            regions = random_regions(rng, 4, most=60)
+            await bench.program(ctx, regions, size(regions) + rng.randint(0, 2000), limit=rng.randint(1, 600))
+            ctx.set(bench.dut.stop, 1)
+            await ctx.tick()
+            ctx.set(bench.dut.stop, 0)
+            for _ in range(20_000):
+                await ctx.tick()
+                if ctx.get(bench.dut.idle):
+                    break
+            assert left == 0
+        assert idle_cycles.count(0) > 100
+
+    simulate(bench.dut, process, bench.memory.process, watch)
+
+
 def test_a_request_on_offer_stays_after_a_stop():
     dut = ProgramBuffer(TINY, tag_bits=1)
 
