@@ -13,7 +13,7 @@ from hw.config import HardwareConfig
 from hw.emit import accelerator_verilog
 from sw.driver import JobResult, ResultRecord
 from sw.errors import UserError
-from sw.files import write_atomically
+from sw.files import check_room, write_atomically
 
 from .environment import switch
 from .protocol import JOB_VARIABLE, Event, Job
@@ -207,6 +207,8 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
         If the memory image is missing.
     RuntimeError
         If the simulation fails, with the end of its log.
+    OSError
+        If the disk is full.
     """
     if not job.memory.is_file():
         raise UserError(f"the memory image {job.memory} does not exist: compile the artifact first")
@@ -225,6 +227,7 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {JOB_VARIABLE: str(job.folder / "job.json"), "PYTHONPATH": python_path}
     simulation.simulate(build, "sim.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
+    check_room(job.folder)  # the testbench does not notice that its traces were cut short
     if build.waves:
         verilog = (build.folder / f"{build.name}.v").read_text(encoding="utf-8")
         write_save_file(job.folder / WAVES_FILE, verilog, TESTBENCH.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ from cocotb_tools.runner import Verilator
 
 from sw.claims import scratch, using
 from sw.errors import UserError
-from sw.files import write_atomically
+from sw.files import check_room, write_atomically
 
 from .environment import own_environment, switch
 from .plain_path import plain
@@ -305,6 +305,8 @@ def verilate(
     ------
     UserError
         If a tool is missing or the build fails; the log is kept as ``<folder>/<name>-<hash>.log``.
+    OSError
+        If the disk is full.
     """
     toolchain = toolchain or find_toolchain()
     stored = waves and not has_lz4()
@@ -336,6 +338,7 @@ def verilate(
                 log_file=work / "build.log",
             )  # fmt: skip
         except subprocess.CalledProcessError:
+            check_room(work)
             log = (work / "build.log").replace(final.with_name(final.name + ".log"))
             raise UserError(f"the Verilator build of {name} failed, see {log}:\n{tail(log)}") from None
         for leftover in (*work.glob("*.o"), *work.glob("*.a"), *work.glob("*.gch")):

@@ -6,6 +6,7 @@ is of a dead one; process numbers alone would say nothing about other containers
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -154,6 +155,11 @@ def scratch(folder: Path, prefix: str) -> Iterator[Path]:
             # It gets the name that others look for when it is claimed.
             made = made.rename(folder / made.name.replace(".new-", prefix))
             yield made
+        except OSError as error:
+            # What filled the disk is deleted here, so that later nothing tells which one it was.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+                error.filename = os.fspath(folder)
+            raise
         finally:
             lock.release()
     finally:

@@ -11,7 +11,6 @@ import errno
 import importlib
 import keyword
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 import click
 
 from sw.errors import UserError
+from sw.files import is_full
 from sw.interrupts import Terminated, termination_unwinds
 from sw.outputs import PLACES
 from sw.streams import discard_output, prepare_streams
@@ -68,9 +68,6 @@ REMEDIES = {
     ),
 }
 """What to do about errors of the operating system that are the user's to mend."""
-
-LEAST_FREE = 1 << 20
-"""Bytes; with less than that a disk is full for the purposes of this program."""
 
 EXIT_DIFFERENT = 1
 EXIT_MENDABLE = 2
@@ -192,13 +189,7 @@ def explain(error: BaseException) -> str | None:
 
 def full_disk() -> Path | None:
     """First of the places that commands write to whose disk is full; None if all have room."""
-    for place in _places():
-        try:
-            if shutil.disk_usage(place).free < LEAST_FREE:
-                return place
-        except OSError:  # not there
-            continue
-    return None
+    return next((place for place in _places() if is_full(place)), None)
 
 
 def _places() -> Iterator[Path]:

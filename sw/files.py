@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
+
+LEAST_FREE = 1 << 20
+"""Bytes; with less than that a disk is full for the purposes of this program."""
+
+
+def is_full(place: Path) -> bool:
+    """Whether the disk of a folder, if that exists, is full."""
+    try:
+        return shutil.disk_usage(place).free < LEAST_FREE
+    except OSError:
+        return False
+
+
+def check_room(folder: Path) -> None:
+    """Raise the OSError of a full disk if that of `folder` is: for work of programs that do not say so."""
+    if is_full(folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -289,7 +290,7 @@ def test_a_full_disk_is_seen_behind_any_error(capsys, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file data.pkl: file write failed")
 
     monkeypatch.setattr("sw.data.make_samples", fail)
-    monkeypatch.setattr(cli.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert "no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_a_full_disk_is_named_where_build_is_a_disk_of_its_own(capsys, monkeypat
     full = ROOT / "build"
     full.mkdir(exist_ok=True)
     monkeypatch.setattr("sw.data.make_samples", fail)
-    monkeypatch.setattr(cli.shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if place == full else 1 << 40))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if place == full else 1 << 40))
     assert f"{full}: no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 
 
@@ -121,7 +122,7 @@ def test_a_full_disk_is_named_where_output_was_to_go(capsys, monkeypatch, tmp_pa
 
     monkeypatch.setattr("sw.parts.split", fail)
     monkeypatch.setattr(
-        cli.shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if Path(place) == tmp_path else 1 << 40)
+        shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if Path(place) == tmp_path else 1 << 40)
     )
     line = refused(capsys, "split", tmp_path / "x", "--out", tmp_path / "a" / "b")
     assert f"{tmp_path}: no space left on device; free some space" in line

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,6 +168,12 @@ def test_variables_of_other_projects_change_nothing(reader, monkeypatch):
     results = reader.run(BURSTS)
     results.check()
     assert results.images[0].job == expected
+
+
+def test_a_disk_that_is_full_after_a_run_is_no_result(reader, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="No space left on device"):
+        reader.run(BURSTS, traced=(0,))
 
 
 @pytest.mark.parametrize("name", ["WAVES", "GUI"])

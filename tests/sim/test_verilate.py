@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cocotb_tools.config
 import pytest
@@ -124,6 +126,21 @@ def test_failed_build_leaves_its_log_only(tmp_path):
     with pytest.raises(UserError, match=r"the Verilator build of top failed, see .*\.log:\n.*syntax error"):
         verilate("top", {"top.v": "module top(; endmodule\n"}, "top", folder=tmp_path)
     assert [path.suffix for path in tmp_path.iterdir() if not path.name.startswith("runtime-")] == [".log"]
+
+
+def test_a_full_disk_is_no_failed_build(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match="No space left on device") as full:
+        verilate("top", {"top.v": "module top(; endmodule\n"}, "top", folder=tmp_path)
+    assert full.value.filename.startswith(str(tmp_path))
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Simulation, "_execute_cmds", fail)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        verilate("top", {"top.v": GOOD}, "top", folder=tmp_path)
+    assert full.value.filename == str(tmp_path)
 
 
 def test_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
