@@ -214,7 +214,8 @@ def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
 def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path: Path):
     save(random_artifact(SMALL, 4, seed=3), tmp_path / "random.spikeloom")
     pixels = random_images(SMALL, 11, seed=4)
-    data = ImageSet(images=pixels, labels=torch.zeros(11, dtype=torch.int64), indices=torch.arange(11))
+    labels = torch.zeros(11, dtype=torch.int64)
+    data = ImageSet(images=pixels, labels=labels, indices=torch.arange(11), name="mine.npz")
     options = CompareOptions(
         model=tmp_path / "random.spikeloom", config=TINY, data=data, images=2, traced=0, brevitas=11, jobs=1,
         folder=tmp_path / "run",
@@ -224,6 +225,11 @@ def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path:
     mismatches = figures["mismatches"]
     assert mismatches.pop("values_compared") == 11 * (SMALL.timesteps * spikes + 5) + 2 * (5 + 1)
     assert set(mismatches.values()) == {0}
+    accuracy = figures["accuracy"]
+    assert accuracy["brevitas"] is None, "the artifact records none"
+    measured = {name: (entry["images"], entry["set"]) for name, entry in accuracy.items() if entry is not None}
+    assert measured == {"golden": (11, "mine.npz"), "golden_on_rtl_images": (2, "mine.npz"), "rtl": (2, "mine.npz")}
+    assert accuracy["rtl"] == accuracy["golden_on_rtl_images"]
     with pytest.raises(UserError, match="the data has 11 images, 12 cannot run on the Brevitas model"):
         compare(dataclasses.replace(options, brevitas=12))
 
