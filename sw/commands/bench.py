@@ -124,7 +124,7 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
 
     artifact = load(model)
     known = artifact.dataset in DATA_SETS  # speeds need no images that mean anything
-    images = images_for(artifact, None, whole=False) if known else random_set(artifact, RANDOM_IMAGES)
+    images = images_for(artifact, None, whole=False) if known else random_set(artifact.network, RANDOM_IMAGES)
     again = "spikeloom bench --speeds" + ("" if model == MODEL else f" --model {shown(model)}")
     rows = [measure_golden(artifact, images, again, progress_console.status)]
     inference = measure_inference(again, progress_console.status)

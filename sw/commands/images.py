@@ -94,7 +94,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     if place is not None and not place.is_dir():
         return images_from_file(place, artifact.network)
     if artifact.dataset == RANDOM and place is None:
-        images = random_set(artifact, count)
+        images = random_set(artifact.network, count, _random_seed(artifact))
     elif artifact.dataset not in data.DATA_SETS:
         folder = "" if place is None else f" and cannot be read from the folder {place}"
         raise UserError(
@@ -111,20 +111,24 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     return images
 
 
-def random_set(artifact: Artifact, count: int) -> ImageSet:
-    """Random images that a network takes; their labels mean nothing."""
-    import torch
-
-    from sw.data import ImageSet
-    from sw.random_artifact import RANDOM, random_images
-
+def _random_seed(artifact: Artifact) -> int:
     seed = artifact.provenance.get("seed")
     if type(seed) is not int or seed < 0:
         raise UserError(
             f"the provenance of an artifact of random weights must have a seed from 0 on, not {quoted(seed)}: "
             "make it again with spikeloom random, or give images with --data"
         )
-    pixels = random_images(artifact.network, count, seed=seed)
+    return seed
+
+
+def random_set(network: NetworkConfig, count: int, seed: int = 0) -> ImageSet:
+    """Random images that a network takes; their labels mean nothing."""
+    import torch
+
+    from sw.data import ImageSet
+    from sw.random_artifact import RANDOM, random_images
+
+    pixels = random_images(network, count, seed=seed)
     labels = torch.zeros(count, dtype=torch.int64)
     return ImageSet(images=pixels, labels=labels, indices=torch.arange(count), name=RANDOM, labelled=False)
 
