@@ -78,6 +78,7 @@ class Bench:
             if record_start:
                 log.append("record")
             if last:
+                assert reset is None or cycle < reset
                 log.append("last line")
             if ended:
                 assert not busy
