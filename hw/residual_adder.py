@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from .config import HardwareConfig
 from .delay import delayed
 from .isa import ADDRESS_BITS, ResidualMode
-from .spike_memory import SpikeWrite
+from .spike_memory import SpikeWrite, from_piece_on
 
 
 class WriteKind(enum.Enum, shape=2):
@@ -33,6 +33,9 @@ class ResidualAdder(wiring.Component):
     can only be written when plane 1 is known, so plane 1 is read first, and both writes come one cycle later.
 
     ``IAND``: one plane, in which the spikes clear bits.
+
+    A plane that is new (at or above `planes_in`) takes a copy in the pieces above as well, which are replaced if there
+    are spikes for them, see `hw.spike_memory.from_piece_on`.
 
     A piece takes ``planes_out`` cycles; the next one may come that many cycles later, no sooner. The last write leaves
     ``latency(planes_out, mode)`` cycles after the piece.
@@ -157,11 +160,12 @@ class ResidualAdder(wiring.Component):
                 m.d.comb += joined.eq(upper | carry)
         # A register between the two memories.
         write, to, written = self.write, Signal(where), Signal(width, reset_less=True)
+        new = Mux(clamps, high & (self.planes_in == 1), ~exists)
         m.d.comb += [to.eq(Mux(high, two_before, at)), write.banks.eq((1 << config.positions) - 1)]
         m.d.sync += [
             write.valid.eq(Mux(clamps, (arriving & ~arriving_first) | high, arriving)),
             write.address.eq(to.address),
-            write.pieces.eq(to.pieces),
+            write.pieces.eq(Mux(new, from_piece_on(to.pieces), to.pieces)),
             written.eq(joined),
         ]
         for lane in range(config.lanes):

@@ -15,7 +15,7 @@ from .multiple import multiple
 from .or_pool import OrPool
 from .pool_writer import PoolWriter, pool_latency
 from .residual_adder import ResidualAdder
-from .spike_memory import SpikeWrite
+from .spike_memory import SpikeWrite, from_piece_on
 from .token_vectors import TokenVectors
 from .token_write import TokenWrite
 
@@ -202,7 +202,7 @@ class Writeback(wiring.Component):
         m.d.comb += [
             write.valid.eq(delayed(m, valid | pool.valid, 1, name="write_valid", reset=True)),
             write.address.eq(delayed(m, (slice_address + group)[: len(slice_address)], 1, name="write_address")),
-            write.pieces.eq(delayed(m, _one_hot(piece, config.word_pieces), 1, name="write_pieces")),
+            write.pieces.eq(delayed(m, from_piece_on(_one_hot(piece, config.word_pieces)), 1, name="write_pieces")),
             write.banks.eq(delayed(m, banks, 1, name="write_banks")),
             self.spike_layer.eq(delayed(m, layer, 1, name="write_layer")),
         ]
