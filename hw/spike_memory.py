@@ -110,7 +110,8 @@ class SpikeMemory(wiring.Component):
             attributes = {WRITTEN_FIRST: 1, "no_rw_check": 1}
             ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs=attributes)
             m.submodules[f"bank{bank}"] = ram
-            read, write = ram.read_port(), ram.write_port(granularity=config.piece)
+            read = ram.read_port()
+            write = ram.write_port(granularity=config.piece)
             m.d.comb += [
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),

@@ -150,7 +150,9 @@ class Writeback(wiring.Component):
             channels = self.piece_spikes[lane * config.piece : (lane + 1) * config.piece]
             with m.If(batch.valid):
                 m.d.sync += channels.eq(Cat(channels[config.neurons :], fresh))
-        valid, spikes, residual = Signal(), Signal(), Signal()
+        valid = Signal()
+        spikes = Signal()
+        residual = Signal()
         ends = batch.valid & batch.last
         starts = batch.destination == Destination.SPIKES_AND_RESIDUAL
         to_spikes = (batch.destination == Destination.SPIKES) | starts
@@ -177,9 +179,12 @@ class Writeback(wiring.Component):
         pooled_word = multiple(
             m, pool.position >> lane_bits, self.descriptor.time_chunks, config.time_chunks, name="pooled_word"
         )
-        slice_address, group = Signal.like(about.slice_address), Signal.like(about.slice_address)
-        piece, spikes = Signal.like(about.piece), Signal.like(self.piece_spikes)
-        banks, layer = Signal.like(write.banks), Signal.like(self.spike_layer)
+        slice_address = Signal.like(about.slice_address)
+        group = Signal.like(about.slice_address)
+        piece = Signal.like(about.piece)
+        spikes = Signal.like(self.piece_spikes)
+        banks = Signal.like(write.banks)
+        layer = Signal.like(self.spike_layer)
         m.d.comb += [
             group.eq(about.position_group),
             slice_address.eq(about.slice_address),
