@@ -163,7 +163,8 @@ class Attention(wiring.Component):
 
     def _rounds(self, m: Module, job: data.View, again: Signal, before_done: Value) -> Value:
         """Begin the rounds behind the first one; returns whether this is the last one."""
-        self._round, last = Signal(range(self._config.time_chunks)), Signal()
+        self._round = Signal(range(self._config.time_chunks))
+        last = Signal()
         m.d.comb += last.eq(self._round == job.rounds - 1)
         m.d.sync += again.eq(before_done & ~last)
         with m.If(self.start):
@@ -230,8 +231,10 @@ class Attention(wiring.Component):
         """
         config = self._config
         step = Signal.like(tables.step)
-        first, last = Signal(), Signal()
-        ready, half = Signal(range(SETS_AHEAD + 1)), Signal()
+        first = Signal()
+        last = Signal()
+        ready = Signal(range(SETS_AHEAD + 1))
+        half = Signal()
         m.d.comb += [
             first.eq(step == 0),
             last.eq(step == job.last_step),

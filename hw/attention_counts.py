@@ -97,13 +97,21 @@ class KeyValueCounts(wiring.Component):
         """Walk the steps; returns whether this cycle's is the last one of its chunks, and that of its row."""
         config, job = self._config, self.job
         columns = config.attention_columns
-        active, left, in_use = Signal(), Signal(), Signal(range(SETS_AHEAD + 1))
-        column, channel = Signal(range(max(2, columns))), Signal.like(self.key_channel)
+        active = Signal()
+        left = Signal()
+        in_use = Signal(range(SETS_AHEAD + 1))
+        column = Signal(range(max(2, columns)))
+        channel = Signal.like(self.key_channel)
         index = Signal.like(job.last_set)
         longest = 1 << TABLE_CHANNELS - 1
-        waited, time_is_up = Signal(range(longest), init=longest - 1), Signal()
-        chunk_end, row_end, set_end, enters = Signal(), Signal(), Signal(), Signal()
-        last_column, last_channel = Signal(), Signal()
+        waited = Signal(range(longest), init=longest - 1)
+        time_is_up = Signal()
+        chunk_end = Signal()
+        row_end = Signal()
+        set_end = Signal()
+        enters = Signal()
+        last_column = Signal()
+        last_channel = Signal()
         m.d.comb += [
             chunk_end.eq(self.chunk == job.last_chunk),
             last_column.eq(column == columns - 1),

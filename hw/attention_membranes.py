@@ -61,8 +61,10 @@ class AttentionMembranes(wiring.Component):
             attrs={"no_rw_check": 1, "ram_style": "block"},
         )  # fmt: skip
         m.submodules.membranes = ram
-        read, write = ram.read_port(), ram.write_port()
-        taken, kept = Signal(range(words)), Signal(range(words))
+        read = ram.read_port()
+        write = ram.write_port()
+        taken = Signal(range(words))
+        kept = Signal(range(words))
         with m.If(self.take):
             m.d.sync += taken.eq(taken + 1)
         with m.If(self.keep):

@@ -75,7 +75,8 @@ class AttentionMemory(wiring.Component):
             attributes = {"no_rw_check": 1, "ram_style": "block"}
             ram = memory.Memory(shape=unsigned(len(token.data)), depth=1 << len(written), init=[], attrs=attributes)
             m.submodules[f"{name}s"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            read = ram.read_port()
+            write = ram.write_port()
             m.d.comb += [
                 write.addr.eq(written),
                 write.data.eq(token.data),

@@ -65,13 +65,17 @@ class AttentionOutput(wiring.Component):
         config, job = self._config, self.job
         columns, timesteps, inputs = config.attention_columns, config.timesteps, config.inputs
         sets = inputs // columns
-        part, index = Signal(range(max(2, sets))), Signal.like(job.last_slice)
-        lane, group = Signal(range(max(2, config.positions))), Signal.like(job.last_group)
+        part = Signal(range(max(2, sets)))
+        index = Signal.like(job.last_slice)
+        lane = Signal(range(max(2, config.positions)))
+        group = Signal.like(job.last_group)
         base = Signal.like(job.output_base)
         word: Value = group
         if config.time_chunks > 1:
             word = multiple(m, group, job.rounds, config.time_chunks, name="word")
-        last_lane, last_token, last_part = Signal(), Signal(), Signal()
+        last_lane = Signal()
+        last_token = Signal()
+        last_part = Signal()
         m.d.comb += [
             last_lane.eq(lane == config.positions - 1),
             last_token.eq(last_lane & (group == job.last_group)),
@@ -114,7 +118,8 @@ class AttentionOutput(wiring.Component):
         attributes = {"no_rw_check": 1, "ram_style": "block"}
         ram = memory.Memory(shape=unsigned(size * waiting), depth=1 << len(token), init=[], attrs=attributes)
         m.submodules.waiting = ram
-        read, write = ram.read_port(), ram.write_port(granularity=size)
+        read = ram.read_port()
+        write = ram.write_port(granularity=size)
         m.d.comb += [
             write.addr.eq(token),
             write.data.eq(self.spikes.as_value().replicate(waiting)),

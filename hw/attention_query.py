@@ -75,7 +75,11 @@ class QueryBuffer(wiring.Component):
         )
         if config.time_chunks > 1:
             m.d.comb += walk.group_step.eq(job.rounds)
-        reading, announced, step, token_end, last_arrives = Signal(), Signal(), Signal(), Signal(), Signal()
+        reading = Signal()
+        announced = Signal()
+        step = Signal()
+        token_end = Signal()
+        last_arrives = Signal()
         m.d.comb += [
             self.full_next.eq(self.full | last_arrives),
             step.eq(reading | self.soon | (self.take & ~announced)),
@@ -87,7 +91,9 @@ class QueryBuffer(wiring.Component):
             walk.last_slice.eq(job.last_slice),
             self.read_address.eq(walk.address),
         ]
-        arriving, lane, index = Signal(), Signal.like(walk.lane), Signal.like(walk.slice)
+        arriving = Signal()
+        lane = Signal.like(walk.lane)
+        index = Signal.like(walk.slice)
         m.d.sync += [
             announced.eq(self.soon),
             arriving.eq(step),

@@ -81,8 +81,11 @@ class SubsetTables(wiring.Component):
         columns, timesteps, tables = config.attention_columns, config.timesteps, config.attention_tables
         set_bits = columns * geometry.entry_bits
 
-        channel, half = Signal(geometry.channel_bits), Signal()
-        adding, subset, last_subset = Signal(), Signal(TABLE_CHANNELS), Signal(TABLE_CHANNELS)
+        channel = Signal(geometry.channel_bits)
+        half = Signal()
+        adding = Signal()
+        subset = Signal(TABLE_CHANNELS)
+        last_subset = Signal(TABLE_CHANNELS)
         place = channel[: exact_log2(TABLE_CHANNELS)]
         with m.If(self.row_valid):
             m.d.sync += [adding.eq(1), subset.eq(0)]
@@ -90,7 +93,8 @@ class SubsetTables(wiring.Component):
             m.d.sync += adding.eq(0)
         with m.Else():
             m.d.sync += subset.eq(subset + 1)
-        row_done, set_done = Signal(), Signal()
+        row_done = Signal()
+        set_done = Signal()
         m.d.comb += [
             last_subset.eq((1 << place) - 1),
             row_done.eq(adding & (subset == last_subset)),
@@ -104,7 +108,8 @@ class SubsetTables(wiring.Component):
             m.d.sync += half.eq(0)
 
         m.submodules.subsets = work = memory.Memory(shape=unsigned(timesteps * set_bits), depth=16, init=[])
-        without, with_row = work.read_port(domain="comb"), work.write_port()
+        without = work.read_port(domain="comb")
+        with_row = work.write_port()
         sums = Signal(timesteps * set_bits, reset_less=True)
         for t in range(timesteps):
             for column in range(columns):
@@ -112,11 +117,13 @@ class SubsetTables(wiring.Component):
                 old = without.data.word_select(index, geometry.entry_bits)
                 m.d.sync += sums.word_select(index, geometry.entry_bits).eq(self.row[t][column] + old)
         step_bits = len(self.step)
-        write, address = Signal(tables), Signal(TABLE_CHANNELS + step_bits + 1, reset_less=True)
+        write = Signal(tables)
+        address = Signal(TABLE_CHANNELS + step_bits + 1, reset_less=True)
         written_place = Signal(TABLE_CHANNELS)
         quad = channel[exact_log2(TABLE_CHANNELS) :]
         m.d.comb += [without.addr.eq(subset), written_place.eq(subset | 1 << place)]
-        quad_step, table = Signal(step_bits), Signal(range(tables))
+        quad_step = Signal(step_bits)
+        table = Signal(range(tables))
         m.d.comb += [quad_step.eq(quad >> exact_log2(tables)), table.eq(quad[: exact_log2(tables)])]
         m.d.sync += [
             write.eq(adding << table),
@@ -133,7 +140,8 @@ class SubsetTables(wiring.Component):
                 attributes = {"no_rw_check": 1, "ram_style": "block"}
                 ram = memory.Memory(shape=unsigned(set_bits), depth=1 << len(address), init=[], attrs=attributes)
                 m.submodules[f"step{t}_table{table}"] = ram
-                read_port, write_port = ram.read_port(), ram.write_port()
+                read_port = ram.read_port()
+                write_port = ram.write_port()
                 nibble = self.spikes[t].word_select(table, TABLE_CHANNELS)
                 word = delayed(m, read_port.data, LOOKUP_LATENCY - 1, name=f"step{t}_table{table}_entries")
                 m.d.comb += [

@@ -33,9 +33,13 @@ class AxiLiteSlave(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi, bus = self.axi, self.bus
-        write_address, read_address = Signal(REGISTER_ADDRESS_BITS), Signal(REGISTER_ADDRESS_BITS)
-        write_data, whole = Signal(32), Signal()
-        has_address, has_data, has_read = Signal(), Signal(), Signal()
+        write_address = Signal(REGISTER_ADDRESS_BITS)
+        read_address = Signal(REGISTER_ADDRESS_BITS)
+        write_data = Signal(32)
+        whole = Signal()
+        has_address = Signal()
+        has_data = Signal()
+        has_read = Signal()
         m.d.comb += [axi.awready.eq(~has_address), axi.wready.eq(~has_data), axi.arready.eq(~has_read)]
         with m.If(axi.awvalid & axi.awready):
             m.d.sync += [has_address.eq(1), write_address.eq(axi.awaddr)]
@@ -44,7 +48,10 @@ class AxiLiteSlave(wiring.Component):
         with m.If(axi.arvalid & axi.arready):
             m.d.sync += [has_read.eq(1), read_address.eq(axi.araddr)]
 
-        writing, can_write, can_read, wrote_last = Signal(), Signal(), Signal(), Signal()
+        writing = Signal()
+        can_write = Signal()
+        can_read = Signal()
+        wrote_last = Signal()
         writes_next = Signal()
         m.d.comb += [
             can_write.eq(has_address & has_data & ~axi.bvalid),

@@ -97,7 +97,8 @@ class AxiMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        under_way, ended = Signal(range(self._outstanding + 1)), Signal()
+        under_way = Signal(range(self._outstanding + 1))
+        ended = Signal()
         active = self._request(m, under_way)
         self._deliver(m, ended)
         m.d.sync += under_way.eq(under_way + (self.axi.arvalid & self.axi.arready) - ended)
@@ -108,10 +109,13 @@ class AxiMemory(wiring.Component):
         """Address channel; returns whether a request is being split."""
         axi, request = self.axi, self.memory.request
         offset_bits = exact_log2(self._burst_beats)
-        address, active = Signal(MEMORY_ADDRESS_BITS), Signal()
+        address = Signal(MEMORY_ADDRESS_BITS)
+        active = Signal()
         held = Signal()  # on offer and not accepted: must stay
         # Everything about the burst on offer is in registers: its length, how many follow it, the length of the last.
-        burst, tail, last = Signal(offset_bits), Signal(offset_bits), Signal()
+        burst = Signal(offset_bits)
+        tail = Signal(offset_bits)
+        last = Signal()
         following = Signal(BURST_LENGTH_BITS + 1 - offset_bits)
         beat_bytes = exact_log2(self._data_bits // 8)
         accepted = axi.arvalid & axi.arready
@@ -137,7 +141,8 @@ class AxiMemory(wiring.Component):
             m.d.sync += active.eq(0)
         # Counted from the boundary below its first beat, a request ends at its offset plus its length.
         offset, length = request.payload.address[:offset_bits], request.payload.length
-        end, single = Signal(BURST_LENGTH_BITS + 1), Signal()
+        end = Signal(BURST_LENGTH_BITS + 1)
+        single = Signal()
         # Where the length itself has nothing above the offset's bits, the sum's lowest bit there is the carry.
         m.d.comb += [end.eq(offset + length), single.eq(~length[offset_bits:].any() & ~end[offset_bits])]
         with m.If(request.valid & request.ready):
@@ -150,8 +155,11 @@ class AxiMemory(wiring.Component):
     def _deliver(self, m: Module, ended: Signal) -> None:
         """Data channel, with a register for the beat that came when the core was not ready."""
         axi, response = self.axi, self.memory.response
-        waiting, data, last = Signal(), Signal(self._data_bits), Signal()
-        present, taken = waiting | axi.rvalid, Signal()
+        waiting = Signal()
+        data = Signal(self._data_bits)
+        last = Signal()
+        present = waiting | axi.rvalid
+        taken = Signal()
         m.d.comb += [
             axi.rready.eq(~waiting),
             response.valid.eq(present & ~self.stop),

@@ -56,7 +56,8 @@ class AxiWrite(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi, beats = self.axi, LINE_BYTES * 8 // self._data_bits
-        beat, sending = Signal(range(beats)), Signal()
+        beat = Signal(range(beats))
+        sending = Signal()
         m.d.comb += [
             axi.awlen.eq(beats - 1),
             axi.awsize.eq(exact_log2(self._data_bits // 8)),

@@ -259,7 +259,9 @@ class Core(wiring.Component):
         with m.If(dispatcher.attention_start):
             m.d.sync += attention_layer.eq(dispatcher.attention.layer)
         fired, _ = tree_sum(m, list(neurons.spikes), name="fired", registered=False)
-        neuron_spikes, attention_spikes, neuron_layer = Signal(12), Signal(12), Signal(8)
+        neuron_spikes = Signal(12)
+        attention_spikes = Signal(12)
+        neuron_layer = Signal(8)
         m.d.sync += [
             neuron_layer.eq(neurons.batch.layer),
             neuron_spikes.eq(Mux(neurons.batch.valid & (neurons.batch.destination != Destination.LOGITS), fired, 0)),

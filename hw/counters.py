@@ -136,7 +136,9 @@ class Counters(wiring.Component):
             ),
             name=f"{name}_filed",
         )
-        counting, change, ending = Signal(LAYER_BITS, name=f"{name}_layer"), Signal(name=f"{name}_change"), Signal()
+        counting = Signal(LAYER_BITS, name=f"{name}_layer")
+        change = Signal(name=f"{name}_change")
+        ending = Signal()
         # All of this is a cycle behind the inputs, so that what is counted for another layer is known beforehand.
         now, elsewhere = Signal(LAYER_BITS, name=f"{name}_now"), Signal(name=f"{name}_elsewhere")
         finish = Signal(name=f"{name}_finish")
@@ -167,16 +169,23 @@ class Counters(wiring.Component):
 
     def _file(self, m: Module, parts: list[data.View]) -> None:
         """Add one filed count after the other to its word."""
-        job, adding = Signal(job_bits(self._layers), reset_less=True), Signal()
+        job = Signal(job_bits(self._layers), reset_less=True)
+        adding = Signal()
         with m.If(self.clear):
             m.d.sync += job.eq(job + 1)
         m.submodules.profile = ram = memory.Memory(
             shape=unsigned(32 + len(job)), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
         )
-        read, write = ram.read_port(), ram.write_port()
+        read = ram.read_port()
+        write = ram.write_port()
         # First the word is read, and the count leaves its part; then the word is there; then their sum is written.
-        kept, pending, first = Signal(32), Signal(), Signal(read.addr.shape())
-        count, address, word, arriving = Signal(COUNT_BITS), Signal.like(read.addr), Signal.like(read.data), Signal()
+        kept = Signal(32)
+        pending = Signal()
+        first = Signal(read.addr.shape())
+        count = Signal(COUNT_BITS)
+        address = Signal.like(read.addr)
+        word = Signal.like(read.data)
+        arriving = Signal()
         m.d.comb += [
             kept.eq(Mux(word[32:] == job, word[:32], 0)),
             self.host_data.eq(kept),

@@ -105,7 +105,8 @@ class Dispatcher(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        d, take = self.descriptor.payload, Signal()
+        d = self.descriptor.payload
+        take = Signal()
         m.d.comb += take.eq(self.descriptor.valid & self.descriptor.ready)
         takes = {opcode: Signal(name=f"take_{opcode.name.lower()}") for opcode in Opcode}
         for opcode, signal in takes.items():
@@ -126,7 +127,9 @@ class Dispatcher(wiring.Component):
         attention_waiting = self._attention(m, takes[Opcode.ATTENTION], d, waits, jobs)
 
         m.d.comb += [self.load_start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
-        place_free, over, seen_over = Signal(), Signal(), Signal()
+        place_free = Signal()
+        over = Signal()
+        seen_over = Signal()
         m.d.comb += over.eq(Mux(d.opcode == Opcode.END, jobs.none_under_way(), ~loading & jobs.satisfied(waits)))
         m.d.sync += seen_over.eq(over & self.descriptor.valid & ~self.descriptor.ready & ~self.reset_job)
         with m.Switch(d.opcode):
@@ -147,10 +150,18 @@ class Dispatcher(wiring.Component):
 
     def _weights(self, m: Module, take: Signal, d, waits, jobs: _Jobs, layer_written: Value) -> Signal:
         """Stations of layers with weights: waiting, walker, neurons; returns whether the first one is occupied."""
-        waiting, following, following_waits = Signal(), Signal(DESCRIPTOR), Signal(WAITS)
-        in_walker, handed_over, walker_free = Signal(), Signal(init=1), Signal()
-        before, following_before = Signal(TICKET_BITS), Signal(TICKET_BITS)  # layers with weights before each
-        walker_left, enter_walker, enter_neurons = Signal(), Signal(), Signal()
+        waiting = Signal()
+        following = Signal(DESCRIPTOR)
+        following_waits = Signal(WAITS)
+        in_walker = Signal()
+        handed_over = Signal(init=1)
+        walker_free = Signal()
+        # Layers with weights before each.
+        before = Signal(TICKET_BITS)
+        following_before = Signal(TICKET_BITS)
+        walker_left = Signal()
+        enter_walker = Signal()
+        enter_neurons = Signal()
         m.d.comb += [
             walker_left.eq(in_walker & ~self.walker_start & self.walker_done),
             walker_free.eq((~in_walker | walker_left) & handed_over),
@@ -183,7 +194,9 @@ class Dispatcher(wiring.Component):
         with m.If(self.reset_job):
             m.d.sync += [waiting.eq(0), in_walker.eq(0), handed_over.eq(1), last_layer.eq(0)]
 
-        stuck, needs_attention, needs_load = Signal(), Signal(), Signal()
+        stuck = Signal()
+        needs_attention = Signal()
+        needs_load = Signal()
         m.d.comb += [
             stuck.eq(waiting & (~in_walker | walker_left) & ~self.reset_job),
             needs_attention.eq(~jobs.kind_satisfied("attention", following_waits)),
@@ -215,7 +228,8 @@ class Dispatcher(wiring.Component):
 
     def _attention(self, m: Module, take: Signal, d, waits, jobs: _Jobs) -> Signal:
         """The place in front of the attention engine; returns whether it is occupied."""
-        waiting, own_waits = Signal(), Signal(WAITS)
+        waiting = Signal()
+        own_waits = Signal(WAITS)
         begins = Signal()
         m.d.comb += begins.eq(waiting & ~self.attention_busy & jobs.satisfied(own_waits))
         m.d.sync += self.attention_start.eq(begins & ~self.reset_job)

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil, verilog
+from amaranth._toolchain.yosys import find_yosys  # `amaranth.back.verilog` runs a script of its own
+from amaranth.back import rtlil
 from amaranth.hdl import Signal, UnusedElaboratable
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
 from amaranth.lib import wiring
@@ -60,6 +61,9 @@ INITIAL_VALUES = re.compile(
     r"^ *cell \$meminit_v2 .*\n *parameter \\MEMID \"\\(\\\S+)\"\n(?:.*\n)*? *end\n", re.MULTILINE
 )
 """The initial values of a memory in RTLIL, and its name."""
+
+INTERNAL_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+"""Attributes of RTLIL that say where Amaranth has it from."""
 
 WAIVERS = Path(__file__).with_name("lint.vlt")
 """Verilator warnings of emitted Verilog that are understood, each with its reason."""
@@ -115,8 +119,22 @@ def _convert(top: FlatPorts, name: str) -> str:
         # Components made only to ask for their latency are not elaborated.
         warnings.simplefilter("ignore", UnusedElaboratable)
         text = str(rtlil.convert(top, name=name, ports=top.ports, emit_src=False))
-    # What `verilog.convert` does, with the text in between.
-    return str(verilog._convert_rtlil_text(without_marked_values(text), strip_internal_attrs=True))
+    return _verilog(without_marked_values(text))
+
+
+def _verilog(text: str) -> str:
+    """Verilog of RTLIL, in which all logic between registers is assigned to nets.
+
+    Amaranth's own script leaves processes, which Yosys writes as ``always @*``. Nothing runs such a block before one of
+    the signals that it reads changes, and the initial value of a register is a change in Verilog-2005 but none in
+    SystemVerilog: whatever depends on registers that keep it would be X. An assignment holds from the start.
+    """
+    removed = " ".join(f"-remove {name}" for name in INTERNAL_ATTRIBUTES)
+    script = (
+        f"read_rtlil <<rtlil\n{text}\nrtlil\nproc -norom\nmemory_collect\n"
+        f"attrmap {removed}\nattrmap -modattr {removed}\nwrite_verilog\n"
+    )
+    return str(find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script))
 
 
 def without_marked_values(text: str) -> str:

@@ -77,7 +77,9 @@ class Head(wiring.Component):
 
         # Sums of a tile begin with the bias or, behind the first tile, with nothing. The last ones move through
         # `leaving`, the first channel in front.
-        complete, emitting, lane = Signal(), Signal(), Signal(range(max(2, config.neurons)))
+        complete = Signal()
+        emitting = Signal()
+        lane = Signal(range(max(2, config.neurons)))
         leaving = [Signal(signed(LOGIT_BITS), name=f"leaving_{n}", reset_less=True) for n in range(config.neurons)]
         m.d.comb += complete.eq(adding & last)
         for neuron in range(config.neurons):
@@ -100,7 +102,9 @@ class Head(wiring.Component):
                 with m.If(complete):
                     m.d.sync += leaving[neuron].eq(sum_)
 
-        first_channel, opens, ends = Signal.like(self.index, reset_less=True), Signal(), Signal()
+        first_channel = Signal.like(self.index, reset_less=True)
+        opens = Signal()
+        ends = Signal()
         with m.If(emitting):
             m.d.sync += lane.eq(lane + 1)
             with m.If(lane == config.neurons - 1):
@@ -112,13 +116,17 @@ class Head(wiring.Component):
 
         # Three cycles: a logit is read, summed and written, compared. It is read again two cycles later at the soonest:
         # so far are the last groups of its tiles apart, and then the sum is there.
-        reading, index = Signal(), Signal.like(self.index)
-        summing, summed, ends_there = Signal(), Signal.like(self.index, reset_less=True), Signal(reset_less=True)
+        reading = Signal()
+        index = Signal.like(self.index)
+        summing = Signal()
+        summed = Signal.like(self.index, reset_less=True)
+        ends_there = Signal(reset_less=True)
         added, kept, total = (
             Signal(signed(LOGIT_BITS), name=n, reset_less=True) for n in ("added", "kept", "logit_sum")
         )
         m.submodules.logits = ram = memory.Memory(shape=signed(LOGIT_BITS), depth=config.max_classes, init=[])
-        read, write = ram.read_port(domain="comb"), ram.write_port()
+        read = ram.read_port(domain="comb")
+        write = ram.write_port()
         m.d.comb += [
             index.eq(Cat(lane[:neuron_bits], first_channel[neuron_bits:])),
             reading.eq(emitting & (index < config.max_classes)),

@@ -57,7 +57,9 @@ class ImageLoad(wiring.Component):
 
         # The longest burst leaves the lower bits of the address as they are. What is still to be requested is kept less
         # one, which makes its lower bits the length of the last burst, and its upper ones the number of longest ones.
-        source, wanted, asking = Signal(MEMORY_ADDRESS_BITS), Signal.like(d.weight_beats), Signal()
+        source = Signal(MEMORY_ADDRESS_BITS)
+        wanted = Signal.like(d.weight_beats)
+        asking = Signal()
         longest = wanted[BURST_LENGTH_BITS:]
         m.d.comb += [
             request.valid.eq(asking),
@@ -70,8 +72,11 @@ class ImageLoad(wiring.Component):
                 longest.eq(longest - 1), asking.eq(longest.any()),
             ]  # fmt: skip
 
-        left, copying, address = Signal.like(d.weight_beats), Signal(), Signal(ADDRESS_BITS)
-        beats, part = config.group_beats, Signal(range(max(2, config.group_beats)))
+        left = Signal.like(d.weight_beats)
+        copying = Signal()
+        address = Signal(ADDRESS_BITS)
+        beats = config.group_beats
+        part = Signal(range(max(2, config.group_beats)))
         last_part = Signal()
         m.d.comb += [
             last_part.eq(part == beats - 1),

@@ -65,7 +65,8 @@ class Membranes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.membranes = ram = memory.Memory(shape=self._shape, depth=self._words, init=[])
-        read, write = ram.read_port(domain="comb"), ram.write_port()
+        read = ram.read_port(domain="comb")
+        write = ram.write_port()
         carried = Signal(self._shape, reset_less=True)
         m.d.sync += carried.eq(Mux(self.fresh, 0, read.data))
         m.d.comb += [

@@ -139,7 +139,8 @@ class NeuronWalk(wiring.Component):
         d = self.descriptor
         # Of this cycle's read; the next one's addresses are made a cycle late, which leaves time to know its end.
         self._batch = batch = Signal(batch_layout(self._config))
-        self._channel_order, self._last_output_tile = Signal(), Signal()
+        self._channel_order = Signal()
+        self._last_output_tile = Signal()
         m.d.sync += self._channel_order.eq(_is_one_of(d.destination, CHANNEL_ORDER))
         m.d.comb += [
             batch.layer.eq(d.layer),
@@ -150,7 +151,10 @@ class NeuronWalk(wiring.Component):
         self._chunks = self._count_chunks(m)
         # The last cycle of a read, and of a tile. A register says that a count is at its end; for that it must be known
         # whether the next tile is the last one.
-        tick, last, last_tile, next_last_tile = Signal(), Signal(), Signal(), Signal()
+        tick = Signal()
+        last = Signal()
+        last_tile = Signal()
+        next_last_tile = Signal()
         running = self._follow_tiles(m, tick, last, last_tile, next_last_tile)
         end_of_tile = Mux(last, next_last_tile, last_tile)
         reading, beat_end, word_end = self._follow_reads(m, running, tick, last, last_tile, end_of_tile)
@@ -171,7 +175,9 @@ class NeuronWalk(wiring.Component):
         if most == 1:
             m.d.comb += batch.steps.eq(steps)
             return None
-        index, following, last = Signal(range(most)), Signal(range(most)), Signal()
+        index = Signal(range(most))
+        following = Signal(range(most))
+        last = Signal()
         count = d.time_chunks[: most.bit_length()]
         m.d.comb += [
             last.eq(index == count - 1),
@@ -187,12 +193,22 @@ class NeuronWalk(wiring.Component):
         """Output tiles and position tiles, and when to begin the next one; returns whether one is being read."""
         config, d, batch = self._config, self.descriptor, self._batch
         has_wide = config.weight_bits > WEIGHT_BITS
-        pending, enough, begin = Signal(range(DRAIN_BUFFERS + 1)), Signal(), Signal()
-        busy, running, half, buffers = Signal(), Signal(), Signal(), Signal(2)
-        tiles_left, output_tiles_left = Signal.like(d.tiles), Signal.like(d.output_tiles)
-        one_tile, prepared = Signal(), Signal()  # of the layer; its derived lengths are in their registers
+        pending = Signal(range(DRAIN_BUFFERS + 1))
+        enough = Signal()
+        begin = Signal()
+        busy = Signal()
+        running = Signal()
+        half = Signal()
+        buffers = Signal(2)
+        tiles_left = Signal.like(d.tiles)
+        output_tiles_left = Signal.like(d.output_tiles)
+        # Of the layer; its derived lengths are in their registers.
+        one_tile = Signal()
+        prepared = Signal()
         m.d.sync += [one_tile.eq(d.tiles == 1), prepared.eq(busy)]
-        first_buffer, chunk, first_tile = Signal.like(self.buffer), Signal.like(batch.chunk), Signal(init=1)
+        first_buffer = Signal.like(self.buffer)
+        chunk = Signal.like(batch.chunk)
+        first_tile = Signal(init=1)
         m.d.comb += [
             self.wide.eq(d.wide if has_wide else 0),
             self.image.eq(d.image),
@@ -263,9 +279,14 @@ class NeuronWalk(wiring.Component):
         m.d.comb += pieces.eq(Mux(self._last_output_tile, d.last_tile_pieces, d.tile_pieces))
 
         # A piece or a batch of channels takes a number of ticks, of which the last ones read.
-        beat, next_beat = Signal.like(now.last_beat), Signal.like(now.last_beat)
-        at_end, at_first, beyond_first, leads = Signal(), Signal(), Signal(), Signal()
-        beat_end, reading = Signal(), Signal()
+        beat = Signal.like(now.last_beat)
+        next_beat = Signal.like(now.last_beat)
+        at_end = Signal()
+        at_first = Signal()
+        beyond_first = Signal()
+        leads = Signal()
+        beat_end = Signal()
+        reading = Signal()
         m.d.comb += [
             next_beat.eq(beat + 1),
             leads.eq(next_beat == now.lead),
@@ -284,7 +305,9 @@ class NeuronWalk(wiring.Component):
 
         # Words: pieces of a position group, and the position groups of an image's word of sums.
         next_group = Signal(len(self.group) + 1)
-        last_piece, last_sub, group_end = Const(1), Const(1), Signal()
+        last_piece = Const(1)
+        last_sub = Const(1)
+        group_end = Signal()
         piece_end = beat_end & ~self._channel_order
         if config.tile_pieces > 1:
             piece = Signal(range(config.tile_pieces))
@@ -318,7 +341,8 @@ class NeuronWalk(wiring.Component):
             m.d.sync += [self.group.eq(first_group), group_end.eq(then.one_group)]
 
         # Which batch: counted in both orders.
-        next_select, last_batch = Signal(len(self.select) + 1), Signal()
+        next_select = Signal(len(self.select) + 1)
+        last_batch = Signal()
         m.d.comb += [
             next_select.eq(self.select + 1),
             last_batch.eq(next_select == (pieces * reads if config.tile_pieces > 1 else batches)),
@@ -364,7 +388,8 @@ class NeuronWalk(wiring.Component):
         start, drained, beat_end, word_end = (
             delayed(m, value, 1, name=name, reset=True) for value, name in zip(late, names, strict=True)
         )
-        address, above = Signal.like(batch.slice_address), Signal.like(batch.slice_address)
+        address = Signal.like(batch.slice_address)
+        above = Signal.like(batch.slice_address)
         m.d.comb += [above.eq(address + d.destination_slice_stride), batch.slice_address.eq(address)]
         if config.tile_pieces > 1:
             # Every position group begins with the output tile's first slice again.
@@ -407,8 +432,11 @@ class NeuronWalk(wiring.Component):
         config, d, batch = self._config, self.descriptor, self._batch
         lane_bits = exact_log2(config.positions)
         groups = DESCRIPTOR["groups"].shape
-        at, following, tile_start = Signal(groups), Signal(groups), Signal(groups)
-        partial, beyond = Signal(), Signal()
+        at = Signal(groups)
+        following = Signal(groups)
+        tile_start = Signal(groups)
+        partial = Signal()
+        beyond = Signal()
         first_partial = d.positions >> lane_bits
         channel_step, partial_end, restart = reading, word_end & partial, tile_start
         if self._chunks:

@@ -97,7 +97,8 @@ class OrPool(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        advance, taken = Signal(), Signal()
+        advance = Signal()
+        taken = Signal()
         m.d.comb += [
             advance.eq(~self.output.valid | self.output.ready),
             self.input.ready.eq(advance & ~self.clear),
@@ -111,14 +112,19 @@ class OrPool(wiring.Component):
     def _raster(self, m: Module, taken: Signal) -> tuple[Signal, Signal, Signal]:
         """Column, row and channel word of the word at the input."""
         lane_bits = (self._lanes - 1).bit_length()
-        lane, word = Signal(lane_bits), Signal(range(max(2, self._max_words)))
+        lane = Signal(lane_bits)
+        word = Signal(range(max(2, self._max_words)))
         group_column = Signal(range(max(2, self._max_width // self._lanes)))
         row = Signal(self.height.shape())
         column = Signal(range(self._max_width))
         m.d.comb += column.eq(Cat(lane, group_column))
-        last_lane, last_word, last_column = Signal(), Signal(), Signal()
+        last_lane = Signal()
+        last_word = Signal()
+        last_column = Signal()
         # Registers: the shape is there from `clear` on.
-        final_word, final_column, final_row = Signal.like(word), Signal.like(group_column), Signal.like(row)
+        final_word = Signal.like(word)
+        final_column = Signal.like(group_column)
+        final_row = Signal.like(row)
         m.d.sync += [
             final_word.eq(self.words - 1), final_row.eq(self.height - 1),
             final_column.eq((self.width >> lane_bits) - 1),
@@ -145,7 +151,8 @@ class OrPool(wiring.Component):
         m.submodules.open_columns = ram = memory.Memory(
             shape=unsigned(self._word_bits), depth=max(2, self._max_words), init=[]
         )
-        read, write = ram.read_port(domain="comb"), ram.write_port()
+        read = ram.read_port(domain="comb")
+        write = ram.write_port()
         folded = Signal(self._word_bits)
         m.d.comb += [
             read.addr.eq(word),
@@ -165,16 +172,20 @@ class OrPool(wiring.Component):
             shape=unsigned(self._word_bits), depth=max(2, self._max_width // 2 << word_bits), init=[],
             attrs={"no_rw_check": 1},
         )  # fmt: skip
-        read, write = ram.read_port(), ram.write_port()
+        read = ram.read_port()
+        write = ram.write_port()
         address = Cat(word[:word_bits], column[1:])
         tight = Signal()
         m.d.comb += [read.addr.eq(address), read.en.eq(complete & ~tight)]
 
         # One stage beside the memory's read. It empties whenever the pipeline advances.
-        pending, first_row, odd_row = Signal(), Signal(), Signal()
+        pending = Signal()
+        first_row = Signal()
+        odd_row = Signal()
         folded_row = Signal(self._word_bits, reset_less=True)
         pooled_column = Signal(range(max(2, self._max_width // 2)), reset_less=True)
-        pending_address, pending_word = Signal(read.addr.shape(), reset_less=True), Signal.like(word, reset_less=True)
+        pending_address = Signal(read.addr.shape(), reset_less=True)
+        pending_word = Signal.like(word, reset_less=True)
         row_start = Signal(self._pooled["position"].shape)
         with m.If(advance):
             m.d.sync += pending.eq(complete)
@@ -190,7 +201,8 @@ class OrPool(wiring.Component):
 
         opened = Signal(self._word_bits)
         last_of_row_pair = Signal()
-        final_column, final_word = Signal.like(pooled_column), Signal.like(word)
+        final_column = Signal.like(pooled_column)
+        final_word = Signal.like(word)
         m.d.sync += [
             final_column.eq((self.width >> 1) - 1), final_word.eq(self.words - 1),
             tight.eq((final_column == 0) & (final_word == 0)),

@@ -68,8 +68,11 @@ class PaddingMask(wiring.Component):
         positions = self._config.positions
         bits = len(self.width)
         # What is compared with is in registers from the cycle after `start` on.
-        last_row, last_column, wraps = Signal(bits), Signal(bits), Signal(signed(bits + 2))
-        tap_x, tap_y = Signal.like(self.tap_x), Signal.like(self.tap_y)
+        last_row = Signal(bits)
+        last_column = Signal(bits)
+        wraps = Signal(signed(bits + 2))
+        tap_x = Signal.like(self.tap_x)
+        tap_y = Signal.like(self.tap_y)
         m.d.sync += [
             last_row.eq(self.height - 1), last_column.eq(self.width - 1), wraps.eq(self.width - positions),
             tap_x.eq(self.tap_x), tap_y.eq(self.tap_y),

@@ -66,7 +66,8 @@ class ParameterBuffer(wiring.Component):
         row_bits = max(1, (-(-config.outputs // columns) - 1).bit_length())
         m.submodules.words = ram = memory.Memory(shape=unsigned(kept * columns), depth=2 << row_bits, init=[])
 
-        write, index = ram.write_port(granularity=kept * beat), self.write.index
+        write = ram.write_port(granularity=kept * beat)
+        index = self.write.index
         low = (beats_per_row - 1).bit_length()
         channels = [self.write.data.word_select(i, PARAMETER_BITS)[:kept] for i in range(beat)]
         m.d.comb += [

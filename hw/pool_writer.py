@@ -72,10 +72,12 @@ class PoolWriter(wiring.Component):
             max_words=config.tile_pieces * config.time_chunks,
         )
         # Lane 0 goes in the piece's own cycle, the others from a copy: the next piece is already being collected.
-        feeding, position = Signal(), Signal(width)
+        feeding = Signal()
+        position = Signal(width)
         m.d.comb += [feeding.eq(self.piece_valid), position.eq(self.piece)]
         if config.positions > 1:
-            left, held = Signal(exact_log2(config.positions)), Signal(len(self.piece) - width, reset_less=True)
+            left = Signal(exact_log2(config.positions))
+            held = Signal(len(self.piece) - width, reset_less=True)
             m.d.sync += held.eq(Mux(self.piece_valid, self.piece[width:], held >> width))
             with m.If(self.piece_valid):
                 m.d.sync += left.eq(config.positions - 1)

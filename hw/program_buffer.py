@@ -121,10 +121,12 @@ class ProgramBuffer(wiring.Component):
         m.submodules.ring = ring = memory.Memory(
             shape=unsigned(self._config.memory_bits), depth=depth, init=[], attrs={"no_rw_check": 1}
         )
-        self._write, self._read = ring.write_port(), ring.read_port()
+        self._write = ring.write_port()
+        self._read = ring.read_port()
         self._load = Signal()  # the new program begins with the next cycle
         self._running = Signal()
-        self._freed, self._arrived = Signal(position_bits), Signal(position_bits)
+        self._freed = Signal(position_bits)
+        self._arrived = Signal(position_bits)
         self._complete = Signal(init=1)  # no beat was wanted, or on its way, a cycle ago
         m.d.comb += self.idle.eq(self._complete)
         self._burst_freed = Signal()  # the last beat of a burst's place is free from the next cycle on
@@ -137,15 +139,22 @@ class ProgramBuffer(wiring.Component):
         request, response = self.memory.request, self.memory.response
         burst_bits = FETCH_BURST.bit_length() - 1
         # Every burst but the last is whole, so that address, length and positions change above `burst_bits` only.
-        address, left, short = Signal(MEMORY_ADDRESS_BITS), Signal(32 - burst_bits), Signal(burst_bits)
-        bursts, rest = Signal(len(self._arrived) - burst_bits), Signal(burst_bits)  # requested: whole, and the last
+        address = Signal(MEMORY_ADDRESS_BITS)
+        left = Signal(32 - burst_bits)
+        short = Signal(burst_bits)
+        # Requested: whole ones, and the last.
+        bursts = Signal(len(self._arrived) - burst_bits)
+        rest = Signal(burst_bits)
         # Of `left` whole bursts there is one; there is that or a shorter one, of `short + 1` beats.
-        whole, wanted = Signal(), Signal()
-        accepted, arrived = Signal(), Signal()
+        whole = Signal()
+        wanted = Signal()
+        accepted = Signal()
+        arrived = Signal()
         bursts_of_ring = self._config.program_beats // FETCH_BURST
         room = Signal(range(bursts_of_ring + 1))  # bursts
         outstanding = Signal(range(FETCH_OUTSTANDING + 1))
-        has_room, may_ask = Signal(init=1), Signal(init=1)
+        has_room = Signal(init=1)
+        may_ask = Signal(init=1)
         m.d.comb += [
             # Once true it stays: beats are only freed, and only arrive.
             request.valid.eq(wanted & has_room & may_ask),
@@ -201,8 +210,13 @@ class ProgramBuffer(wiring.Component):
         # the last tile.
         position, segment, following, after = (Signal.like(freed, name=n) for n in ("position", "segment", "next", "p"))
         beat = Signal((self._config.program_beats - 1).bit_length(), init=1)
-        turn, tile, half = Signal(PASSES_BITS, init=1), Signal(TILES_BITS, init=1), Signal()
-        read, registered, move, advance = Signal(), Signal(), Signal(), Signal()
+        turn = Signal(PASSES_BITS, init=1)
+        tile = Signal(TILES_BITS, init=1)
+        half = Signal()
+        read = Signal()
+        registered = Signal()
+        move = Signal()
+        advance = Signal()
         end, last_pass, last_half, last_tile, first_of_image, frees = (
             Signal(name=n) for n in ("end", "last_pass", "last_half", "last_tile", "first_of_image", "frees")
         )
@@ -223,7 +237,8 @@ class ProgramBuffer(wiring.Component):
 
         # Two stages behind the address, each free if the next one takes over what it holds: the memory's own output
         # register and one more.
-        wanted, available = Signal(), Signal()
+        wanted = Signal()
+        available = Signal()
         m.d.comb += [
             wanted.eq(self.command.valid & self._running),
             available.eq(position != self._arrived),
@@ -236,7 +251,8 @@ class ProgramBuffer(wiring.Component):
             self._burst_freed.eq(read & frees & position[: FETCH_BURST.bit_length() - 1].all()),
             self.exhausted.eq(wanted & ~available & self._complete),
         ]
-        tag, low_half = Signal(self._tag_bits), Signal()
+        tag = Signal(self._tag_bits)
+        low_half = Signal()
         with m.If(advance):
             m.d.sync += [
                 output.valid.eq(registered),

@@ -149,11 +149,15 @@ class ProgramReader(wiring.Component):
         """Descriptor register and its checks."""
         beat_bits, d = self._config.memory_bits, self.descriptor.payload
         beats = DESCRIPTOR_BITS // beat_bits
-        bits, place = Signal(DESCRIPTOR_BITS), Signal(beats, init=1)
-        check, checked = Signal(8), Signal(8)
+        bits = Signal(DESCRIPTOR_BITS)
+        place = Signal(beats, init=1)
+        check = Signal(8)
+        checked = Signal(8)
         output = self._buffer.output
         fold = functools.reduce(operator.xor, (output.payload.word_select(n, 8) for n in range(beat_bits // 8)))
-        bad_check, bad_opcode, bad_size = Signal(), Signal(), Signal()
+        bad_check = Signal()
+        bad_opcode = Signal()
+        bad_size = Signal()
         m.d.comb += checked.eq(Mux(place[0], 0, check) ^ fold)
         self._descriptor_ready = ~self._collected
         # `place` walks around once per descriptor.
@@ -196,7 +200,9 @@ class ProgramReader(wiring.Component):
     def _split(self, m: Module) -> None:
         """Beats by kind, and the two buffers of parameters."""
         output, beats = self._buffer.output, self._config.parameter_beats
-        index, parity, held = Signal(max(1, (beats - 1).bit_length())), Signal(), Signal(range(3))
+        index = Signal(max(1, (beats - 1).bit_length()))
+        parity = Signal()
+        held = Signal(range(3))
         written = Signal()  # the last beat of a tile's parameters
         m.d.comb += [
             self.parameters.data.eq(output.payload),
@@ -224,7 +230,8 @@ class ProgramReader(wiring.Component):
         """Regions in their order, and what ends a program."""
         buffer, d = self._buffer, self.descriptor.payload
         command, valid, ready = buffer.command.payload, buffer.command.valid, buffer.command.ready
-        output_tile, last_output_tile = Signal.like(d.output_tiles, init=1), Signal()
+        output_tile = Signal.like(d.output_tiles, init=1)
+        last_output_tile = Signal()
         m.d.sync += last_output_tile.eq(output_tile == d.output_tiles)  # in time: parameters come in between
         plain_beats = {
             Kind.DESCRIPTOR: DESCRIPTOR_BITS // self._config.memory_bits,

@@ -43,12 +43,21 @@ class ReadArbiter(wiring.Component):
         # Who asked, and for how many beats: a ring, and in front of the responses a register that counts down.
         layout = data.StructLayout({"port": range(self._ports), "length": BURST_LENGTH_BITS})
         m.submodules.queue = queue = memory.Memory(shape=layout, depth=OUTSTANDING, init=[])
-        write, read = queue.write_port(), queue.read_port(domain="comb")
-        outstanding, behind = Signal(range(OUTSTANDING + 1)), Signal(range(OUTSTANDING + 1))
-        accepted, ended, follows, more = Signal(), Signal(), Signal(), Signal()
-        answered, asker, left, last = Signal(), Signal(range(self._ports)), Signal(BURST_LENGTH_BITS), Signal()
+        write = queue.write_port()
+        read = queue.read_port(domain="comb")
+        outstanding = Signal(range(OUTSTANDING + 1))
+        behind = Signal(range(OUTSTANDING + 1))
+        accepted = Signal()
+        ended = Signal()
+        follows = Signal()
+        more = Signal()
+        answered = Signal()
+        asker = Signal(range(self._ports))
+        left = Signal(BURST_LENGTH_BITS)
+        last = Signal()
 
-        choice, last_choice = Signal(range(self._ports)), Signal(range(self._ports))
+        choice = Signal(range(self._ports))
+        last_choice = Signal(range(self._ports))
         held = Signal()  # the request on offer was not accepted
         for index in reversed(range(self._ports)):
             with m.If(self.ports[index].request.valid):
@@ -70,7 +79,8 @@ class ReadArbiter(wiring.Component):
                         port.request.ready.eq(request.ready & ~outstanding[-1]),
                     ]
 
-        newest, oldest = Signal(range(OUTSTANDING)), Signal(range(OUTSTANDING))
+        newest = Signal(range(OUTSTANDING))
+        oldest = Signal(range(OUTSTANDING))
         m.d.comb += [
             write.en.eq(accepted),
             write.addr.eq(newest),

@@ -92,7 +92,9 @@ class RegisterFile(wiring.Component):
         bus = self.bus
         written, kept = self._kept(m)
         ignored = Signal()  # the last start
-        refused, starts, resets = Signal(), Signal(), Signal()
+        refused = Signal()
+        starts = Signal()
+        resets = Signal()
         m.d.comb += [
             starts.eq(written["CONTROL"] & ((bus.write_data & Control.START) != 0)),
             resets.eq(written["CONTROL"] & ((bus.write_data & Control.RESET) != 0)),
@@ -166,7 +168,8 @@ class RegisterFile(wiring.Component):
 
     def _interrupts(self, m: Module, enable: Signal, clear: Signal, events: dict[Interrupt, Value]) -> Signal:
         """Status bits: an event sets one, a 1 written to it clears it; the event wins."""
-        pending, happened = Signal(len(Interrupt)), Signal(len(Interrupt))
+        pending = Signal(len(Interrupt))
+        happened = Signal(len(Interrupt))
         m.d.comb += [happened.eq(_flags(events)), self.interrupt.eq((pending & enable).any())]
         m.d.sync += pending.eq((pending & ~Mux(clear, self.bus.write_data, 0)) | happened)
         return pending
@@ -175,7 +178,9 @@ class RegisterFile(wiring.Component):
         """Data and errors, while the address stands still."""
         bus, config = self.bus, self._config
         windows = {"LOGITS": config.max_classes, "PROFILE": config.max_layers * COUNTER_SLOTS}
-        value, known, writable = Signal(32), Signal(), Signal()
+        value = Signal(32)
+        known = Signal()
+        writable = Signal()
         inside = {name: Signal(name=f"in_{name.lower()}") for name in windows}
         word = bus.address[2:]
         # The address stands still: in the second cycle it is known which part of the map it is in.

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from .config import HardwareConfig
 from .delay import delayed
 from .isa import ADDRESS_BITS, ResidualMode
-from .spike_memory import SpikeWrite
+from .spike_memory import SpikeWrite, from_piece_on
 
 
 class WriteKind(enum.Enum, shape=2):
@@ -33,6 +33,9 @@ class ResidualAdder(wiring.Component):
     can only be written when plane 1 is known, so plane 1 is read first, and both writes come one cycle later.
 
     ``IAND``: one plane, in which the spikes clear bits.
+
+    A plane that is new (at or above `planes_in`) takes a copy in the pieces above as well, which are replaced if there
+    are spikes for them, see `hw.spike_memory.from_piece_on`.
 
     A piece takes ``planes_out`` cycles; the next one may come that many cycles later, no sooner. The last write leaves
     ``latency(planes_out, mode)`` cycles after the piece.
@@ -87,9 +90,12 @@ class ResidualAdder(wiring.Component):
         config = self._config
         clamps = self.mode == ResidualMode.CLAMP
         where = data.StructLayout({"address": ADDRESS_BITS, "pieces": config.word_pieces})
-        now, plane, reading = Signal(where, reset_less=True), Signal(4), Signal()
+        now = Signal(where, reset_less=True)
+        plane = Signal(4)
+        reading = Signal()
         spikes = Signal(config.lanes * config.piece, reset_less=True)
-        first, following = Signal(), Signal(ADDRESS_BITS)
+        first = Signal()
+        following = Signal(ADDRESS_BITS)
         # The clamp reads the upper one of its two planes first.
         m.d.comb += [
             first.eq(plane == 0),
@@ -110,8 +116,13 @@ class ResidualAdder(wiring.Component):
 
         # Two cycles later, beside the memory's data in a register: the outputs of block RAM are slow.
         read_data = delayed(m, self.read_data, 1, name="read_data")
-        fetching, fetching_first, fetching_exists = Signal(), Signal(), Signal()
-        arriving, arriving_first, exists, high = Signal(), Signal(), Signal(), Signal()
+        fetching = Signal()
+        fetching_first = Signal()
+        fetching_exists = Signal()
+        arriving = Signal()
+        arriving_first = Signal()
+        exists = Signal()
+        high = Signal()
         read = Signal(where)
         m.d.comb += [read.address.eq(self.read_address), read.pieces.eq(now.pieces)]
         at = delayed(m, read.as_value(), 2, name="at")
@@ -132,8 +143,11 @@ class ResidualAdder(wiring.Component):
             m.d.sync += kind.eq(Mux(arriving & ~arriving_first, WriteKind.CLAMP_HIGH, WriteKind.CLAMP_LOW))
 
         width = len(spikes)
-        plane_bits, old, joined = Signal(width), Signal(width), Signal(width)
-        carry, upper = Signal(width, reset_less=True), Signal(width, reset_less=True)
+        plane_bits = Signal(width)
+        old = Signal(width)
+        joined = Signal(width)
+        carry = Signal(width, reset_less=True)
+        upper = Signal(width, reset_less=True)
         for i in range(config.word_pieces):
             with m.If(data.View(where, at).pieces[i] if config.word_pieces > 1 else 1):
                 m.d.comb += plane_bits.eq(
@@ -156,12 +170,15 @@ class ResidualAdder(wiring.Component):
             with m.Case(WriteKind.CLAMP_HIGH):
                 m.d.comb += joined.eq(upper | carry)
         # A register between the two memories.
-        write, to, written = self.write, Signal(where), Signal(width, reset_less=True)
+        write = self.write
+        to = Signal(where)
+        written = Signal(width, reset_less=True)
+        new = Mux(clamps, high & (self.planes_in == 1), ~exists)
         m.d.comb += [to.eq(Mux(high, two_before, at)), write.banks.eq((1 << config.positions) - 1)]
         m.d.sync += [
             write.valid.eq(Mux(clamps, (arriving & ~arriving_first) | high, arriving)),
             write.address.eq(to.address),
-            write.pieces.eq(to.pieces),
+            write.pieces.eq(Mux(new, from_piece_on(to.pieces), to.pieces)),
             written.eq(joined),
         ]
         for lane in range(config.lanes):

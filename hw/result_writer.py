@@ -81,7 +81,9 @@ class ResultWriter(wiring.Component):
         hand_on(m, self.axi, writer.axi)
 
         lines, per_beat = record_lines(config.max_classes), config.memory_bits // 32
-        line, word, value = Signal(range(lines)), Signal(range(RECORD_LINE_WORDS)), Signal(32)
+        line = Signal(range(lines))
+        word = Signal(range(RECORD_LINE_WORDS))
+        value = Signal(32)
         index = Signal(range(lines * RECORD_LINE_WORDS))
         header = {
             Record.PREDICTION: self.prediction, Record.CYCLES: self.cycles, Record.ERROR: self.error,
@@ -99,7 +101,8 @@ class ResultWriter(wiring.Component):
                 with m.Case(place):
                     m.d.comb += value.eq(content)
 
-        beat, failed = writer.data.payload, Signal()
+        beat = writer.data.payload
+        failed = Signal()
         gathered = Signal(config.memory_bits)
         m.d.comb += [beat.eq(gathered), self.failed.eq(failed | writer.error)]
         with m.FSM() as fsm:

@@ -69,9 +69,12 @@ class SliceWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        group, group_start = Signal.like(self.last_group), Signal.like(self.address)
+        group = Signal.like(self.last_group)
+        group_start = Signal.like(self.address)
         group_step = self.group_step if self._group_words > 1 else 1
-        last_lane, last_group, following = Signal(), Signal(), Signal.like(self.address)
+        last_lane = Signal()
+        last_group = Signal()
+        following = Signal.like(self.address)
         m.d.comb += [
             self.slices_end.eq(self.slice == self.last_slice),
             last_lane.eq(self.lane == self._lanes - 1),

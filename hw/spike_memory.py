@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, unsigned
+from amaranth.hdl import Cat, Module, Mux, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -110,7 +110,8 @@ class SpikeMemory(wiring.Component):
             attributes = {WRITTEN_FIRST: 1, "no_rw_check": 1}
             ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs=attributes)
             m.submodules[f"bank{bank}"] = ram
-            read, write = ram.read_port(), ram.write_port(granularity=config.piece)
+            read = ram.read_port()
+            write = ram.write_port(granularity=config.piece)
             m.d.comb += [
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),
@@ -119,6 +120,16 @@ class SpikeMemory(wiring.Component):
                 write.en.eq(enables),
             ]
         return m
+
+
+def from_piece_on(pieces: Value) -> Value:
+    """The piece of a word, one bit, and those above it.
+
+    A layer writes the pieces of its words in rising order. Written like this, pieces that it has no channels for hold
+    spikes, whichever, instead of what was there before: zero weights take no notice of either, but in four-state logic
+    what was never written is X, and so is all that it addresses.
+    """
+    return Cat(pieces[: piece + 1].any() for piece in range(len(pieces)))
 
 
 def address_bits(depth: int) -> int:

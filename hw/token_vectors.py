@@ -53,7 +53,8 @@ class TokenVectors(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, batch, write = self._config, self.batch, self.write
-        here, values = Signal(), Signal()
+        here = Signal()
+        values = Signal()
         m.d.comb += [
             values.eq(batch.destination == Destination.VALUES),
             here.eq(batch.valid & (values | (batch.destination == Destination.KEYS))),

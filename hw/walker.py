@@ -131,21 +131,29 @@ class Walker(wiring.Component):
         """Keep the next slice's addresses ready in `ahead`."""
         config, d = self._config, self.descriptor
         lane_bits = (config.positions - 1).bit_length()
-        tap_x, tap_y = Signal(2), Signal(2)
+        tap_x = Signal(2)
+        tap_y = Signal(2)
         slice_base, plane_base, tile_base = (Signal(ADDRESS_BITS, name=f"{n}_base") for n in ("slice", "plane", "tile"))
-        walking, take, ahead_valid, prepare, low = Signal(), Signal(), Signal(), Signal(), Signal()
+        walking = Signal()
+        take = Signal()
+        ahead_valid = Signal()
+        prepare = Signal()
+        low = Signal()
         slice_index, plane, tile, output_tile = (
             _Count(m, getattr(d, field), self.start, field) for field in ("slices", "passes", "tiles", "output_tiles")
         )
 
         # In positions: from -width - 1, which is ~width, on, row by row of the taps.
-        shift, first_shift = Signal(signed(d.width.shape().width + 2)), Signal(signed(d.width.shape().width + 1))
+        shift = Signal(signed(d.width.shape().width + 2))
+        first_shift = Signal(signed(d.width.shape().width + 1))
         next_row = Signal(signed(d.width.shape().width + 1))
         shifted = multiple(m, shift >> lane_bits, d.time_chunks, config.time_chunks, name="shifted")
         m.d.comb += first_shift.eq(Mux(d.kernel3, Cat(~d.width, 1).as_signed(), 0))
         m.d.sync += next_row.eq(d.width - 2)
         last_x, last_tap, last_half = (Signal(name=f"last_{n}") for n in ("x", "tap", "half"))
-        first, last, groups = Signal(), Signal(), Signal.like(d.tile_groups)
+        first = Signal()
+        last = Signal()
+        groups = Signal.like(d.tile_groups)
         m.d.comb += [
             last_x.eq((tap_x == 2) | ~d.kernel3),
             last_half.eq(low | ~d.wide),
@@ -206,7 +214,8 @@ class Walker(wiring.Component):
             m.d.sync += [base.eq(d.source_base) for base in (slice_base, plane_base, tile_base)]
 
         # Two cycles before it is looked at.
-        slices_written, all_written = Signal.like(self.slices_written), Signal()
+        slices_written = Signal.like(self.slices_written)
+        all_written = Signal()
         m.d.sync += [slices_written.eq(self.slices_written), all_written.eq(self.all_written | ~d.follows)]
         written = [Signal(name=name) for name in ("next_written", "ahead_written")]
         m.d.comb += [
@@ -219,11 +228,17 @@ class Walker(wiring.Component):
     def _issue(self, m: Module, ahead, ahead_valid: Signal, take: Signal) -> Signal:
         """Issue the groups of a slice; returns whether a group follows this cycle's."""
         config, d = self._config, self.descriptor
-        now, address = Signal.like(ahead), Signal(ADDRESS_BITS)
-        active, group, last_group = Signal(), Signal.like(d.tile_groups), Signal()
+        now = Signal.like(ahead)
+        address = Signal(ADDRESS_BITS)
+        active = Signal()
+        group = Signal.like(d.tile_groups)
+        last_group = Signal()
         free = Signal(init=1)  # no group follows this cycle's
-        buffer, buffers_used = Signal(range(DRAIN_BUFFERS)), Signal(range(DRAIN_BUFFERS + 1))
-        wanted, has_input, has_buffer = Signal(), self._has_input, Signal()
+        buffer = Signal(range(DRAIN_BUFFERS))
+        buffers_used = Signal(range(DRAIN_BUFFERS + 1))
+        wanted = Signal()
+        has_input = self._has_input
+        has_buffer = Signal()
         m.d.comb += [
             wanted.eq(ahead_valid & free),
             has_buffer.eq(~ahead.final | (buffers_used != DRAIN_BUFFERS)),
@@ -251,7 +266,8 @@ class Walker(wiring.Component):
 
         advance, words = active, None
         if config.time_chunks > 1:
-            word, last_word = Signal(range(config.time_chunks)), Signal()
+            word = Signal(range(config.time_chunks))
+            last_word = Signal()
             words = d.time_chunks[: config.time_chunks.bit_length()]
             m.d.comb += last_word.eq(word == words - 1)
             advance = active & last_word

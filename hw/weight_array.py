@@ -152,11 +152,21 @@ class WeightArray(wiring.Component):
     def _tables(self, m: Module) -> tuple[LutRam, Signal]:
         """Stage a slice of weights, then write every table's 16 subset sums, one entry a cycle."""
         config = self._config
-        stage_unsigned, hold_unsigned = Signal(reset_less=True), Signal(reset_less=True)
-        staged, stage_bank = Signal(), Signal()
-        filling, index, fill_bank, read_bank = Signal(), Signal(TABLE_INPUTS), Signal(), Signal()
-        full, unclaimed = Signal(2), Signal(2)
-        last_entry, load, release, free, still_full = Signal(), Signal(), Signal(), Signal(init=1), Signal(2)
+        stage_unsigned = Signal(reset_less=True)
+        hold_unsigned = Signal(reset_less=True)
+        staged = Signal()
+        stage_bank = Signal()
+        filling = Signal()
+        index = Signal(TABLE_INPUTS)
+        fill_bank = Signal()
+        read_bank = Signal()
+        full = Signal(2)
+        unclaimed = Signal(2)
+        last_entry = Signal()
+        load = Signal()
+        release = Signal()
+        free = Signal(init=1)
+        still_full = Signal(2)
         m.d.comb += [
             last_entry.eq(filling & index.all()),
             load.eq(staged & free),
@@ -185,7 +195,8 @@ class WeightArray(wiring.Component):
         # Registers that go to every table. Entry gray(index) is written while the one after it is computed: the input
         # that changes is the lowest set bit of index + 1, and it leaves the subset if the bit above that is set.
         following = Signal(TABLE_INPUTS)
-        write_address, subtract = Signal(TABLE_INPUTS + 1), Signal()
+        write_address = Signal(TABLE_INPUTS + 1)
+        subtract = Signal()
         next_select = Signal(range(TABLE_INPUTS))
         m.d.comb += following.eq(Mux(filling, index + 1, 0))
         after = Signal(TABLE_INPUTS)
@@ -231,7 +242,8 @@ class WeightArray(wiring.Component):
         """
         config = self._config
         rows, row_beats = TABLE_INPUTS // config.beat_rows, config.row_beats
-        row, beat = Signal(range(max(2, rows))), Signal(range(max(2, row_beats)))
+        row = Signal(range(max(2, rows)))
+        beat = Signal(range(max(2, row_beats)))
         with m.If(self.weights.valid & self.weights.ready):
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == row_beats - 1):
@@ -245,7 +257,8 @@ class WeightArray(wiring.Component):
             attributes["ram_style"] = "block"
         ram = memory.Memory(shape=unsigned(word_bits), depth=2 * rows, init=[], attrs=attributes)
         m.submodules.weights = ram
-        write, read = ram.write_port(granularity=config.memory_bits), ram.read_port()
+        write = ram.write_port(granularity=config.memory_bits)
+        read = ram.read_port()
         row_bits, part_bits = exact_log2(rows), exact_log2(config.beat_rows)
         m.d.comb += [
             write.addr.eq(Cat(row[:row_bits], bank ^ load)),
@@ -294,7 +307,8 @@ class WeightArray(wiring.Component):
 
     def _accumulate(self, m: Module, totals: list, step) -> list[Signal]:
         """Add the totals into the partial sums; return the new sums."""
-        bits, keep = self._config.accumulator_bits, Signal()
+        bits = self._config.accumulator_bits
+        keep = Signal()
         m.d.comb += keep.eq(step.valid & ~step.final)
         partial = LutRam(
             m,
@@ -335,7 +349,8 @@ class WeightArray(wiring.Component):
         ram = memory.Memory(shape=unsigned(batch_bits), depth=depth, init=[], attrs=attributes)
         m.submodules.drain = ram
         completed = Signal(batches * batch_bits, name="completed", reset_less=True)
-        tile, written = Signal(range(DRAIN_BUFFERS * config.tile_groups)), Signal()
+        tile = Signal(range(DRAIN_BUFFERS * config.tile_groups))
+        written = Signal()
         for batch in range(batches):
             write = ram.write_port()
             m.d.comb += [

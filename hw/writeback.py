@@ -15,7 +15,7 @@ from .multiple import multiple
 from .or_pool import OrPool
 from .pool_writer import PoolWriter, pool_latency
 from .residual_adder import ResidualAdder
-from .spike_memory import SpikeWrite
+from .spike_memory import SpikeWrite, from_piece_on
 from .token_vectors import TokenVectors
 from .token_write import TokenWrite
 
@@ -150,7 +150,9 @@ class Writeback(wiring.Component):
             channels = self.piece_spikes[lane * config.piece : (lane + 1) * config.piece]
             with m.If(batch.valid):
                 m.d.sync += channels.eq(Cat(channels[config.neurons :], fresh))
-        valid, spikes, residual = Signal(), Signal(), Signal()
+        valid = Signal()
+        spikes = Signal()
+        residual = Signal()
         ends = batch.valid & batch.last
         starts = batch.destination == Destination.SPIKES_AND_RESIDUAL
         to_spikes = (batch.destination == Destination.SPIKES) | starts
@@ -177,9 +179,12 @@ class Writeback(wiring.Component):
         pooled_word = multiple(
             m, pool.position >> lane_bits, self.descriptor.time_chunks, config.time_chunks, name="pooled_word"
         )
-        slice_address, group = Signal.like(about.slice_address), Signal.like(about.slice_address)
-        piece, spikes = Signal.like(about.piece), Signal.like(self.piece_spikes)
-        banks, layer = Signal.like(write.banks), Signal.like(self.spike_layer)
+        slice_address = Signal.like(about.slice_address)
+        group = Signal.like(about.slice_address)
+        piece = Signal.like(about.piece)
+        spikes = Signal.like(self.piece_spikes)
+        banks = Signal.like(write.banks)
+        layer = Signal.like(self.spike_layer)
         m.d.comb += [
             group.eq(about.position_group),
             slice_address.eq(about.slice_address),
@@ -202,7 +207,7 @@ class Writeback(wiring.Component):
         m.d.comb += [
             write.valid.eq(delayed(m, valid | pool.valid, 1, name="write_valid", reset=True)),
             write.address.eq(delayed(m, (slice_address + group)[: len(slice_address)], 1, name="write_address")),
-            write.pieces.eq(delayed(m, _one_hot(piece, config.word_pieces), 1, name="write_pieces")),
+            write.pieces.eq(delayed(m, from_piece_on(_one_hot(piece, config.word_pieces)), 1, name="write_pieces")),
             write.banks.eq(delayed(m, banks, 1, name="write_banks")),
             self.spike_layer.eq(delayed(m, layer, 1, name="write_layer")),
         ]

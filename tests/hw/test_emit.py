@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import BASE, TINY
+from hw.config import BASE, MINI, TINY
 from hw.emit import TOP, accelerator_verilog, emit, emit_component, lint
 from hw.lut_ram import Technology
 from hw.registers import REGISTERS
@@ -82,6 +83,29 @@ def test_memories_that_are_written_first_have_no_initial_values(tiny):
     # Entry 0 of a table of subset sums is never written.
     assert "step0_table0" in initial
     assert "written_first" not in emitted
+
+
+def test_nothing_but_the_clock_starts_a_block(tiny):
+    """What waited for a change of what it reads would be X as long as a register keeps its initial value."""
+    blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog.read_text(), re.MULTILINE))
+    assert [block for block in blocks if not re.match(r"always @\(posedge (aclk|core_clk)\)", block)] == []
+
+
+ALL_PARTS = dataclasses.replace(
+    TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
+    attention_columns=4, attention_tables=4,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "technology"), [(MINI, Technology.PORTABLE), (ALL_PARTS, Technology.XILINX)], ids=["mini", "all-parts"]
+)
+def test_every_signal_has_a_name_of_its_own(config, technology, tmp_path):
+    # Amaranth takes a name from the assignment, which must be of one signal.
+    verilog = emit(config, tmp_path, technology=technology).verilog.read_text()
+    declared = re.findall(r"^  (?:input|output|wire|reg) (?:\[\d+:-?\d+\] )?(\S+)", verilog, re.MULTILINE)
+    assert len(declared) > 1000
+    assert [name for name in declared if name.startswith("\\$")] == []
 
 
 def test_what_is_simulated_is_what_is_emitted(tiny):

@@ -61,8 +61,11 @@ def run_adder(
             ctx.set(dut.read_data, 0x5A5A5A5A if valid and read == address else memory.get(read, 0x3C3C3C3C))
             if valid:
                 assert banks == (1 << config.positions) - 1
-                ones = piece_bits(config, pieces.bit_length() - 1)
-                assert pieces.bit_count() == 1
+                enabled = [piece for piece in range(config.word_pieces) if pieces >> piece & 1]
+                # A plane that is new takes the pieces above as well: no word is left with some that nothing wrote.
+                above = config.word_pieces if address // STRIDE >= planes_in else enabled[0] + 1
+                assert enabled == [*range(enabled[0], above)]
+                ones = sum(piece_bits(config, piece) for piece in enabled)
                 memory[address] = memory.get(address, 0) & ~ones | data & ones
                 writes.append(cycle)
             cycle += 1

@@ -86,6 +86,9 @@ class Bench:
         self.pieces: list[tuple[int, int]] = []
         """Layer and spikes of every complete piece."""
         self.residual: Memory = dict(residual or {})
+        self.written_spikes: set[tuple[int, int, int]] = set()
+        self.written_residual: set[tuple[int, int, int]] = set()
+        """What holds a value, be it one that the pieces behind replace."""
         self.last_batches: list[int] = []
         """Cycles of the last batch of every layer."""
 
@@ -140,10 +143,13 @@ class Bench:
             word = rng.getrandbits(self.config.group_bits) if collides else self.joined(address)
             ctx.set(dut.residual_read_data, word)
             if spike[0]:
-                self.spike_writes.append((cycle, spike_layer, self.enabled(*spike[1:])))
+                written = self.enabled(*spike[1:])
+                self.written_spikes |= written.keys()
+                self.spike_writes.append((cycle, spike_layer, lowest_piece(written)))
             if residual[0]:
                 written = self.enabled(*residual[1:])
-                self.residual_writes.append((cycle, residual_layer, written))
+                self.written_residual |= written.keys()
+                self.residual_writes.append((cycle, residual_layer, lowest_piece(written)))
                 if self.residual:
                     self.residual.update(written)
             if tokens[0]:
@@ -211,6 +217,12 @@ def place(config: HardwareConfig, fields: Fields, spikes: Spikes, base: int) -> 
     return memory
 
 
+def lowest_piece(written: Memory) -> Memory:
+    """What a write is for; the pieces above it take what the layer's later pieces replace, if it has any."""
+    least = min(piece for *_, piece in written)
+    return {key: bits for key, bits in written.items() if key[2] == least}
+
+
 def replay(writes: list[tuple[int, int, Memory]]) -> Memory:
     """Memory behind `writes`; nothing may be written twice."""
     memory: Memory = {}
@@ -262,6 +274,40 @@ def test_writes_pieces_as_they_are(name, destination):
     ]
     assert bench.pieces == [(7, word) for word in words]
     bench.check_written_in_time()
+
+
+PARTLY_FILLED = {
+    "spikes": (HALF, Destination.SPIKES, {"output_tiles": 3}),
+    "four_pieces": (QUARTER, Destination.SPIKES, {"output_tiles": 6}),
+    "pooled": (QUARTER, Destination.SPIKES, {"output_tiles": 5, "pool": 1}),
+    "residual": (HALF, Destination.SPIKES_AND_RESIDUAL, {"output_tiles": 3, "pool": 1}),
+}
+
+
+@pytest.mark.parametrize("name", PARTLY_FILLED)
+def test_no_piece_of_a_written_word_is_left_as_it_was(name):
+    config, destination, shape = PARTLY_FILLED[name]
+    fields = layer(config, destination, height=4, width=4, **shape)
+    bench = Bench(config)
+    bench.run((fields, random_spikes(config, fields, seed=1)))
+    for written in (bench.written_spikes, bench.written_residual):
+        assert written == {(*word, piece) for *word, _ in written for piece in range(config.word_pieces)}
+    assert bool(bench.written_residual) == (destination == Destination.SPIKES_AND_RESIDUAL)
+
+
+@pytest.mark.parametrize(("mode", "planes_in", "planes_out"), [(ResidualMode.ADD, 1, 2), (ResidualMode.CLAMP, 1, 2)])
+def test_no_piece_of_a_new_plane_is_left_as_it_was(mode, planes_in, planes_out):
+    fields = layer(
+        HALF, Destination.RESIDUAL, height=3, width=3, output_tiles=3, residual_planes_in=planes_in,
+        residual_planes_out=planes_out, residual_mode=mode,
+    )  # fmt: skip
+    bench = Bench(HALF)
+    bench.run((fields, random_spikes(HALF, fields, seed=3)))
+    # The plane below was written whole by the layer that started the residual stream; here it keeps its other pieces.
+    new = {key for key in bench.written_residual if key[0] >= RESIDUAL_BASE + planes_in * PLANE_STRIDE}
+    old = bench.written_residual - new
+    assert new == {(*word, piece) for *word, _ in new for piece in range(HALF.word_pieces)}
+    assert (*max(old)[:2], 1) not in old
 
 
 def test_an_image_word_becomes_several():

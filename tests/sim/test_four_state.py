@@ -1,0 +1,123 @@
+"""The emitted Verilog in a four-state simulator, as Verilog-2005 and as SystemVerilog.
+
+There a memory or a register that was never written is X, and so is everything that depends on it. Verilator has two
+states: it cannot tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import struct
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from golden.cycles import predict_cycles
+from golden.model import GoldenModel
+from hw.config import LARGE, MINI, HardwareConfig
+from hw.emit import accelerator_verilog
+from hw.registers import COUNTER_SLOTS, RECORD_LINE_WORDS, Status
+from hw.result_writer import record_lines
+from sim.decode import decode_trace
+from sim.rtl import PAGE_WORDS
+from sim.trace import read_trace
+from sw.compiler import compile_artifact
+from sw.image_pack import WORD_BITS, pack_image
+from sw.network import NetworkConfig
+from sw.program import Program
+from sw.random_artifact import random_artifact, random_images
+
+TESTBENCH = Path(__file__).with_name("four_state.v")
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("iverilog") and shutil.which("vvp")),
+    reason="Icarus Verilog is not installed (Debian: apt install iverilog)",
+)
+
+LIKE_MINI = dataclasses.replace(MINI, name="like-mini", outputs=8, inputs=8, attention_columns=2)
+"""Output tiles of whole words, one position, two attention tables."""
+
+LIKE_LARGE = dataclasses.replace(
+    LARGE, name="like-large", positions=1, timesteps=2, neurons=4, attention_columns=8, program_beats=1024,
+    spike_words=1024, residual_words=512, token_chunks=1, max_layers=16, max_classes=16,
+)  # fmt: skip
+"""Output tiles of half a word, so that a word may be written in part; wide beats, four attention tables."""
+
+ON_MINI = NetworkConfig(image_size=8, image_channels=1, classes=3, embed_dim=24, depth=1, heads=3, mlp_ratio=1)
+ON_LARGE = dataclasses.replace(ON_MINI, embed_dim=64, heads=2, timesteps=2)
+"""Its first convolutions have 8 and 16 channels for words of 32."""
+
+
+verilog = cache(accelerator_verilog)
+
+
+def simulate(folder: Path, language: str, program: Program, image: NDArray[np.uint64]) -> dict[str, list[str]]:
+    """Run a program on an image in Icarus Verilog; the hexadecimal words of what the host saw, by name.
+
+    The trace is left in `folder`.
+    """
+    config = program.config
+    beat_words = config.memory_bits // WORD_BITS
+    parts = [np.append(part, np.zeros(-len(part) % PAGE_WORDS, np.uint64)) for part in (program.memory, image)]
+    record_at = sum(part.nbytes for part in parts)
+    memory = np.concatenate([*parts, np.zeros(PAGE_WORDS, np.uint64)])
+    lines = ("".join(f"{word:016x}" for word in beat[::-1]) for beat in memory.reshape(-1, beat_words).tolist())
+    (folder / "memory.hex").write_text("".join(f"{line}\n" for line in lines))
+    (folder / "dut.v").write_text(verilog(config))
+    sizes = {
+        "MEMORY_BITS": config.memory_bits, "BEATS": len(memory) // beat_words, "PROGRAM_BYTES": program.memory.nbytes,
+        "IMAGE": parts[0].nbytes, "RECORD": record_at, "CLASSES": len(program.steps_of("head")[0].channels),
+        "RECORD_WORDS": RECORD_LINE_WORDS * record_lines(config.max_classes) * 32 // config.memory_bits,
+        "COUNTERS": COUNTER_SLOTS * len(program.names), "CYCLE_LIMIT": 4 * predict_cycles(program, 1).total,
+    }  # fmt: skip
+    defines = [f"-D{name}={value}" for name, value in sizes.items()]
+    build = ["iverilog", f"-g{language}", "-o", "simulation", "-s", "four_state", *defines, str(TESTBENCH), "dut.v"]
+    for command in (build, ["vvp", "-n", "simulation"]):
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+    found: dict[str, list[str]] = {}
+    for line in (folder / "results.txt").read_text().splitlines():
+        name, word = line.split()
+        found.setdefault(name, []).append(word)
+    return found
+
+
+@pytest.mark.parametrize("language", ["2005", "2012"])
+@pytest.mark.parametrize(
+    ("config", "network"), [(LIKE_MINI, ON_MINI), (LIKE_LARGE, ON_LARGE)], ids=["like-mini", "like-large"]
+)
+def test_nothing_depends_on_what_was_never_written(
+    tmp_path: Path, config: HardwareConfig, network: NetworkConfig, language: str
+):
+    artifact = random_artifact(network, 4, seed=3)
+    program = compile_artifact(artifact, config)
+    pixels = random_images(network, 1, seed=4)
+    golden = GoldenModel(artifact).run(pixels, record=True)
+    image = pack_image(artifact, config, pixels[0].numpy(), program.image_strips)
+    found = simulate(tmp_path, language, program, image)
+    assert [name for name, words in found.items() if not all(re.fullmatch("[0-9a-f]+", word) for word in words)] == []
+    assert "x" not in (tmp_path / "trace.txt").read_text()
+    assert int(found["status"][0], 16) == Status.DONE
+    logits = golden.logits[0].tolist()
+    assert [signed(word) for word in found["logit"]] == logits
+    assert int(found["prediction"][0], 16) == logits.index(max(logits))
+    record = b"".join(bytes.fromhex(word)[::-1] for word in found["record"])
+    assert list(struct.unpack_from(f"<{len(logits)}i", record, 4 * RECORD_LINE_WORDS)) == logits
+    recorded = decode_trace(program, read_trace(tmp_path / "trace.txt"))
+    for expected, actual in (
+        (golden.spikes, recorded.spikes), (golden.pooled, recorded.pooled), (golden.residuals, recorded.residuals)
+    ):  # fmt: skip
+        assert expected.keys() == actual.keys()
+        for name, values in expected.items():
+            assert np.array_equal(values[:, 0].numpy(), actual[name]), name
+
+
+def signed(word: str) -> int:
+    """The integer of 32 bits that a hexadecimal number stands for."""
+    return int.from_bytes(bytes.fromhex(word), "big", signed=True)
