@@ -21,8 +21,7 @@ def seeded() -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how many networks the configurations of `test_random_pairs` refused: they are not among the pairs."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    refused = [
-        count for report in reports for name, count in getattr(report, "user_properties", ()) if name == "refused"
-    ]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    refused = [count for report in calls for name, count in report.user_properties if name == "refused"]
     if refused:
         terminalreporter.write_line(f"{len(refused)} random pairs, {sum(refused)} more were refused")
