@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from golden.attention_cycles import attention_cycles
-from golden.filing import counted_layers
+from golden.filing import counted_elsewhere, counted_layers
 from golden.program_stream import ExternalMemory, ProgramStream, Word
 from golden.spike_writes import spike_writes
 from hw.axi_memory import OUTSTANDING_BURSTS, split
@@ -51,10 +51,14 @@ class CycleModel:
         through before the counts of the one before are filed is counted for that one until they are.
     total : int
         Cycles of an image, from start to done.
+    shared : frozenset of frozenset of str
+        Pairs of layers of which some of the one's work or spikes are counted for the other: it began while counts of a
+        layer before were still being filed. The sum of both is right.
     """
 
     layers: dict[str, int]
     total: int
+    shared: frozenset[frozenset[str]] = frozenset()
 
 
 def predict_cycles(program: Program, memory_latency: int) -> CycleModel:
@@ -170,11 +174,14 @@ class _Machine:
     def result(self, names: tuple[str, ...]) -> CycleModel:
         layers = dict.fromkeys(names, 0)
         parts = (self.walked, self.read, self.attended)
-        counted = [(min(first, self.total + 1), number) for first, number in counted_layers(parts, FILED)[0]]
+        of_parts = counted_layers(parts, FILED)
+        counted = [(min(first, self.total + 1), number) for first, number in of_parts[0]]
         ends = [first for first, _ in counted[1:]] + [self.total + 1]
         for (first, number), end in zip(counted, ends, strict=True):
             layers[names[number]] += end - first
-        return CycleModel(layers, self.total)
+        pairs = (counted_elsewhere(labels, found) for labels, found in zip(parts, of_parts, strict=True))
+        shared = frozenset(frozenset(names[number] for number in pair) for pair in set().union(*pairs))
+        return CycleModel(layers, self.total, shared)
 
     def _waits(self, fields: Fields) -> int:
         return max(

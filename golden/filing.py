@@ -47,3 +47,23 @@ def counted_layers(parts: Sequence[Labels], counters: Sequence[int]) -> list[lis
         if leaves is not None:
             left[leaves] -= 1
         writing, cycle = leaves is not None, cycle + 1
+
+
+def counted_elsewhere(labels: Labels, counted: Labels) -> set[tuple[int, int]]:
+    """Layers of a part and others that some of their cycles are counted for.
+
+    Parameters
+    ----------
+    labels : sequence of tuple of int
+        Layers that the part is in.
+    counted : sequence of tuple of int
+        Layers that it counts for, see `counted_layers`.
+    """
+    pairs = set()
+    for index, (first, layer) in enumerate(labels):
+        end = labels[index + 1][0] if index + 1 < len(labels) else None
+        for place, (since, other) in enumerate(counted):
+            until = counted[place + 1][0] if place + 1 < len(counted) else None
+            if other != layer and (end is None or since < end) and (until is None or until > first):
+                pairs.add((layer, other))
+    return pairs

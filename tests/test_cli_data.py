@@ -145,7 +145,7 @@ LABELS = {
     "too few": (np.arange(2), "labels are int64 [2]; they must be one integer for each image, here 3"),
     "one-hot": (np.eye(3, 5, dtype=np.int64), "labels are int64 [3, 5]; they must be one integer"),
     "one number": (np.array(1), "labels are int64 []; they must be one integer"),
-    "text": (np.array(["0", "1", "2"]), "labels are <U1 [3]; they must be one integer"),
+    "text": (np.array(["0", "1", "2"]), "labels holds '<U1', not numbers"),
 }
 PIXELS = {
     "real": (IMAGES / 255, "images are float64 [3, 1, 8, 8]; they must be uint8 [n, channels, height, width]"),

@@ -165,7 +165,10 @@ def test_no_option_that_names_output_is_unchecked():
 def test_a_recipe_whose_name_leads_elsewhere_is_refused(name, capsys, tmp_path):
     text = (ROOT / "recipes" / "fashion-2-64.toml").read_text().replace('"fashion-2-64"', f'"{name}"', 1)
     (tmp_path / "recipe.toml").write_text(text)
-    assert f"name {name!r} cannot name a folder" in refused(capsys, "train", tmp_path / "recipe.toml")
+    assert (
+        f"name must be 1 to 64 letters, digits, '.', '_' and '-', not one of the last three first, not {name!r}"
+        in refused(capsys, "train", tmp_path / "recipe.toml")
+    )
 
 
 def test_a_tool_that_is_not_installed_is_no_failing_test(capsys, monkeypatch):

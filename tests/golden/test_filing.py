@@ -11,7 +11,7 @@ import pytest
 from benches import simulate
 
 from golden.cycles import FILED
-from golden.filing import counted_layers
+from golden.filing import counted_elsewhere, counted_layers
 from hw.config import TINY
 from hw.counters import Counters
 from hw.registers import COUNTER_SLOTS, Counter
@@ -37,6 +37,12 @@ def test_a_layer_that_is_through_too_soon_is_counted_for_the_one_before():
     walked = [(1, 0), (100, 1), (105, 2), (109, 3), (200, 4)]
     # Seven counts, one every second cycle, the first one in the cycle behind the change.
     assert counted_layers([walked], [7]) == [[(1, 0), (100, 1), (114, 3), (200, 4)]]
+
+
+def test_cycles_that_are_counted_for_other_layers_are_told():
+    walked = [(1, 0), (100, 1), (105, 2), (109, 3), (200, 4)]
+    assert counted_elsewhere(walked, counted_layers([walked], [7])[0]) == {(2, 1), (3, 1)}
+    assert counted_elsewhere(walked, walked) == set()
 
 
 @pytest.mark.parametrize("longest", [6, 20, 60])
