@@ -29,6 +29,7 @@ from hw.config import MINI, HardwareConfig
 from sw.artifact import Artifact, checksum, load, save
 from sw.commands.common import ConfigType
 from sw.commands.images import images_from_file
+from sw.data import ImageSet
 from sw.errors import UserError
 from sw.network import NetworkConfig
 from sw.random_artifact import random_artifact
@@ -231,6 +232,11 @@ def zipped(members: dict[str, bytes], method: int) -> bytes:
 
 def test_damaged_arrays():
     path = Path("a.npz")
+    network = NetworkConfig(image_size=4, image_channels=1, classes=2, embed_dim=8, depth=1, heads=1)
+
+    def read_images(path: Path) -> ImageSet:
+        return images_from_file(path, network)
+
     images = np.arange(48, dtype=np.uint8).reshape(3, 1, 4, 4)
     members = {}
     for name, array in (("images", images), ("labels", np.array([0, 1, 1]))):
@@ -261,10 +267,10 @@ def test_damaged_arrays():
             old = b"|u1" if name == "images" else b"<i8"
             mutated[name] = members[name].replace(old, rng.choice(types).encode())
         content = zipped(mutated, method)
-        read = outcome(images_from_file, path, damaged(content, rng) if kind == 0 else content, number)
+        read = outcome(read_images, path, damaged(content, rng) if kind == 0 else content, number)
         if read is not None:
             np.savez(path, images=read.images.numpy(), labels=read.labels.numpy())
-            again = images_from_file(path)
+            again = read_images(path)
             assert again.images.equal(read.images) and again.labels.equal(read.labels), number
             accepted += 1
     assert 0 < accepted < MUTATIONS // 2
