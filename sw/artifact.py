@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "spikeloom-artifact"
+LARGEST_BIAS = 2**31 - 1
+"""Largest magnitude of a channel's bias, so that its sign may change."""
+
 VERSION = 4
 """Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
 

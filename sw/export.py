@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sw.artifact import Artifact, LayerParameters
+from sw.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.constant_neuron import constant_integers, constant_period
 from sw.data import DataSet
 from sw.errors import UserError
@@ -39,7 +39,6 @@ SMALLEST_ALPHA = 2.0**-256
 ZERO_HEAD_BITS = 16
 """Bits of the largest bias of a head without weights, in units of its alpha."""
 
-LARGEST_BIAS = 2**31 - 1
 LARGEST_THRESHOLD = 2**63 - 1
 
 

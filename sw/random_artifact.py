@@ -22,7 +22,7 @@ from golden.arithmetic import exact_arithmetic, exact_dtype, weighted_sum
 from golden.attention import attend, key_value
 from golden.neuron import lif
 from golden.walk import pool_sums, walk
-from sw.artifact import Artifact, LayerParameters
+from sw.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
 from sw.ranges import accumulator_range
 
@@ -30,7 +30,6 @@ RANDOM = "random"
 """Data set name of random artifacts; their images are `random_images`."""
 
 BIAS_FRACTION_BITS = 4
-LARGEST_BIAS = int(np.iinfo(np.int32).max)
 CALIBRATION_IMAGES = 4
 AREA = 4
 """Side of the areas of alike pixels in random images."""
