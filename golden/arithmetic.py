@@ -1,9 +1,9 @@
 """Exact integer sums at floating-point speed.
 
 A sum of integers is exact in floating point, in any order, as long as no running sum leaves the integers that
-the format holds without gaps: below 2^24 for float32, 2^53 for float64. `sw.ranges` proves the bounds; this module
-picks the format and keeps PyTorch from algorithms that do not just multiply and add: NNPACK's Winograd convolution,
-which PyTorch may choose for 3x3 kernels, and reduced-precision products would both break exactness.
+the format holds without gaps: below 2^24 for float32, 2^53 for float64. `sw.artifact.ranges` proves the bounds; this
+module picks the format and keeps PyTorch from algorithms that do not just multiply and add: NNPACK's Winograd
+convolution, which PyTorch may choose for 3x3 kernels, and reduced-precision products would both break exactness.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from golden.arithmetic import EXACT_FLOAT32
-from sw.artifact import LayerParameters
+from sw.artifact.artifact import LayerParameters
+from sw.artifact.ranges import LayerRange
 from sw.network import Layer
-from sw.ranges import LayerRange
 
 LARGEST_PAIR = 2**15 - 1
 """What a saturating sum of two products may reach."""

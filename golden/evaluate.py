@@ -11,12 +11,12 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import Tensor
 
+from golden.accounting.operations import LayerOperations, OperationCounter
 from golden.arithmetic import exact_arithmetic
 from golden.model import GoldenModel
-from golden.operations import LayerOperations, OperationCounter
 from golden.parallel import in_parallel
 from golden.walk import Observer
-from sw.artifact import Artifact
+from sw.artifact.artifact import Artifact
 from sw.plain_console import PlainConsole, text_column
 
 

@@ -9,9 +9,9 @@ from golden.arithmetic import exact_dtype, weighted_sum
 from golden.attention import attend, key_value
 from golden.byte_sums import ByteSums
 from golden.neuron import lif
-from sw.artifact import Artifact
+from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import LayerRange, signed_bits
 from sw.network import Layer
-from sw.ranges import LayerRange, signed_bits
 
 
 class LayerArithmetic:

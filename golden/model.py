@@ -11,7 +11,7 @@ from torch import Tensor
 from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
 from golden.walk import LayerActivity, Observer, pool_sums, walk
-from sw.artifact import Artifact
+from sw.artifact.artifact import Artifact
 from sw.network import Layer
 
 BATCH_PIXELS = 8 * 32 * 32

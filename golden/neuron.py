@@ -1,8 +1,8 @@
 """The spiking neuron in integers: leaky integrate-and-fire, tau = 2, or without leak; hard reset, without rounding.
 
 Spikformer's neuron is ``H = (V + X) / 2``, spike ``H >= theta``, then ``V = 0 where spike else H``. Each halving adds
-one fractional bit; keeping ``G_t = 2^t H_t`` instead makes every step an integer addition (see `sw.artifact`). Without
-leak, ``H = V + X``, there is nothing to halve.
+one fractional bit; keeping ``G_t = 2^t H_t`` instead makes every step an integer addition (see `sw.artifact.artifact`).
+Without leak, ``H = V + X``, there is nothing to halve.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def lif(
     Parameters
     ----------
     current : int32 or int64 Tensor [T, ..., C] or [1, ..., C]
-        Current ``C_t``, or one current for all time steps. Its type must hold every ``G_t`` (see `sw.ranges`).
+        Current ``C_t``, or one current for all time steps. Its type must hold every ``G_t`` (see `sw.artifact.ranges`).
     threshold : int64 Tensor [C]
         In units of ``2^-(f+T)``, at least 1; without leak, of ``2^-f``.
     timesteps : int

@@ -6,16 +6,16 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from .axi import Axi4, AxiLite, hand_on
-from .axi_lite import AxiLiteSlave
-from .axi_memory import AxiMemory
-from .config import HardwareConfig
-from .core import Core
-from .job_control import JobControl
-from .lut_ram import Technology
-from .register_file import RegisterFile
-from .registers import REGISTER_ADDRESS_BITS
-from .result_writer import ResultWriter
+from hw.config import HardwareConfig
+from hw.core import Core
+from hw.external.axi import Axi4, AxiLite, hand_on
+from hw.external.axi_reader import AxiMemory
+from hw.host.axi_lite import AxiLiteSlave
+from hw.host.job_control import JobControl
+from hw.host.register_file import RegisterFile
+from hw.host.registers import REGISTER_ADDRESS_BITS
+from hw.host.result_writer import ResultWriter
+from hw.parts.lut_ram import Technology
 
 
 class Accelerator(wiring.Component):
@@ -31,7 +31,7 @@ class Accelerator(wiring.Component):
     Members
     -------
     s_axi_ctrl : In(AxiLite(14))
-        The host's registers, see `hw.registers`.
+        The host's registers, see `hw.host.registers`.
     m_axi_mem : Out(Axi4(memory_bits))
         External memory: program, weights and images are read, result records written.
     interrupt : Out(1)

@@ -7,7 +7,7 @@ import json
 import zlib
 from dataclasses import dataclass
 
-from .user_text import check_name, listed, quoted
+from hw.user_text import check_name, listed, quoted
 
 WEIGHT_BITS = 4
 """Width of a weight in the array; an 8-bit weight is two of them, a pass of the array for each."""

@@ -6,24 +6,24 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .attention import Attention
-from .config import HardwareConfig
-from .counters import Counters
-from .dispatcher import Dispatcher
-from .head import LOGIT_BITS, Head, head_latency
-from .image_load import ImageLoad
-from .isa import ADDRESS_BITS, Destination
-from .lut_ram import Technology
-from .memory_port import MEMORY_ADDRESS_BITS, MemoryPort
-from .neurons import Neurons, neurons_latency, sum_latency
-from .program_reader import ProgramReader
-from .read_arbiter import ReadArbiter
-from .registers import COUNTER_SLOTS, ErrorCause
-from .spike_memory import WRITE_LATENCY, SpikeMemory
-from .trees import tree_sum
-from .walker import Walker
-from .weight_array import WeightArray
-from .writeback import Writeback, writeback_latency
+from hw.array.walker import Walker
+from hw.array.weight_array import WeightArray
+from hw.attention.attention import Attention
+from hw.config import HardwareConfig
+from hw.counters import Counters
+from hw.descriptor import ADDRESS_BITS, Destination
+from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
+from hw.external.read_arbiter import ReadArbiter
+from hw.host.registers import COUNTER_SLOTS, ErrorCause
+from hw.memory.image_load import ImageLoad
+from hw.memory.spike_memory import WRITE_LATENCY, SpikeMemory
+from hw.neurons.head import LOGIT_BITS, Head, head_latency
+from hw.neurons.neurons import Neurons, neurons_latency, sum_latency
+from hw.parts.adder_tree import tree_sum
+from hw.parts.lut_ram import Technology
+from hw.program.dispatcher import Dispatcher
+from hw.program.reader import ProgramReader
+from hw.writeback.writeback import Writeback, writeback_latency
 
 FILING_CYCLES = 6 * COUNTER_SLOTS
 """Cycles from the last descriptor to `done`: the last counts are filed."""

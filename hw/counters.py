@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import HardwareConfig
-from .registers import COUNTER_SLOTS, Counter
+from hw.config import HardwareConfig
+from hw.host.registers import COUNTER_SLOTS, Counter
 
 LAYER_BITS = 8
 SLOT_BITS = (COUNTER_SLOTS - 1).bit_length()

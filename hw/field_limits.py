@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .attention_geometry import AttentionGeometry
-from .batch import word_address_bits
-from .config import WEIGHT_BITS, HardwareConfig
-from .isa import DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, Opcode
-from .pool_writer import MAX_POOL_SIDE
-from .program_buffer import region_limit
-from .spike_memory import address_bits
+from hw.attention.geometry import AttentionGeometry
+from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.descriptor import DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, Opcode
+from hw.memory.spike_memory import address_bits
+from hw.neurons.batch import word_address_bits
+from hw.program.ring import region_limit
+from hw.writeback.pool_writer import MAX_POOL_SIDE
 
 MAX_DESCRIPTORS = (1 << 16) - 1
 """Most descriptors of a program: the dispatcher counts them in 16 bits, and a host names a failing one by that."""

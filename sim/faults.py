@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hw.config import TABLE_INPUTS, WEIGHT_BITS
-from hw.isa import DESCRIPTOR
+from hw.descriptor import DESCRIPTOR
 from hw.user_text import listed, quoted
 from sim.rtl import Flip
+from sw.compiler.image_pack import WORD_BITS
+from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.errors import UserError
-from sw.image_pack import WORD_BITS
-from sw.program import DESCRIPTOR_WORDS, Program
 
 PARTS = ("descriptor", "bias", "threshold", "weight")
 """What of a layer can be named: ``conv1.weight``."""

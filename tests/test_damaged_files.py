@@ -25,15 +25,15 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
+from golden.random_artifact import random_artifact
 from hw.config import MINI, HardwareConfig
-from sw.artifact import Artifact, checksum, load, save
-from sw.commands.common import ConfigType
-from sw.commands.images import images_from_file
-from sw.data import ImageSet
+from spikeloom.commands.common import ConfigType
+from spikeloom.commands.images import images_from_file
+from sw.artifact.artifact import Artifact, checksum, load, save
+from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.network import NetworkConfig
-from sw.random_artifact import random_artifact
-from sw.recipe import load_recipe, recipe_of
+from sw.training.recipe import load_recipe, recipe_of
 
 MUTATIONS = 1000
 LONGEST_REFUSAL = 300

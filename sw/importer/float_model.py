@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sw.errors import UserError
 from sw.importer.layouts import FUSED, NORM_PARTS, Layout
-from sw.model import Spikformer
+from sw.model.spikformer import Spikformer
 from sw.network import NetworkConfig
 
 

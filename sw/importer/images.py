@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from golden.random_artifact import RANDOM
 from hw.user_text import quoted
-from sw.data import DATA_SETS, DataSet
-from sw.data_sources import Source
+from sw.data.sets import DATA_SETS, DataSet
+from sw.data.sources import Source
 from sw.errors import UserError
 from sw.importer.shape import Found
 from sw.network import IMAGE_BITS
-from sw.random_artifact import RANDOM
 
 IMAGENET = "imagenet"
 IMAGENET_SIZE = 224

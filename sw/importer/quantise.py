@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sw.model import Spikformer
-from sw.quantizers import begin_scales
+from sw.model.quantizers import begin_scales
+from sw.model.spikformer import Spikformer
 
 BATCH = 32
 """Images at a time: enough that the statistics of a batch are near those of all."""
@@ -34,7 +34,7 @@ def quantise(model: Spikformer, weight_bits: int, image_scale: float, images: Te
     Returns
     -------
     Spikformer
-        Quantised, in eval mode, ready for `sw.export.export_artifact`.
+        Quantised, in eval mode, ready for `sw.export.fold.export_artifact`.
     """
     quantised = Spikformer(model.config, weight_bits, image_scale)
     missing, unexpected = quantised.load_state_dict(model.state_dict(), strict=False)

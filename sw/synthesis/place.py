@@ -28,7 +28,7 @@ DEVICE = {"device": "85k", "package": "CABGA756", "speed": "6"}
 it is placed as it is, with input and output buffers wherever nextpnr likes them."""
 
 TARGET_MHZ = 150.0
-"""What the placer aims for if nothing else is said: the aim of `sim.figures`."""
+"""What the placer aims for if nothing else is said: the aim of `spikeloom.measure.figures`."""
 
 PATHS = 5
 """Slowest paths reported."""
@@ -210,7 +210,7 @@ def measure_fmax(
     dict
         See `fmax_entry`.
     """
-    from hw.emit import TOP, emit
+    from hw.verilog.emit import TOP, emit
 
     files = emit(config, folder)
     with status(f"{config.name}: Yosys"):

@@ -40,8 +40,8 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
     dict
         The configuration's entry of ``build/synth.json``, see `entry`.
     """
-    from hw.emit import TOP, emit
-    from hw.lut_ram import Technology
+    from hw.parts.lut_ram import Technology
+    from hw.verilog.emit import TOP, emit
 
     began = time.monotonic()
     technology = Technology.XILINX if family == "xcup" else Technology.PORTABLE

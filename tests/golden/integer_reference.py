@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw.artifact import Artifact
+from sw.artifact.artifact import Artifact
 
 Integers = NDArray[np.int64]
 

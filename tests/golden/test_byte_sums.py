@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from integer_reference import convolve
 
 from golden.byte_sums import LARGEST_PAIR, ByteSums
 from golden.model import GoldenModel
-from sw.artifact import LayerParameters
+from golden.random_artifact import random_artifact
+from sw.artifact.artifact import LayerParameters
+from sw.artifact.ranges import LayerRange, accumulator_range
 from sw.network import Layer, NetworkConfig
-from sw.random_artifact import random_artifact
-from sw.ranges import LayerRange, accumulator_range
+from tests.golden.integer_reference import convolve
 
 SHIFT = 4
 CONV = Layer(name="x", kind="conv", source="y", in_channels=40, out_channels=24, height=6, width=6, input_max=129)
@@ -72,10 +72,8 @@ def test_exact_at_the_largest_pair(layer):
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
 def test_exact_without_byte_instructions(isa):
     """Without VNNI oneDNN adds pairs that saturate at 16 bits."""
-    program = "import test_byte_sums as t; t.assert_exact(t.CONV); t.assert_exact(t.LINEAR)"
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parents[1])])
-    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": isa, "PYTHONPATH": path}
+    program = "import tests.golden.test_byte_sums as t; t.assert_exact(t.CONV); t.assert_exact(t.LINEAR)"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": isa, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hw.axi import BOUNDARY_BYTES, BUFFERABLE_MODIFIABLE, INCR, Response
+from hw.external.axi import BOUNDARY_BYTES, BUFFERABLE_MODIFIABLE, INCR, Response
 
 
 class Stable:

@@ -9,10 +9,10 @@ from typing import Any
 
 from amaranth.lib import data
 
-from hw.batch import batch_layout
 from hw.config import HardwareConfig
-from hw.isa import Destination
-from hw.membranes import carry_cycles
+from hw.descriptor import Destination
+from hw.neurons.batch import batch_layout
+from hw.neurons.membranes import carry_cycles
 
 CHANNEL_ORDER = (Destination.KEYS, Destination.VALUES, Destination.LOGITS)
 """Destinations whose batches come channel by channel."""

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from hw.config import HardwareConfig
-from hw.isa import DESCRIPTOR_BITS, Opcode, encode
+from hw.descriptor import DESCRIPTOR_BITS, Opcode, encode
 
 
 @dataclass

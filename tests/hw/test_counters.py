@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
-from benches import simulate
 
 from hw.config import TINY
 from hw.counters import Counters, job_bits
-from hw.registers import COUNTER_SLOTS, Counter
+from hw.host.registers import COUNTER_SLOTS, Counter
+from tests.hw.benches import simulate
 
 PARTS: dict[str, dict[Counter, str]] = {
     "layer": {

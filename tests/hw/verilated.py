@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from sim.toolchain import find_toolchain
+from sim.verilator.toolchain import find_toolchain
 
 
 def run_bench(text: str, folder: Path) -> str:

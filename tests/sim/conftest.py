@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hw.axi_memory import split
 from hw.config import TINY
-from sim.protocol import Job
+from hw.external.axi_reader import split
 from sim.runner import ImageResult, RunResults, build_design, run
-from sim.verilate import Build
+from sim.testbench.protocol import Job
+from sim.verilator.verilate import Build
 
-DEVICE = Path(__file__).with_name("memory_reader.v")
+DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256
 LONGEST = 256
 

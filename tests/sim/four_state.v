@@ -2,7 +2,7 @@
 // shows what four-state logic makes of memories that were never written.
 //
 // Macros: `MEMORY_BITS, `BEATS of memory, `PROGRAM_BYTES, `IMAGE and `RECORD (byte addresses), `RECORD_WORDS (beats),
-// `CLASSES, `COUNTERS and `CYCLE_LIMIT. Files: memory.hex is read; trace.txt, as by sim/testbench.sv, and results.txt
+// `CLASSES, `COUNTERS and `CYCLE_LIMIT. Files: memory.hex is read; trace.txt, as by sim/testbench/testbench.sv, and results.txt
 // are written, a line of name and hexadecimal value for each word that the host sees.
 `timescale 1ns / 1ps
 

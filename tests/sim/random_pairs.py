@@ -17,15 +17,15 @@ import numpy as np
 from numpy.random import Generator
 from torch import Tensor
 
-from golden.cycles import predict_cycles
+from golden.cycles.cycle_model import predict_cycles
+from golden.random_artifact import random_artifact, random_images
 from hw.config import MAX_TIMESTEPS, HardwareConfig
-from sw.artifact import Artifact
-from sw.compiler import compile_artifact
+from sw.artifact.artifact import Artifact
+from sw.compiler.compiler import compile_artifact
+from sw.compiler.fit import check_fit
+from sw.compiler.program import Program
 from sw.errors import UserError
-from sw.fit import check_fit
 from sw.network import NetworkConfig
-from sw.program import Program
-from sw.random_artifact import random_artifact, random_images
 
 NETWORKS = 4
 """Pairs of one configuration: a simulator takes longer to build than a network to run."""

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.cycles import predict_cycles
+from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
+from golden.random_artifact import random_artifact, random_images
 from hw.config import TINY
-from hw.isa import Opcode, encode
-from sim.protocol import Disturbance, Job
+from hw.descriptor import Opcode, encode
 from sim.rtl import PAGE_WORDS, run_images
 from sim.runner import ImageResult, build, run
-from sw.compiler import compile_artifact
-from sw.image_pack import pack_image
+from sim.testbench.protocol import Disturbance, Job
+from sw.compiler.compiler import compile_artifact
+from sw.compiler.image_pack import pack_image
+from sw.compiler.program import DESCRIPTOR_WORDS
 from sw.network import NetworkConfig
-from sw.program import DESCRIPTOR_WORDS
-from sw.random_artifact import random_artifact, random_images
 
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 IN_STRIPS = NetworkConfig(

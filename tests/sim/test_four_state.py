@@ -18,20 +18,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from golden.cycles import predict_cycles
+from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
+from golden.random_artifact import random_artifact, random_images
 from hw.config import LARGE, MINI, HardwareConfig
-from hw.emit import accelerator_verilog
-from hw.registers import COUNTER_SLOTS, RECORD_LINE_WORDS, Status
-from hw.result_writer import record_lines
-from sim.decode import decode_trace
+from hw.host.registers import COUNTER_SLOTS, RECORD_LINE_WORDS, Status
+from hw.host.result_writer import record_lines
+from hw.verilog.emit import accelerator_verilog
+from sim.comparison.decode import decode_trace
+from sim.comparison.trace import read_trace
 from sim.rtl import PAGE_WORDS
-from sim.trace import read_trace
-from sw.compiler import compile_artifact
-from sw.image_pack import WORD_BITS, pack_image
+from sw.compiler.compiler import compile_artifact
+from sw.compiler.image_pack import WORD_BITS, pack_image
+from sw.compiler.program import Program
 from sw.network import NetworkConfig
-from sw.program import Program
-from sw.random_artifact import random_artifact, random_images
 
 TESTBENCH = Path(__file__).with_name("four_state.v")
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from golden.random_artifact import random_artifact, random_images
 from hw.config import LARGE, HardwareConfig
-from sim.compare import CompareOptions, compare
-from sw.artifact import save
-from sw.data import ImageSet
+from sim.comparison.compare import CompareOptions, compare
+from sw.artifact.artifact import save
+from sw.data.sets import ImageSet
 from sw.named_networks import named_network
 from sw.network import NetworkConfig
-from sw.random_artifact import random_artifact, random_images
 
 STALLS = 30
 """Percent of cycles in which memory stalls."""

@@ -15,23 +15,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from random_pairs import Pair, random_pair
 
-from golden.attention_cycles import attention_cycles
-from golden.cycles import predict_cycles
+from golden.cycles.attention import attention_cycles
+from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel, GoldenResult
+from golden.random_artifact import random_artifact, random_images
 from hw.config import MINI, HardwareConfig
-from hw.isa import Opcode
-from sim.decode import decode_trace
+from hw.descriptor import Opcode
+from sim.comparison.decode import decode_trace
+from sim.comparison.trace import read_trace
 from sim.rtl import RtlRun, run_images
 from sim.runner import build
-from sim.trace import read_trace
-from sim.verilate import Build
-from sw.compiler import compile_artifact
+from sim.verilator.verilate import Build
+from sw.compiler.compiler import compile_artifact
+from sw.compiler.program import Program, Step
 from sw.driver import LayerCounters
 from sw.network import NetworkConfig
-from sw.program import Program, Step
-from sw.random_artifact import random_artifact, random_images
+from tests.sim.random_pairs import Pair, random_pair
 
 SUITE = 10
 LONG = 320

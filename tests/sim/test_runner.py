@@ -15,10 +15,10 @@ import pytest
 
 from hw.config import TINY
 from sim import runner
-from sim.protocol import JOB_VARIABLE, Job
+from sim.comparison.trace import read_trace
 from sim.runner import build_design, run
-from sim.trace import read_trace
-from sim.verilate import kill_running
+from sim.testbench.protocol import JOB_VARIABLE, Job
+from sim.verilator.verilate import kill_running
 from sw.errors import UserError
 
 BURSTS = [(0, 40), (100, 3)]

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from golden.cycles import predict_cycles
+from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
+from golden.random_artifact import random_artifact, random_images
 from hw.config import BASE, TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
-from hw.isa import DESCRIPTOR_BITS
-from sim.compare import CompareOptions, CompareReport, compare
+from hw.descriptor import DESCRIPTOR_BITS
+from sim.comparison.compare import CompareOptions, CompareReport, compare
 from sim.rtl import MEMORY_LATENCY, Flip, run_images
 from sim.runner import build
-from sw.artifact import save
-from sw.compiler import compile_artifact
-from sw.data import ImageSet
+from sw.artifact.artifact import save
+from sw.compiler.compiler import compile_artifact
+from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.network import NetworkConfig
-from sw.program import DESCRIPTOR_WORDS, Program
-from sw.random_artifact import random_artifact, random_images
 
 EIGHT_BIT = dataclasses.replace(TINY, name="tiny8", weight_bits=8, timesteps=2)
 NARROW = dataclasses.replace(

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from hw.config import BASE, TINY
-from hw.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Record
-from hw.registers import Status as StatusBits
+from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Record
+from hw.host.registers import Status as StatusBits
 from sw.driver import (
     DeviceTimeout,
     Driver,

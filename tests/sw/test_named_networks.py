@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from golden.operations import paper_macs
+from golden.accounting.operations import paper_macs
 from sw.errors import UserError
-from sw.model import Spikformer
+from sw.model.spikformer import Spikformer
 from sw.named_networks import NAMED_NETWORKS, named_network
 
 PARAMETERS = {

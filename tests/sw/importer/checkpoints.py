@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sw.model import Spikformer
+from sw.model.spikformer import Spikformer
 from sw.network import NetworkConfig
 
 AUTHORS_STEM = {

@@ -12,7 +12,6 @@ import zipfile
 
 import pytest
 import torch
-from checkpoints import checkpoint, lively, network
 from safetensors.torch import save
 from torch import nn
 
@@ -20,6 +19,7 @@ from sw.errors import UserError
 from sw.importer.checkpoint_file import read_weights
 from sw.importer.float_model import float_model
 from sw.importer.shape import check_tensors, find_layout, network_of
+from tests.sw.importer.checkpoints import checkpoint, lively, network
 
 STATE = checkpoint(lively(network("authors-cifar", depth=1)), "authors-cifar")
 FORMATS = ("zip", "legacy", "safetensors")

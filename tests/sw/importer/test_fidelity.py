@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from sw.importer.float_model import float_model
 from sw.importer.shape import check_tensors, find_layout, network_of
-from sw.model import Spikformer, Trace
+from sw.model.spikformer import Spikformer, Trace
 
 VECTORS = Path(__file__).resolve().parents[2] / "data"
 KINDS = ("authors-cifar", "authors-imagenet", "spikingjelly")

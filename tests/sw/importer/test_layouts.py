@@ -7,14 +7,14 @@ import dataclasses
 
 import pytest
 import torch
-from checkpoints import KINDS, checkpoint, lively, network
 
 from sw.errors import UserError
 from sw.importer.checkpoint_file import read_weights
 from sw.importer.float_model import float_model
 from sw.importer.shape import check_tensors, find_layout, network_of
-from sw.model import Spikformer, Trace
+from sw.model.spikformer import Spikformer, Trace
 from sw.named_networks import NAMED_NETWORKS
+from tests.sw.importer.checkpoints import KINDS, checkpoint, lively, network
 
 WRAPPINGS = {
     "plain": lambda state: state,

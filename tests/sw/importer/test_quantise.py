@@ -7,22 +7,22 @@ import dataclasses
 
 import pytest
 import torch
-from checkpoints import KINDS, lively, network
 from torch import Tensor, nn
 
 from golden.model import GoldenModel
 from hw.config import LARGE
-from sw.compiler import compile_artifact
-from sw.data import data_set, load_sample
-from sw.deployed import run_deployed
+from spikeloom.measure.agreement import measure, normalised
+from sw.compiler.compiler import compile_artifact
+from sw.data.sets import data_set, load_sample
 from sw.errors import UserError
-from sw.export import export_artifact
-from sw.importer.agreement import measure, normalised
+from sw.export.deployed import run_deployed
+from sw.export.fold import export_artifact
 from sw.importer.images import ImageOptions, image_format
 from sw.importer.layouts import LAYOUTS
 from sw.importer.quantise import calibrate_norms, quantise
 from sw.importer.shape import Found
-from sw.model import Spikformer, SpikingLayer, Trace
+from sw.model.spikformer import Spikformer, SpikingLayer, Trace
+from tests.sw.importer.checkpoints import KINDS, lively, network
 
 DATA = data_set("cifar10")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checkpoints import AUTHORS_STEM, KINDS, checkpoint, lively, network
 
 from sw.errors import UserError
 from sw.importer.layouts import LAYOUTS
 from sw.importer.recognise import nearest, recognise
 from sw.importer.shape import find_layout
+from tests.sw.importer.checkpoints import AUTHORS_STEM, KINDS, checkpoint, lively, network
 
 
 def cml(state):

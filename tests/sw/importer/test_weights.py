@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checkpoints import KINDS, checkpoint, lively, network
 
 from sw.errors import UserError
 from sw.importer.shape import check_tensors, find_layout
 from sw.importer.weights import choose_weights
+from tests.sw.importer.checkpoints import KINDS, checkpoint, lively, network
 
 
 def begun(start, state):

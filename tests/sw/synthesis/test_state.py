@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from hw.config import TINY
-from hw.emit import emit_component
-from hw.lif import Lif
-from hw.membranes import Membranes, membrane_words
+from hw.neurons.lif import Lif
+from hw.neurons.membranes import Membranes, membrane_words
+from hw.verilog.emit import emit_component
 from sw.errors import UserError
 from sw.synthesis.state import kept_bits, membrane_bits, named_memory_bits
 

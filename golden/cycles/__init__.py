@@ -1,0 +1,1 @@
+"""The cycle model: what the accelerator's counters will say."""

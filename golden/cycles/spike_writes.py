@@ -1,0 +1,57 @@
+"""When a layer writes the spike memory: what a load of the image beside it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from hw.config import HardwareConfig
+from hw.descriptor import Destination
+from hw.neurons.drain_walk import drain_cycles
+from hw.neurons.neurons import neurons_latency
+from hw.writeback.or_pool import OrPool
+
+COLLECT_LATENCY = 2
+"""Cycles from a piece's last spikes to its write: the piece, the register in front of the memory."""
+
+
+def spike_writes(
+    config: HardwareConfig, fields: Mapping[str, int], begin: int, groups: range, pieces: int
+) -> Iterator[int]:
+    """Cycles in which the spikes of a position tile of an output tile are written.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+    fields : mapping
+        The layer's descriptor; what is missing is 0.
+    begin : int
+        The cycle before the neurons' first read of the tile.
+    groups : range
+        The tile's words of sums.
+    pieces : int
+        Pieces of the output tile.
+
+    Yields
+    ------
+    int
+        A cycle in which `Writeback.spike_write` is valid.
+    """
+    if fields["destination"] not in (Destination.SPIKES.value, Destination.SPIKES_AND_RESIDUAL.value):
+        return
+    chunks = max(1, fields["time_chunks"])
+    # The image's words of sums are read for each position group in them, and for each time chunk of that.
+    words = config.timesteps * chunks if fields["image"] else 1
+    whole, rest = divmod(fields["positions"], config.positions)
+    existing = whole + (chunks if rest else 0)
+    pace = drain_cycles(config, fields, 1, 1) // words
+    leaves = begin + neurons_latency(config) + COLLECT_LATENCY
+    for word in range(groups.start * words, min(groups.stop * words, existing)):
+        position = word // chunks * config.positions
+        row, column = divmod(position, fields["width"])
+        for piece in range(pieces):
+            written = leaves + ((word - groups.start * words) * pieces + piece + 1) * pace
+            if not fields["pool"]:
+                yield written
+            elif row % 2:
+                # A window is complete with its odd row and column; a piece's positions follow one another.
+                yield from (written + OrPool.latency + p for p in range(config.positions) if (column + p) % 2)

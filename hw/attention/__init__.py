@@ -1,0 +1,1 @@
+"""Spiking self-attention: K^T V by AND and popcount, then Q (K^T V)."""

@@ -1,0 +1,1 @@
+"""The host's side: registers, jobs and results."""

@@ -1,0 +1,1 @@
+"""Spike memory and what fills it with an image."""

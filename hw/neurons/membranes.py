@@ -1,0 +1,79 @@
+"""Membranes on their way from one time chunk to the next."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import HardwareConfig
+from hw.neurons.lif import lif_latency
+
+READ_LATENCY = 1
+"""Cycles from `read_index` to `carried`."""
+
+
+def membrane_words(config: HardwareConfig) -> int:
+    """Sets of membranes under way at a time: the batches of a word, or the groups of a position tile of K or V."""
+    return max(2, config.outputs // config.neurons, config.tile_groups // 2)
+
+
+def carry_cycles(config: HardwareConfig) -> int:
+    """Least cycles between the reads of a neuron's sums of one time chunk and of the next.
+
+    The membranes are read `READ_LATENCY` cycles before they meet the currents, and come back behind the neuron.
+    """
+    return READ_LATENCY + lif_latency(config.timesteps) + 1
+
+
+class Membranes(wiring.Component):
+    """A LUT RAM of membranes; exists only where a network's time steps may be more than the lanes.
+
+    Time chunks are the innermost loop: the chunks of a position group follow each other, so that no more membranes are
+    under way than a word has batches (of K and V, than a position tile has groups). A set is that of one batch:
+    `neurons` channels at `positions` positions.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+        Sizes.
+
+    Members
+    -------
+    read_index : In, fresh : In(1)
+        A set, and whether it starts from zero: the first time chunk.
+    carried : Out(neurons * positions * carried_bits)
+        The set, `READ_LATENCY` cycles later.
+    write : In(1), write_index : In, membranes : In(neurons * positions * carried_bits)
+        A set to keep; it can be read from the next cycle on.
+    """
+
+    def __init__(self, config: HardwareConfig):
+        self._words = words = membrane_words(config)
+        self._shape = shape = unsigned(config.neurons * config.positions * config.carried_bits)
+        super().__init__(
+            {
+                "read_index": In(range(words)),
+                "fresh": In(1),
+                "carried": Out(shape),
+                "write": In(1),
+                "write_index": In(range(words)),
+                "membranes": In(shape),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.membranes = ram = memory.Memory(shape=self._shape, depth=self._words, init=[])
+        read = ram.read_port(domain="comb")
+        write = ram.write_port()
+        carried = Signal(self._shape, reset_less=True)
+        m.d.sync += carried.eq(Mux(self.fresh, 0, read.data))
+        m.d.comb += [
+            read.addr.eq(self.read_index),
+            self.carried.eq(carried),
+            write.en.eq(self.write),
+            write.addr.eq(self.write_index),
+            write.data.eq(self.membranes),
+        ]
+        return m

@@ -1,0 +1,212 @@
+"""Takes finished sums through the neurons, a few output channels per cycle."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
+from hw.config import WEIGHT_BITS, HardwareConfig
+from hw.descriptor import DESCRIPTOR
+from hw.neurons.batch import batch_layout
+from hw.neurons.drain_walk import NeuronWalk
+from hw.neurons.lif import Lif, lif_latency
+from hw.neurons.membranes import READ_LATENCY, Membranes
+from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
+from hw.parts.delay import delayed
+from hw.parts.lut_ram import Technology
+from hw.program.reader import ParameterWrite
+
+
+def sum_latency(config: HardwareConfig) -> int:
+    """Cycles from a read to `Neurons.sums`: the drain buffer, and joining the halves of 8-bit weights."""
+    return DRAIN_LATENCY + (config.weight_bits > WEIGHT_BITS)
+
+
+def neurons_latency(config: HardwareConfig) -> int:
+    """Cycles from a read (of two halves, the second) to `Neurons.spikes`: the sums, their choice, the neuron."""
+    return sum_latency(config) + 1 + lif_latency(config.timesteps)
+
+
+class Neurons(wiring.Component):
+    """Reads finished sums beside the array's work, adds the bias, fires.
+
+    `NeuronWalk` says which sums are read when. There is no back-pressure: what follows gets the time it needs.
+
+    In an image layer the time-step lanes hold positions. The walk reads every word of sums once for each of them, and
+    all time steps get the current of that lane.
+
+    Sums of 8-bit weights come as two halves: the high one, then the low one, which is unsigned but in image layers.
+
+    In a machine of several time chunks a neuron starts from the membrane that it had after the chunk before, see
+    `Membranes`.
+
+    `sums` leaves ``sum_latency(config)`` cycles after the read, `spikes` ``neurons_latency(config)`` cycles after it.
+
+    Parameters
+    ----------
+    config : HardwareConfig
+        Sizes.
+    technology : Technology
+        What the neurons' arithmetic is made of.
+
+    Members
+    -------
+    start : In(1), descriptor : In(DESCRIPTOR)
+        A layer. The descriptor holds still until the next `start`, which may come as soon as `done` is high; what is
+        then still on its way carries what it needs in its batch.
+    tile_done : In(1)
+        From the array: the next drain buffer is full, even one of a layer that has not been started.
+    drain_group, drain_buffer, drain_batch : Out; drain_sums : In
+        Read side of the drain buffers, `DRAIN_LATENCY` cycles.
+    parameters : In(ParameterWrite)
+        Bias and threshold.
+    buffers_freed : Out(2)
+        Number of drain buffers that are free from the next cycle on.
+    output_tile_drained, layer_done : Out(1)
+        Pulses with the last read of an output tile, whose parameters may be replaced from the next cycle on; of a
+        layer.
+    done : Out(1)
+        High when every tile was read; the pipeline behind may still be busy.
+    sums : Out(ArrayLayout(signed(sum_bits), neurons * lanes)), biases : Out, sums_batch : Out(batch_layout)
+        The sums with their biases, for the head.
+    spikes : Out(neurons * lanes), batch : Out(batch_layout)
+        ``[neurons][positions][timesteps]`` with what travels beside it.
+    """
+
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
+        super().__init__(
+            {
+                "start": In(1),
+                "descriptor": In(DESCRIPTOR),
+                "tile_done": In(1),
+                "drain_group": Out(range(config.tile_groups)),
+                "drain_buffer": Out(range(DRAIN_BUFFERS)),
+                "drain_batch": Out(range(config.outputs // config.neurons)),
+                "drain_sums": In(data.ArrayLayout(signed(config.accumulator_bits), config.neurons * config.lanes)),
+                "parameters": In(ParameterWrite(config)),
+                "buffers_freed": Out(2),
+                "output_tile_drained": Out(1),
+                "layer_done": Out(1),
+                "done": Out(1),
+                "sums": Out(data.ArrayLayout(signed(config.sum_bits), config.neurons * config.lanes)),
+                "biases": Out(data.ArrayLayout(signed(BIAS_BITS), config.neurons)),
+                "sums_batch": Out(batch_layout(config)),
+                "spikes": Out(unsigned(config.neurons * config.lanes)),
+                "batch": Out(batch_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.walk = walk = NeuronWalk(config)
+        m.d.comb += [
+            walk.start.eq(self.start),
+            walk.descriptor.eq(self.descriptor),
+            walk.tile_done.eq(self.tile_done),
+            self.drain_group.eq(walk.group),
+            self.drain_buffer.eq(walk.buffer),
+            self.drain_batch.eq(walk.select),
+            self.buffers_freed.eq(walk.buffers_freed),
+            self.output_tile_drained.eq(walk.output_tile_drained),
+            self.layer_done.eq(walk.layer_done),
+            self.done.eq(walk.done),
+        ]
+        m.submodules.parameters = parameters = ParameterBuffer(config, sum_latency(config))
+        connect(m, flipped(self.parameters), parameters.write)
+        m.d.comb += [
+            parameters.select.eq(walk.select),
+            parameters.parity.eq(walk.parity),
+            self.biases.eq(parameters.biases),
+        ]
+        self._follow(m, walk.batch, self.sums_batch, sum_latency(config) - 1, "sums_batch")
+        self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
+        self._join_halves(m, walk)
+        # The lane whose sum is a time step's current: its own, in an image layer the one being read for all of them.
+        chosen = []
+        for t in range(config.timesteps):
+            choice = Signal(range(max(2, config.timesteps)), name=f"lane_of_step{t}", reset_less=True)
+            m.d.sync += choice.eq(delayed(m, Mux(walk.image, walk.sub, t), sum_latency(config) - 1, name=f"lane{t}"))
+            chosen.append(choice)
+
+        lifs = []
+        fire = Signal(config.neurons * config.lanes)
+        for neuron in range(config.neurons):
+            threshold = delayed(m, parameters.thresholds[neuron], 1, name=f"threshold_{neuron}")
+            bias = delayed(m, parameters.biases[neuron][: config.current_bits], 1, name=f"bias_{neuron}")
+            for position in range(config.positions):
+                first = (neuron * config.positions + position) * config.timesteps
+                lanes = [self.sums[first + t] for t in range(config.timesteps)]
+                spikes = fire[first : first + config.timesteps]
+                lifs.append(self._neuron(m, f"{neuron}_{position}", lanes, chosen, bias, threshold, spikes))
+                real = self.batch.lanes[position].replicate(config.timesteps)
+                m.d.comb += self.spikes[first : first + config.timesteps].eq(spikes & self.batch.steps & real)
+        if config.time_chunks > 1:
+            self._carry(m, walk, lifs)
+        return m
+
+    def _carry(self, m: Module, walk: NeuronWalk, lifs: list[Lif]) -> None:
+        """Membranes from one time chunk to the next."""
+        config = self._config
+        m.submodules.carry = carry = Membranes(config)
+        read = delayed(m, walk.membrane, sum_latency(config), name="membrane_read")
+        fresh = delayed(m, walk.batch.time_chunk == 0, sum_latency(config) - 1, name="membrane_fresh")
+        m.d.comb += [
+            carry.read_index.eq(read),
+            carry.fresh.eq(fresh),
+            carry.write.eq(self.batch.valid),
+            carry.write_index.eq(
+                delayed(m, read, READ_LATENCY + lif_latency(config.timesteps), name="membrane_written")
+            ),
+            carry.membranes.eq(Cat(lif.membrane for lif in lifs)),
+        ]
+        for number, lif in enumerate(lifs):
+            m.d.comb += lif.carried.eq(carry.carried.word_select(number, config.carried_bits))
+
+    @staticmethod
+    def _follow(m: Module, batch: data.View, late: data.View, cycles: int, name: str) -> None:
+        """Delay a batch; of all its fields only `valid` needs a reset."""
+        for field, _ in batch.shape():
+            value = Value.cast(batch[field])
+            m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field == "valid"))
+
+    def _join_halves(self, m: Module, walk: NeuronWalk) -> None:
+        """The two halves of 8-bit weights become one sum; others pass."""
+        config = self._config
+        if config.weight_bits == WEIGHT_BITS:
+            m.d.comb += self.sums.eq(self.drain_sums)
+            return
+        wide = delayed(m, walk.wide, DRAIN_LATENCY, name="wide")
+        signed_half = delayed(m, walk.image | ~walk.wide, DRAIN_LATENCY, name="signed_half")
+        for lane in range(config.neurons * config.lanes):
+            half = self.drain_sums[lane]
+            high = Signal(signed(config.accumulator_bits), name=f"high_{lane}", reset_less=True)
+            total = Signal(signed(config.sum_bits), name=f"total_{lane}", reset_less=True)
+            low = Cat(half.as_unsigned(), half[-1] & signed_half).as_signed()
+            m.d.sync += [high.eq(Mux(wide, half, 0)), total.eq(low + (high << WEIGHT_BITS))]
+            m.d.comb += self.sums[lane].eq(total)
+
+    def _neuron(
+        self, m: Module, name: str, lanes: list, chosen: list, bias: Value, threshold: Value, spikes: Value
+    ) -> Lif:
+        """One output channel at one position: the lane of every time step, then the neuron."""
+        config = self._config
+        m.submodules[f"lif_{name}"] = lif = Lif(
+            config.timesteps,
+            config.sum_bits,
+            config.bias_fraction_bits,
+            carried_fraction_bits=config.max_timesteps - config.timesteps,
+            technology=self._technology,
+        )
+        m.d.comb += [lif.bias.eq(bias), lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
+        for t, choice in enumerate(chosen):
+            current = Signal(signed(config.sum_bits), name=f"sum_{name}_{t}", reset_less=True)
+            with m.Switch(choice):
+                for number, lane in enumerate(lanes):
+                    with m.Case(number):
+                        m.d.sync += current.eq(lane)
+            m.d.comb += lif.sums[t].eq(current)
+        return lif

@@ -1,0 +1,1 @@
+"""Small parts of every unit: trees, delays, and memories in the forms of a technology."""

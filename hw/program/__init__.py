@@ -1,0 +1,1 @@
+"""The program: its ring buffer, its reader, and who may start when."""

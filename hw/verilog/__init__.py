@@ -1,0 +1,1 @@
+"""From Amaranth to files: Verilog, its ports, and the host's C header."""

@@ -1,0 +1,1 @@
+"""Spikes on their way back: residual, pool, pieces, tokens."""

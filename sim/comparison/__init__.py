@@ -1,0 +1,1 @@
+"""RTL beside the golden model: decode, compare, report."""

@@ -1,0 +1,1 @@
+"""What surrounds the accelerator in simulation: memory, host and job."""

@@ -1,0 +1,160 @@
+"""The cocotb test that runs one job file: what a host would do, and nothing while the accelerator computes.
+
+`sim.runner` starts it inside the simulator; the environment variable `JOB_VARIABLE` names the job.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import First, ReadOnly, RisingEdge, Timer, ValueChange
+from cocotb.utils import get_sim_time
+
+from hw.external.axi import Response
+from hw.host.registers import REGISTERS, Interrupt
+from hw.host.result_writer import record_lines
+from sim.testbench.protocol import JOB_VARIABLE, Event, Job
+from sw.driver import Driver
+from sw.files import write_atomically
+
+PERIOD_NS = 10
+PROGRESS_CYCLES = 50_000
+"""Simulated cycles between two progress lines; the only time Python runs within an image."""
+
+NEVER = 0xFFFF_FFFF
+
+FAULTS = {
+    0: None,
+    1: "access beyond the end of the memory image",
+    2: "memory request changed before it was accepted",
+    3: "burst crosses a 4 KB boundary",
+    4: "burst is not of whole aligned beats at rising addresses",
+    5: "WLAST is not on the last beat of a burst",
+}
+
+
+class TestbenchBus:
+    """The register bus of the testbench, as `sw.driver.Bus`."""
+
+    def __init__(self, dut: Any):
+        self._dut = dut
+
+    async def _access(self, address: int, *, write: bool) -> None:
+        dut = self._dut
+        dut.bus_address.value, dut.bus_write.value = address, int(write)
+        dut.bus_request.value = 1 - int(dut.bus_answer.value)
+        await ValueChange(dut.bus_answer)
+        response = Response(int(dut.bus_response.value))
+        if response != Response.OKAY:
+            raise RuntimeError(f"access to register address 0x{address:04X} answered {response.name}")
+
+    async def read(self, address: int) -> int:
+        """Value of a register."""
+        await self._access(address, write=False)
+        return int(self._dut.bus_read_data.value)
+
+    async def write(self, address: int, value: int) -> None:
+        """Write a register."""
+        self._dut.bus_write_data.value = value
+        await self._access(address, write=True)
+
+
+async def reset(dut: Any) -> None:
+    """Hold reset for some cycles."""
+    dut.aresetn.value = 0
+    for _ in range(5):
+        await RisingEdge(dut.aclk)
+    dut.aresetn.value = 1
+    await RisingEdge(dut.aclk)
+
+
+async def peek(dut: Any, job: Job, address: int, words: int) -> list[int]:
+    """32-bit words of the external memory from a byte address on."""
+    beat_bytes, content = job.config.memory_bits // 8, b""
+    for beat in range(-(-4 * words // beat_bytes)):
+        dut.peek_address.value = address // beat_bytes + beat
+        await RisingEdge(dut.aclk)
+        await RisingEdge(dut.aclk)
+        content += int(dut.peek_data.value).to_bytes(beat_bytes, "little")
+    return [int.from_bytes(content[4 * word : 4 * word + 4], "little") for word in range(words)]
+
+
+async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
+    """Wait for the end of the image, or for the cycle of its reset; whether it ended."""
+    while not dut.stop.value:
+        step = PROGRESS_CYCLES if reset_cycle is None else reset_cycle
+        await First(RisingEdge(dut.stop), Timer(step * PERIOD_NS, "ns"))
+        await ReadOnly()
+        stopped = bool(dut.stop.value)
+        if not stopped:
+            Event("running", index, int(dut.elapsed.value)).send()
+        await RisingEdge(dut.aclk)
+        if reset_cycle is not None:
+            return stopped
+    return True
+
+
+async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str, Any]:
+    """Run one image and return its entry of the results."""
+    tracing, wrong = index in job.traced, job.disturbance(index)
+    await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
+    dut.image.value, dut.limit.value, dut.tracing.value = index, job.cycle_limit, int(tracing)
+    dut.error_beat.value = NEVER if wrong.read_error_beat is None else wrong.read_error_beat
+    dut.write_error.value = int(wrong.write_error)
+    dut.armed.value = 1
+    start = time.perf_counter()
+    program = job.program_address if wrong.program_address is None else wrong.program_address
+    await driver.start(program, job.program_bytes, job.image_addresses[index], record=job.record_address)
+    if wrong.overwrite:
+        for name in (name for name, register in REGISTERS.items() if register.access == "rw"):
+            if name != "INTERRUPT_ENABLE":
+                await driver.write(name, 0)
+    ended = await wait_for_stop(dut, index, wrong.reset_cycle)
+    if not ended:
+        await driver.reset(timeout=job.cycle_limit)
+    await RisingEdge(dut.aclk)
+    elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
+    fault, timeout = FAULTS[int(dut.fault.value)], bool(dut.timeout.value)
+    entry: dict[str, Any] = {
+        "image": index, "timeout": timeout, "fault": fault, "reset": not ended, "elapsed": elapsed,
+        "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None, "jobs": None,
+    }  # fmt: skip
+    if fault is not None:
+        entry["fault"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
+    dut.armed.value, dut.tracing.value = 0, 0
+    await RisingEdge(dut.aclk)
+    await RisingEdge(dut.aclk)
+    if timeout or fault:
+        await reset(dut)
+    else:
+        if ended:
+            happened = await driver.interrupts()
+            entry["job"] = (await driver.result(job.classes, job.layers)).to_dict()
+            assert happened == Interrupt.DONE | (Interrupt.ERROR if entry["job"]["error"] != "NONE" else Interrupt(0))
+        else:
+            status = await driver.status()
+            assert not (status.busy or status.done or status.error), status
+        entry["jobs"] = await driver.read("JOBS")
+        if job.record_address is not None:
+            words = 16 * record_lines(job.config.max_classes)
+            entry["record"] = await peek(dut, job, job.record_address, words)
+    Event("finished", index, elapsed).send()
+    return entry
+
+
+@cocotb.test()
+async def run_job(dut: Any) -> None:
+    """Run every image of the job and leave the results."""
+    job = Job.load(Path(os.environ[JOB_VARIABLE]))
+    start = time.perf_counter()
+    await reset(dut)
+    driver = Driver(TestbenchBus(dut), job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)
+    await driver.check()
+    images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
+    results = {"images": images, "seconds": time.perf_counter() - start}
+    write_atomically(job.results, json.dumps(results))

@@ -1,0 +1,1 @@
+"""Build and run simulators with Verilator."""

@@ -1,0 +1,1 @@
+"""The subcommands of `spikeloom`, one file each; `spikeloom.cli` lists them."""

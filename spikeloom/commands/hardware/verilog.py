@@ -1,0 +1,57 @@
+"""`spikeloom verilog`: the accelerator as Verilog, with its description, linted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spikeloom.commands.common import BUILD, config_option, console, hold, progress_console, shown
+from sw.claims import claimed
+from sw.errors import UserError
+from sw.outputs import OUTPUT_FOLDER
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+
+@click.command()
+@config_option()
+@click.option(
+    "--out", type=OUTPUT_FOLDER, default=BUILD / "verilog", metavar="DIR",
+    help="Folder for <config>.v, <config>.json and spikeloom.h.  [default: build/verilog]",
+)  # fmt: skip
+@click.option(
+    "--technology", type=click.Choice(["portable", "xilinx"]), default="portable", show_default=True,
+    help="For any tool, as simulated, or with primitives of UltraScale+ where Yosys does not find them.",
+)  # fmt: skip
+@click.option("--lint/--no-lint", default=True, show_default=True, help="Check the result with Verilator.")
+def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> None:
+    """Write the accelerator's Verilog, its description and its C header, and lint it.
+
+    The Verilog is self-contained and byte-identical from run to run. The JSON beside it holds parameters, ports,
+    register map, descriptor layout and memory map; the header holds the register map.
+    """
+    from hw.parts.lut_ram import Technology
+    from hw.verilog import emit
+    from sim.verilator.toolchain import find_toolchain
+
+    toolchain = find_toolchain() if lint else None
+    hold(claimed(out, progress_console.print))
+    with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
+        files = emit.emit(config, out, technology=Technology(technology))
+    console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
+    console.print(shown(files.description))
+    console.print(shown(files.header))
+    if toolchain is None:
+        return
+    with progress_console.status("linting"):
+        found = emit.lint(files.verilog, verilator=toolchain.verilator, environment=toolchain.environment)
+    if found:
+        for line in found:
+            progress_console.print(line)
+        raise UserError(
+            f"Verilator warns about {shown(files.verilog)}, see above; explain it in hw/verilog/lint.vlt or mend"
+        )
+    console.print("lint: clean (waivers and their reasons: hw/verilog/lint.vlt)")

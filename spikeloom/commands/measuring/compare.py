@@ -1,0 +1,148 @@
+"""`spikeloom compare`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.text import Text
+
+from spikeloom.commands.common import (
+    BUILD,
+    config_option,
+    console,
+    hold,
+    model_option,
+    progress_console,
+    shown,
+    write_json,
+)
+from sw.claims import first_free, using
+from sw.outputs import OUTPUT_FILE, check_output
+from sw.plain_console import text_column
+
+if TYPE_CHECKING:
+    from hw.config import HardwareConfig
+
+IMAGES = 16
+"""Images in RTL, if no number is given."""
+
+STALL_PERCENT = 30
+"""Share of cycles in which memory stalls with ``--stalls``."""
+
+
+@click.command()
+@model_option()
+@click.option(
+    "--images", "count", type=click.IntRange(1), metavar="N",
+    help=f"Images to run in RTL.  [default: {IMAGES}, or all of your file if it has fewer]",
+)  # fmt: skip
+@click.option(
+    "--traced", type=click.IntRange(0), default=4, show_default=True, help="Of these, images compared spike by spike."
+)
+@click.option(
+    "--brevitas", type=click.IntRange(0), metavar="N",
+    help="Images compared spike by spike between Brevitas and golden model.  [default: those traced]",
+)  # fmt: skip
+@config_option()
+@click.option(
+    "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
+    help="Folder with the data set's files, or your own images and labels.  [default: the committed sample]",
+)  # fmt: skip
+@click.option("--full", is_flag=True, help="Golden model over the whole test set, fetched if need be.")
+@click.option("--stalls", is_flag=True, help=f"External memory stalls at random, {STALL_PERCENT} % of cycles.")
+@click.option(
+    "--flip", "flips", multiple=True, metavar="LAYER.PART|BEAT:BIT",
+    help="Corrupt a bit of the memory image: PART is descriptor, bias, threshold or weight. Must end in a mismatch.",
+)  # fmt: skip
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulators, and compilers, at a time."
+)
+@click.option(
+    "--out", type=OUTPUT_FILE, metavar="FILE",
+    help="Where the figures go.  [default: build/compare.json; build/compare-2.json beside a run that works there]",
+)  # fmt: skip
+def compare(
+    model: Path,
+    count: int | None,
+    traced: int,
+    brevitas: int | None,
+    config: HardwareConfig,
+    place: Path | None,
+    full: bool,
+    stalls: bool,
+    flips: tuple[str, ...],
+    jobs: int,
+    out: Path | None,
+) -> int:
+    """Run a model in RTL, golden model and Brevitas; compare every spike; print the table.
+
+    The golden model classifies all images of the sample (or of the whole test set); the first --images also run
+    through the Verilog in Verilator, and of those the first --traced are compared neuron by neuron in every layer.
+    Exit code 1 if anything differs, with the place of the first difference. WAVES=1 in the environment writes
+    waveforms.
+    """
+    from sim.comparison.compare import CompareOptions
+    from sim.comparison.compare import compare as run_comparison
+    from sim.comparison.report import render
+    from sim.faults import find_flip
+    from spikeloom.commands.images import images_for
+    from sw.artifact.artifact import load
+    from sw.compiler.compiler import compile_artifact
+
+    artifact = load(model)
+    program = compile_artifact(artifact, config)
+    data = images_for(artifact, place, whole=full, count=count or IMAGES)
+    if count is None and len(data) < IMAGES:
+        progress_console.print(f"{data.name} has fewer images than the usual {IMAGES}: all of its {len(data)} run")
+    hold(using(BUILD / "sim"))
+    folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
+    out = out or check_output(folder.with_suffix(".json"))
+    options = CompareOptions(
+        model=model,
+        config=config,
+        data=data,
+        images=min(IMAGES, len(data)) if count is None else count,
+        traced=traced,
+        brevitas=brevitas,
+        stall_percent=STALL_PERCENT if stalls else 0,
+        flips=tuple(find_flip(program, flip) for flip in flips),
+        jobs=jobs,
+        folder=folder,
+    )
+    with _progress() as progress:
+        report = run_comparison(options, progress)
+    figures = report.to_dict()
+    figures["artifact"] = shown(model)
+    write_json(out, figures)
+    render(figures, console)
+    console.print(f"figures: {shown(out)}")
+    if report.mismatch is not None:
+        console.print(Text("MISMATCH", "bold red"), report.mismatch, soft_wrap=True)
+        return 1
+    console.print(Text.assemble(("equal", "bold green"), ": no mismatch of any kind"))
+    return 0
+
+
+def _taken(holder: str) -> None:
+    """Say why this run has a folder with a number."""
+    progress_console.print(f"{shown(BUILD / 'compare')} is in use by {holder}: this run has a folder of its own")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per phase; the function it yields takes the phase's name, what is done and the total."""
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=progress_console) as bars:
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase)
+            bars.update(tasks[phase], completed=done, total=total)
+
+        yield show

@@ -1,0 +1,140 @@
+"""`spikeloom energy`: operations and energy of every layer, by the paper's formula and as counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from spikeloom.commands.common import console, model_option, out_option, shown, write_json
+from spikeloom.commands.images import measured_images, measuring_options
+
+if TYPE_CHECKING:
+    from golden.accounting.operations import LayerOperations
+    from sw.network import NetworkConfig
+
+
+@click.command()
+@model_option()
+@measuring_options
+@out_option("energy.json", "Where the figures go.")
+def energy(model: Path, count: int | None, place: Path | None, full: bool, out: Path) -> None:
+    """Show operations and energy of every layer: the paper's formula beside what is counted.
+
+    The golden model runs the images and counts every synaptic operation that a spike causes. Both counts are priced as
+    in the paper, 4.6 pJ for a multiply-accumulate of the first convolution and 0.9 pJ for a synaptic operation (45 nm).
+    What is counted, and why papers differ, is in docs/energy.md.
+    """
+    from golden.evaluate import evaluate
+    from sw.artifact.artifact import load
+
+    artifact = load(model)
+    data = measured_images(artifact, count, place, full)
+    result = evaluate(artifact, data.images, data.labels, count_operations=True)
+    assert result.operations is not None
+    figures = energy_figures(artifact.network, result.operations)
+    figures = {"artifact": shown(model), "dataset": data.name, "images": len(data), **figures}
+    write_json(out, figures)
+    console.print(f"{figures['artifact']}, mean of {len(data):,} images of {figures['dataset']}")
+    console.print(layer_table(figures))
+    for line in summary(figures):
+        console.print(line)
+    console.print(f"figures: {shown(out)}")
+
+
+def energy_figures(network: NetworkConfig, operations: tuple[LayerOperations, ...]) -> dict[str, Any]:
+    """Operations and energies, layer by layer and in total, as they stand in ``build/energy.json``.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+    operations : tuple of LayerOperations
+        Measured.
+
+    Returns
+    -------
+    dict
+        Energies in joules, counts per image; ``paper_macs`` are per time step.
+    """
+    from golden.accounting.energy import (
+        ACCUMULATE_J,
+        MAC_J,
+        dense_formula_j,
+        layer_energies,
+        paper_formula_j,
+        published_j,
+        sop_j,
+    )
+    from golden.accounting.operations import paper_layer_macs, paper_macs
+
+    energies = layer_energies(network, operations)
+    return {
+        "prices_j": {"mac": MAC_J, "accumulate": ACCUMULATE_J},
+        "layers": [
+            {**counts.to_dict(), "paper_macs": paper_layer_macs(network, layer), "energy": priced.to_dict()}
+            for layer, counts, priced in zip(network.layers(), operations, energies, strict=True)
+        ],
+        "total": {
+            "macs": sum(counts.macs for counts in operations),
+            "paper_macs": paper_macs(network),
+            "dense": sum(counts.dense for counts in operations),
+            "paper_sops": sum(priced.paper_sops for priced in energies),
+            "executed_sops": sum(priced.executed_sops for priced in energies),
+            "paper_formula_j": paper_formula_j(network, operations),
+            "published_j": published_j(network, operations),
+            "sop_j": sop_j(network, operations),
+            "dense_formula_j": dense_formula_j(network),
+        },
+    }
+
+
+def layer_table(figures: dict[str, Any]) -> Table:
+    """Operations and energy of every layer, per image."""
+    table = Table("layer", title="Per image: operations, and energy by the prices of the paper (45 nm)")
+    for heading in (
+        "MACs per step", "of the paper", "dense ops", "rate in", "mean in", "paper: ops", "counted: ops",
+        "paper: nJ", "counted: nJ",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for layer in figures["layers"]:
+        priced = layer["energy"]
+        # The image layer's operations are its multiply-accumulates, once, in both accountings.
+        operations = [priced["macs"] or priced[key] for key in ("paper_sops", "executed_sops")]
+        table.add_row(
+            layer["name"],
+            f"{layer['macs']:,}",
+            f"{layer['paper_macs']:,}",
+            f"{layer['dense']:,}",
+            f"{layer['input_rate']:.2%}",
+            f"{layer['input_mean']:.4f}",
+            *(f"{value:,.0f}" for value in operations),
+            *(f"{priced[key] * 1e9:,.1f}" for key in ("paper_j", "sop_j")),
+        )
+    total = figures["total"]
+    macs = sum(layer["energy"]["macs"] for layer in figures["layers"])
+    table.add_section()
+    table.add_row(
+        "image",
+        f"{total['macs']:,}",
+        f"{total['paper_macs']:,}",
+        f"{total['dense']:,}",
+        "",
+        "",
+        *(f"{macs + total[key]:,.0f}" for key in ("paper_sops", "executed_sops")),
+        *(f"{total[key] * 1e9:,.1f}" for key in ("paper_formula_j", "sop_j")),
+        style="bold",
+    )
+    return table
+
+
+def summary(figures: dict[str, Any]) -> list[str]:
+    """Totals in words."""
+    total = figures["total"]
+    return [
+        f"energy per image by the paper's formula: {total['paper_formula_j'] * 1e6:.2f} uJ, with the first convolution "
+        f"at every time step, as in its tables, {total['published_j'] * 1e6:.2f} uJ",
+        f"energy per image from the operations counted: {total['sop_j'] * 1e6:.2f} uJ",
+        f"with a multiply-accumulate for every dense operation instead: {total['dense_formula_j'] * 1e6:.2f} uJ",
+    ]

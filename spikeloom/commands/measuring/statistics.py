@@ -1,0 +1,128 @@
+"""`spikeloom statistics`: how often neurons fire, what the residual stream holds, what the hardware could skip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from spikeloom.commands.common import config_option, console, model_option, out_option, shown, write_json
+from spikeloom.commands.images import measured_images, measuring_options
+
+if TYPE_CHECKING:
+    from golden.accounting.firing import LayerFiring
+    from golden.accounting.words import TensorWords
+    from hw.config import HardwareConfig
+
+
+@click.command()
+@model_option()
+@config_option()
+@measuring_options
+@out_option("statistics.json", "Where the figures go; a plot goes beside them, as .png.")
+def statistics(
+    model: Path, config: HardwareConfig, count: int | None, place: Path | None, full: bool, out: Path
+) -> None:
+    """Show firing rates by layer and time step, the integers of the residual stream, and what is zero.
+
+    Words are those of --config: one bit-plane of some channels at all time steps of some positions. The array takes
+    one per cycle, so the share of words that are zero bounds what skipping them could save.
+    """
+    from golden.accounting.firing import FiringStatistics
+    from golden.accounting.words import WordCounter
+    from golden.evaluate import evaluate
+    from spikeloom.measure.statistics_plot import write_statistics
+    from sw.artifact.artifact import load
+
+    artifact = load(model)
+    data = measured_images(artifact, count, place, full)
+    firing, words = FiringStatistics(artifact.network), WordCounter(artifact.network, config)
+    evaluate(artifact, data.images, data.labels, observers=(firing, words))
+    layers, tensors = firing.report(), words.report()
+    reads, zero = sum(tensor.reads for tensor in tensors), sum(tensor.zero_reads for tensor in tensors)
+    spikes = sum(layer.spikes for layer in layers)
+    figures: dict[str, Any] = {
+        "artifact": shown(model),
+        "dataset": data.name,
+        "images": len(data),
+        "config": config.name,
+        "word": {name: getattr(config, name) for name in ("positions", "timesteps", "inputs")},
+        "spikes": spikes,
+        "reads": reads,
+        "zero_reads": zero,
+        "layers": [layer.to_dict() for layer in layers],
+        "tensors": [tensor.to_dict() for tensor in tensors],
+    }
+    write_json(out, figures)
+    picture = out.with_suffix(".png")
+    title = f"{figures['artifact']}, {len(data):,} images of {data.name}, words of {config.name}"
+    write_statistics(picture, layers, tensors, title)
+    console.print(title)
+    console.print(firing_table(layers))
+    console.print(residual_table(layers))
+    console.print(word_table(tensors))
+    console.print(f"spikes per image: {spikes:,.0f}")
+    console.print(
+        f"words that the array of {config.name} takes per image: {reads:,}, of which {zero / reads:.1%} hold no spike"
+    )
+    console.print(f"figures: {shown(out)}, plot: {shown(picture)}")
+
+
+def firing_table(layers: Sequence[LayerFiring]) -> Table:
+    """Share of the neurons that fire, by layer and time step."""
+    table = Table("layer", title="Share of the neurons that fire")
+    table.add_column("neurons", justify="right")
+    table.add_column("spikes per image", justify="right")
+    for step in range(len(layers[0].rates)):
+        table.add_column(f"t = {step + 1}", justify="right")
+    table.add_column("mean", justify="right")
+    table.add_column("behind the pool", justify="right")
+    for layer in layers:
+        pooled = layer.pooled_rates
+        table.add_row(
+            layer.name,
+            f"{layer.neurons:,}",
+            f"{layer.spikes:,.0f}",
+            *(f"{rate:.2%}" for rate in layer.rates),
+            f"{layer.rate:.2%}",
+            "" if pooled is None else f"{sum(pooled) / len(pooled):.2%}",
+        )
+    return table
+
+
+def residual_table(layers: Sequence[LayerFiring]) -> Table:
+    """Share of every integer in the residual stream, by the layer that joined it last."""
+    points = {layer.name: layer.residual_counts for layer in layers if layer.residual_counts is not None}
+    table = Table("after", title="Integers in the residual stream")
+    for integer in range(max(map(len, points.values()))):
+        table.add_column(str(integer), justify="right")
+    for name, counts in points.items():
+        table.add_row(name, *(f"{count / sum(counts):.3%}" for count in counts))
+    return table
+
+
+def word_table(tensors: Sequence[TensorWords]) -> Table:
+    """Zero planes and words of everything that the array reads."""
+    table = Table("tensor", "read by", title="Words: zero in memory, and zero as the array takes them")
+    for heading in ("plane", "ones", "zero planes", "words", "zero", "reads per tile", "zero", "output tiles"):
+        table.add_column(heading, justify="right")
+    for tensor in tensors:
+        readers = ", ".join(tensor.readers)
+        for plane in tensor.planes:
+            first = plane.plane == 0
+            table.add_row(
+                tensor.title if first else "",
+                readers if first else "",
+                str(plane.plane),
+                f"{plane.rate:.2%}",
+                f"{plane.empty:.1%}",
+                f"{plane.words:,}",
+                f"{plane.zero_words / plane.words:.1%}",
+                f"{plane.reads:,}",
+                f"{plane.zero_reads / plane.reads:.1%}",
+                f"{tensor.output_tiles:,}" if first else "",
+            )
+    return table

@@ -1,0 +1,226 @@
+"""`spikeloom import`: a checkpoint of the authors' code or of SpikingJelly becomes an artifact, without training."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from hw.user_text import listed, quoted
+from spikeloom.commands.common import console, data_option, progress_console, shown
+from sw.errors import UserError
+from sw.network import WEIGHT_WIDTHS
+from sw.outputs import OUTPUT_FILE
+
+if TYPE_CHECKING:
+    from spikeloom.measure.agreement import Agreement
+    from sw.artifact.artifact import Artifact
+    from sw.data.sets import DataSet, ImageSet
+    from sw.importer.images import ImageOptions
+    from sw.network import NetworkConfig
+
+TIMESTEPS = 4
+"""Time steps of every network of images in the paper."""
+
+LARGEST_LOSS = 1.0
+"""Percentage points of accuracy above which the command says what can be done."""
+
+
+class NumbersType(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them, one for each image channel."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(number) for number in value.split(","))
+        except ValueError:
+            self.fail(f"{quoted(value)} is not a list of numbers such as 0.485,0.456,0.406", param, ctx)
+
+
+@click.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", type=OUTPUT_FILE, required=True, help="Artifact to write.")
+@click.option(
+    "--bits", type=click.Choice([str(bits) for bits in WEIGHT_WIDTHS]), default="4", show_default=True,
+    help="Bits of a weight.",
+)  # fmt: skip
+@click.option(
+    "--calibrate", metavar="NAME|FILE.npz",
+    help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
+    "test images for the other), or a file of images and labels.  [default: the committed sample]",
+)  # fmt: skip
+@click.option(
+    "--weights", metavar="KEY",
+    help="Which weights, where CHECKPOINT holds several, such as state_dict_ema.  [default: the first, no average]",
+)  # fmt: skip
+@click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
+@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}]")
+@click.option(
+    "--set", "name", metavar="NAME",
+    help="Data set it was trained on.  [default: cifar10 or imagenet, if channels, classes and pools are theirs]",
+)  # fmt: skip
+@click.option("--size", type=int, help="Height and width of the image, if the data set is not built in.")
+@click.option("--mean", type=NumbersType(), metavar="R,G,B", help="Means that the training subtracted, in 0..1.")
+@click.option("--std", type=NumbersType(), metavar="R,G,B", help="Deviations that it divided by, in 0..1.")
+@click.option(
+    "--images", "count", type=click.IntRange(1), default=512, show_default=True,
+    help="Most images to calibrate with, and to measure agreement and accuracy on.",
+)  # fmt: skip
+@data_option()
+def import_(
+    checkpoint: Path, out: Path, bits: str, calibrate: str | None, weights: str | None, heads: int | None,
+    timesteps: int | None, name: str | None, size: int | None, mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None, count: int, folder: Path | None,
+) -> None:  # fmt: skip
+    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code or by SpikingJelly.
+
+    Weights are rounded to --bits, nothing is trained. The shape of the network is read from the tensors; --heads,
+    --timesteps and the normalisation of the images are in no tensor. Batch norm is corrected so that currents keep
+    the mean and deviation that they had before the rounding. Agreement of every layer's spikes and accuracy are
+    measured, float model against golden model.
+    """
+    from spikeloom.measure.agreement import measure
+    from sw.artifact import artifact as artifact_file
+    from sw.export.fold import export_artifact
+    from sw.importer.checkpoint_file import read_weights
+    from sw.importer.float_model import float_model
+    from sw.importer.images import ImageOptions, image_format
+    from sw.importer.quantise import quantise
+    from sw.importer.shape import check_tensors, find_layout, network_of
+    from sw.importer.weights import shown_name
+
+    artifact_file.check_path(out)
+    chosen = read_weights(checkpoint, weights)
+    tensors = chosen.tensors
+    options = ImageOptions(name=name, size=size, mean=mean, std=std)
+    try:
+        found = find_layout(tensors)
+        data = image_format(options, found)
+        network = network_of(
+            found, image_size=data.image_size, heads=heads, timesteps=TIMESTEPS if timesteps is None else timesteps
+        )
+        ignored = check_tensors(found.layout, network, tensors)
+        model = float_model(found.layout, network, tensors)
+    except UserError as error:
+        raise UserError(f"{checkpoint}: {error}") from error
+    console.print(
+        f"{shown(checkpoint)}: {found.layout.title}, Spikformer-{network.depth}-{network.embed_dim}, "
+        f"{network.heads} heads, T = {network.timesteps}, {network.image_size}x{network.image_size}x"
+        f"{network.image_channels} to {network.classes} classes ({data.name})"
+    )
+    if chosen.others:
+        taken, others = listed([shown_name(chosen.name)], 60), listed(map(shown_name, chosen.others))
+        console.print(f"several weights: {taken} taken, not {others}; --weights KEY takes others")
+    if assumed := _assumed(network, data, heads, timesteps, options):
+        console.print(f"assumed, for no tensor tells: {', '.join(assumed)}")
+    if ignored:
+        console.print(f"ignored, for nothing reads them: {listed(ignored)}")
+    calibration, measured = _images(data, network, calibrate, count, folder)
+    with progress_console.status("quantising"):
+        grid = None if calibration is None else data.encode(calibration.images).float() * data.image_scale
+        quantised = quantise(model, int(bits), data.image_scale, grid)
+    with checkpoint.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    artifact = export_artifact(
+        quantised,
+        data,
+        provenance={
+            "made_by": "spikeloom import",
+            "checkpoint": checkpoint.name,
+            "checkpoint_sha256": digest,
+            "weights": chosen.name,
+            "layout": found.layout.name,
+            "ignored": ignored,
+            "calibration_images": 0 if calibration is None else len(calibration),
+            "calibration_set": None if calibration is None else calibration.name,
+            "versions": {package: version(package) for package in ("spikeloom", "torch", "brevitas")},
+        },
+    )
+    if measured is not None:
+        with progress_console.status(f"running float and golden model on {len(measured)} images"):
+            agreement = measure(model, artifact, data, measured.images, measured.labels)
+        artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
+        _show(agreement, artifact)
+    else:
+        console.print("no images: nothing was calibrated or measured; give --calibrate FILE.npz")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    artifact_file.save(artifact, out)
+    console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
+
+
+def _assumed(
+    network: NetworkConfig, data: DataSet, heads: int | None, timesteps: int | None, images: ImageOptions
+) -> list[str]:
+    """Defaults that were taken for what the checkpoint does not tell, each with its option."""
+    from sw.data.sets import DATA_SETS
+
+    described = data.name not in DATA_SETS
+    defaults = (
+        (heads is None, f"{network.heads} heads (--heads)"),
+        (timesteps is None, f"T = {network.timesteps} (--timesteps)"),
+        (images.name is None, f"images of {data.title} (--set)"),
+        (described and images.size is None, f"{network.image_size} pixels a side (--size)"),
+        (described and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
+        (described and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
+    )
+    return [text for taken, text in defaults if taken]
+
+
+def _images(
+    data: DataSet, network: NetworkConfig, calibrate: str | None, count: int, folder: Path | None
+) -> tuple[ImageSet | None, ImageSet | None]:
+    """Images to calibrate with and images to measure on, None where there are none."""
+    from spikeloom.commands.images import images_from_file
+    from sw.data.sets import DATA_SETS, load, load_sample
+
+    calibration = measured = None
+    if folder is not None and calibrate != data.name:
+        raise UserError(f"--data {folder} would not be read: it goes with --calibrate and the data set's name")
+    if calibrate is not None and calibrate.endswith(".npz"):
+        calibration = measured = images_from_file(Path(calibrate), network)
+    elif calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
+        with progress_console.status(f"reading {data.title}"):
+            calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
+    elif calibrate is not None:
+        raise UserError(
+            f"--calibrate is {quoted(calibrate)}; give an .npz file of images and labels"
+            + (f", or {data.name} itself" if data.name in DATA_SETS else "")
+        )
+    elif data.name in DATA_SETS:
+        calibration = measured = load_sample(data.name)
+    if calibration is None or measured is None:
+        return None, None
+    return calibration.first(count), measured.first(count)
+
+
+def _show(agreement: Agreement, artifact: Artifact) -> None:
+    """Print what the integers cost."""
+    table = Table("layer", "neurons firing, float", "golden", "equal spikes")
+    for name, layer in agreement.layers.items():
+        table.add_row(
+            name,
+            f"{layer.float_spikes / layer.neurons:.2%}",
+            f"{layer.golden_spikes / layer.neurons:.2%}",
+            f"{layer.share:.3%}",
+        )
+    console.print(table)
+    counts = artifact.accuracy
+    shares = ", ".join(f"{name} {each['correct'] / each['images']:.2%}" for name, each in counts.items())
+    console.print(
+        f"accuracy on {agreement.images:,} images of {counts['golden']['set']}: {shares}, "
+        f"lost {agreement.lost:.2f} points; {agreement.equal_predictions:,} predictions are equal"
+    )
+    if agreement.lost > LARGEST_LOSS:
+        advice = "try --bits 8, or " if artifact.weight_bits < 8 else ""
+        console.print(
+            f"more than {LARGEST_LOSS:g} point lost: {advice}fine-tune it with quantised weights", style="yellow"
+        )

@@ -1,0 +1,1 @@
+"""Measurements: figures of merit, speeds, accuracy against cost."""

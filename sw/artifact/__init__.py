@@ -1,0 +1,1 @@
+"""The artifact: integers of a network, their file, their ranges."""

@@ -1,1 +1,0 @@
-"""The subcommands of `spikeloom`, one file each; `sw.cli` lists them."""

@@ -1,0 +1,1 @@
+"""From artifact to program: placement, descriptors, weights and images in memory."""

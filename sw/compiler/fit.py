@@ -1,0 +1,111 @@
+"""Whether a network fits a configuration: what no placement could mend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.descriptor import MAX_RESIDUAL_PLANES
+from hw.neurons.head import LOGIT_BITS
+from hw.writeback.pool_writer import MAX_POOL_SIDE
+from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import accumulator_range, input_range, signed_bits
+from sw.compiler.heads import padded_head
+from sw.compiler.weight_pack import segments
+from sw.errors import UserError
+from sw.network import Layer
+
+REMEDY = "use a larger configuration or a smaller network"
+
+
+def require(need: int, limit: int, layer: str, what: str) -> None:
+    """Refuse a layer that needs more than there is.
+
+    Raises
+    ------
+    UserError
+        Naming the layer, what it needs and the limit.
+    """
+    if need > limit:
+        raise UserError(f"{layer} needs {need} {what}, the configuration has {limit}: {REMEDY}")
+
+
+def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
+    """Refuse a network whose shape or widths the accelerator lacks.
+
+    Raises
+    ------
+    UserError
+        Naming the layer, what it needs and the limit.
+    """
+    network = artifact.network
+    layers = network.layers()
+    require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
+    require(network.timesteps, config.max_timesteps, "the network", "time steps")
+    if network.pool_order != "after":
+        raise UserError(
+            f"the network pools before its neurons (pool_order {network.pool_order}), configuration {config.name} "
+            "after them, as spikes: run it in the golden model, or train one with pool_order after"
+        )
+    if not network.leaky:
+        raise UserError(
+            f"the network's neurons do not leak (neuron {network.neuron}), those of configuration {config.name} do: "
+            "run it in the golden model, or train one with neuron lif"
+        )
+    require(network.classes, config.max_classes, "head", "classes")
+    require(len(layers) + 1, config.max_layers, "the network", "layers")
+    if artifact.bias_fraction_bits != config.bias_fraction_bits:
+        raise UserError(
+            f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
+            f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
+        )
+    ranges = artifact.ranges()
+    require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
+    for layer in layers:
+        if layer.has_weights:
+            require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+            # Each half may fit where the sum of both, which the neurons read, does not.
+            require(ranges[layer.name].accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
+            if layer.kind != "head":
+                bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
+                require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
+        if layer.source == "residual":
+            require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
+        require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
+        if layer.width < config.positions or (layer.pool and layer.width % config.positions):
+            raise UserError(
+                f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
+                "must not exceed that and must divide it before a pool: use fewer positions"
+            )
+    require(padded_head(config, network), config.head_channels, "attention", "channels per head")
+    require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
+    time_chunks = -(-network.timesteps // config.timesteps)
+    tile_tokens = config.tile_groups // time_chunks * config.positions
+    chunks = -(-network.tokens // tile_tokens)
+    require(chunks, config.token_chunks, "attention", "position tiles of K and V")
+
+
+def _partial_sum_bits(artifact: Artifact, layer: Layer) -> int:
+    """Bits that hold every sum of an output: of 4-bit weights, or of either half of 8-bit weights.
+
+    Sums are taken modulo a power of two, so only complete ones count. The low half's sums of spikes are not negative
+    and read as unsigned numbers.
+    """
+    parts = [part.reshape(len(part), -1).astype(np.int64) for part in segments(artifact, layer)]
+    if layer.source == "image":
+        top = 1 << IMAGE_PLANES - 1
+        ranges = [_image_range(sign, other, top) for sign, other in zip(parts[::2], parts[1::2], strict=True)]
+        return max(signed_bits(*bounds) for bounds in ranges)
+    low, high = input_range(layer, artifact.image_table)
+    bits = []
+    for part in parts:
+        smallest, largest = accumulator_range(part.astype(np.int8), low, high)
+        bits.append(signed_bits(int(smallest.min()), int(largest.max())))
+    # The high half comes first; the low half's sign bit is not needed.
+    return max(bits[0], bits[-1] - (len(bits) - 1))
+
+
+def _image_range(sign: np.typing.NDArray[np.int64], other: np.typing.NDArray[np.int64], top: int) -> tuple[int, int]:
+    """Bounds of sums whose sign plane, worth `top`, has weights of its own beside those of the planes below."""
+    terms = np.stack([np.zeros_like(sign), top * sign, (top - 1) * other, top * sign + (top - 1) * other])
+    return int(terms.min(axis=0).sum(axis=1).min()), int(terms.max(axis=0).sum(axis=1).max())

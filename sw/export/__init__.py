@@ -1,0 +1,1 @@
+"""From trained model to artifact."""

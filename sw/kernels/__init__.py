@@ -1,1 +1,0 @@
-"""Fused training kernels for CUDA devices, in Triton; `sw.kernels.device` says when they are used."""

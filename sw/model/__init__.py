@@ -1,0 +1,1 @@
+"""Spikformer in PyTorch, quantised by Brevitas."""

@@ -1,0 +1,1 @@
+"""Fused training kernels for CUDA devices, in Triton; `sw.model.kernels.device` says when they are used."""

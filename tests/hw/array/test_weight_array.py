@@ -1,0 +1,338 @@
+"""The weight array against integers: tables, lanes, Horner's rule, drain buffers, and the cycles that it states."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, TABLE_ENTRIES, WeightArray, done_latency
+from hw.config import TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
+from tests.hw.benches import simulate
+
+CONFIGS = {
+    "one_lane": dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1),
+    "padded_rows": dataclasses.replace(TINY, outputs=12, positions=1, timesteps=1),
+    "one_table": dataclasses.replace(TINY, positions=1, timesteps=2),
+    "two_tables": dataclasses.replace(TINY, inputs=8, timesteps=2, accumulator_bits=13),
+    "four_tables": dataclasses.replace(
+        TINY, outputs=4, inputs=16, positions=1, timesteps=2, memory_bits=128, weight_bits=8
+    ),
+    "eight_tables": dataclasses.replace(
+        TINY, outputs=4, inputs=32, positions=1, timesteps=1, tile_groups=32, accumulator_bits=18
+    ),
+}
+
+LANES = [name for name in CONFIGS if name != "one_lane"]
+
+Weights = list[list[int]]
+Sums = dict[int, list[list[int]]]
+"""Sums ``[outputs][lanes]`` by group."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Weights ``[outputs][inputs]`` and the steps that use them, in order."""
+
+    weights: Weights
+    unsigned: int
+    steps: list[dict[str, int]]
+
+
+def pack(config: HardwareConfig, weights: Weights) -> list[int]:
+    """Beats of a slice: the first weights of all tables, output-major, lowest bits first, then the second ones ..."""
+    mask, bits = (1 << WEIGHT_BITS) - 1, 0
+    place = config.slice_beats * config.memory_bits // TABLE_INPUTS
+    for k in range(TABLE_INPUTS):
+        for index, weight in enumerate(weight for row in weights for weight in row[k::TABLE_INPUTS]):
+            bits |= (weight & mask) << k * place + index * WEIGHT_BITS
+    beat = (1 << config.memory_bits) - 1
+    return [bits >> config.memory_bits * i & beat for i in range(config.slice_beats)]
+
+
+def random_weights(config: HardwareConfig, rng: random.Random, unsigned: int = 0) -> Weights:
+    """Mostly any value, sometimes the same extreme in a whole row."""
+    low, high = (0, 15) if unsigned else (-8, 7)
+    rows = [[rng.randint(low, high) for _ in range(config.inputs)] for _ in range(config.outputs)]
+    rows[rng.randrange(config.outputs)] = [low] * config.inputs
+    rows[rng.randrange(config.outputs)] = [high] * config.inputs
+    return rows
+
+
+def random_slices(config: HardwareConfig, rng: random.Random, tiles: list[tuple[int, int]]) -> list[Slice]:
+    """Tiles of (slices, groups) in drain buffers taken in turn, some of them unsigned, some slices doubled."""
+    made = []
+    for tile, (slices, groups) in enumerate(tiles):
+        unsigned = rng.getrandbits(1)
+        for number in range(slices):
+            double = rng.random() < 0.4
+            steps = [
+                {
+                    "group": group,
+                    "buffer": tile % DRAIN_BUFFERS,
+                    "first": int(number == 0),
+                    "double": int(double),
+                    "final": int(number == slices - 1),
+                    "unsigned": unsigned,
+                    "last_group": int(group == groups - 1),
+                    "last_of_tile": int(group == groups - 1 and number == slices - 1),
+                    "spikes": rng.choice([rng.getrandbits(config.group_bits), (1 << config.group_bits) - 1]),
+                }
+                for group in range(groups)
+            ]
+            made.append(Slice(random_weights(config, rng, unsigned), unsigned, steps))
+    return made
+
+
+def wrap(value: int, bits: int) -> int:
+    return (value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+
+
+def tiles_of_sums(config: HardwareConfig, slices: list[Slice]) -> list[Sums]:
+    """Completed sums of every tile, in order of completion."""
+    tiles: list[Sums] = []
+    partial: Sums = {}
+    final: Sums = {}
+    for one in slices:
+        for step in one.steps:
+            old = partial.get(step["group"], [])
+            rows = []
+            for output in range(config.outputs):
+                row = []
+                for lane in range(config.lanes):
+                    spikes = step["spikes"] >> lane * config.inputs
+                    total = sum(weight for i, weight in enumerate(one.weights[output]) if spikes >> i & 1)
+                    before = 0 if step["first"] else old[output][lane] << step["double"]
+                    row.append(wrap(before + total, config.accumulator_bits))
+                rows.append(row)
+            (final if step["final"] else partial)[step["group"]] = rows
+            if step["last_of_tile"]:
+                tiles.append(final)
+                final = {}
+    return tiles
+
+
+class Bench:
+    """Feeds slices and steps like fetch and walker do, drains every tile like the neurons do."""
+
+    def __init__(self, config: HardwareConfig, slices: list[Slice], *, seed: int, rate: float = 1.0):
+        self.config, self.slices, self.rng, self.rate = config, slices, random.Random(seed), rate
+        self.dut = WeightArray(config)
+        self.drained: list[Sums] = []
+        self.last_steps: list[int] = []
+        """Cycles of the steps that end a tile."""
+        self.dones: list[int] = []
+        self.steps: list[int] = []
+        """Cycles of all steps."""
+        self.free = DRAIN_BUFFERS
+
+    def run(self) -> None:
+        simulate(self.dut, self.drain, self.feed, self.walk, self.watch)
+
+    async def watch(self, ctx: Any) -> None:
+        cycle = 0
+        while True:
+            _, _, step, done = await ctx.tick().sample(self.dut.step, self.dut.tile_done)
+            if step.valid:
+                self.steps.append(cycle)
+                if step.last_of_tile:
+                    self.last_steps.append(cycle)
+            if done:
+                self.dones.append(cycle)
+            cycle += 1
+
+    async def feed(self, ctx: Any) -> None:
+        dut, rng = self.dut, random.Random(self.rng.getrandbits(32))
+        for one in self.slices:
+            for beat in pack(self.config, one.weights):
+                while rng.random() >= self.rate:
+                    ctx.set(dut.weights.valid, 0)
+                    ctx.set(dut.unsigned_weights, rng.getrandbits(1))
+                    await ctx.tick()
+                ctx.set(dut.weights.valid, 1)
+                ctx.set(dut.weights.payload, beat)
+                ctx.set(dut.unsigned_weights, one.unsigned)
+                while not (await ctx.tick().sample(dut.weights.ready))[2]:
+                    pass
+        ctx.set(dut.weights.valid, 0)
+
+    async def walk(self, ctx: Any) -> None:
+        """One step a cycle; a table is claimed in the cycle of the last step of the one before, if it is there."""
+        dut, rng = self.dut, random.Random(self.rng.getrandbits(32))
+        claimed = 0
+
+        async def cycle(wanted: int) -> None:
+            nonlocal claimed
+            claim = 0
+            if claimed == wanted < len(self.slices) and ctx.get(dut.table_available):
+                takes_buffer = self.slices[wanted].steps[0]["final"]
+                claim = int(self.free >= takes_buffer)
+                self.free -= claim and takes_buffer
+            claimed += claim
+            ctx.set(dut.claim, claim)
+            await ctx.tick()
+
+        for number, one in enumerate(self.slices):
+            while claimed == number:
+                await cycle(number)
+            for step in one.steps:
+                while rng.random() >= self.rate:
+                    await cycle(number)
+                ctx.set(dut.step, {"valid": 1, **{key: step[key] for key in step if key != "spikes"}})
+                ctx.set(dut.spikes, step["spikes"])
+                await cycle(number + step["last_group"])
+                # In a pause only `valid` is sure to be low.
+                ctx.set(dut.step, {"valid": 0, **{key: rng.getrandbits(1) for key in step if key != "spikes"}})
+                ctx.set(dut.spikes, rng.getrandbits(self.config.group_bits))
+        ctx.set(dut.claim, 0)
+
+    async def drain(self, ctx: Any) -> None:
+        """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order."""
+        config, dut = self.config, self.dut
+        groups = [len(one.steps) for one in self.slices if one.steps[-1]["last_of_tile"]]
+        batches, idle = config.outputs // config.neurons, 0
+        asked: deque[tuple[int, int, int, bool] | None] = deque([None] * DRAIN_LATENCY)
+        waiting: deque[tuple[int, int, int, bool]] = deque()
+        while len(self.drained) < len(groups) or waiting or any(asked):
+            if len(self.drained) < len(self.dones):
+                tile = len(self.drained)
+                reads = [(group, batch) for group in range(groups[tile]) for batch in range(batches)]
+                self.rng.shuffle(reads)
+                waiting.extend((tile, *read, i == len(reads) - 1) for i, read in enumerate(reads))
+                self.drained.append({group: [[]] * config.outputs for group in range(groups[tile])})
+                idle = 0
+            asked.append(waiting.popleft() if waiting else None)
+            if read := asked[-1]:
+                ctx.set(dut.drain_group, read[1])
+                ctx.set(dut.drain_buffer, read[0] % DRAIN_BUFFERS)
+                ctx.set(dut.drain_batch, read[2])
+                if read[3]:
+                    self.free += 1
+            else:
+                ctx.set(dut.drain_batch, self.rng.randrange(batches))
+            await ctx.tick()
+            idle += 1
+            assert idle < 5000, "the array hangs"
+            asked.popleft()
+            if read := asked[0]:
+                tile, group, batch, _ = read
+                row = list(ctx.get(dut.drain_sums))
+                for neuron in range(config.neurons):
+                    lanes = row[neuron * config.lanes : (neuron + 1) * config.lanes]
+                    self.drained[tile][group][batch * config.neurons + neuron] = lanes
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_accumulates_every_lane(name, rate):
+    config, rng = CONFIGS[name], random.Random(3)
+    whole = config.tile_groups
+    tiles = [(3, 2), (1, 1), (2, whole), (1, 3), (1, whole), (2, 1), (4, 5), (1, 2), (1, 1), (1, 1), (1, 1), (1, 1)]
+    bench = Bench(config, random_slices(config, rng, tiles), seed=2, rate=rate)
+    bench.run()
+    assert bench.drained == tiles_of_sums(config, bench.slices)
+    assert bench.dones == [cycle + done_latency(config) for cycle in bench.last_steps]
+
+
+@pytest.mark.parametrize("name", ["one_table", "two_tables"])
+def test_long_slices_follow_each_other_without_a_pause(name):
+    """The next table is filled and claimed while the steps of the one before run, and sums drain meanwhile."""
+    config = dataclasses.replace(CONFIGS[name], tile_groups=32)
+    bench = Bench(config, random_slices(config, random.Random(7), [(2, config.tile_groups)] * 4), seed=1)
+    bench.run()
+    assert [later - earlier for earlier, later in pairwise(bench.steps)] == [1] * (8 * config.tile_groups - 1)
+    assert bench.drained == tiles_of_sums(config, bench.slices)
+
+
+@pytest.mark.parametrize("name", LANES)
+def test_successive_steps_hit_one_group(name):
+    config = CONFIGS[name]
+    (one,) = random_slices(config, random.Random(5), [(1, 12)])
+    steps = [
+        {**step, "group": 3, "first": i == 0, "double": i == 7, "final": i == 11} for i, step in enumerate(one.steps)
+    ]
+    bench = Bench(config, [dataclasses.replace(one, steps=steps)], seed=1)
+    bench.run()
+    assert bench.drained[0].get(3) == tiles_of_sums(config, bench.slices)[0][3]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("extreme", [-8, 7, 15])
+def test_every_subset_of_extreme_weights(name, extreme):
+    config = CONFIGS[name]
+    unsigned = int(extreme > 7)
+    weights = [[extreme] * 4, [extreme, *[1 if unsigned else -1] * 3], [0, 0, 0, extreme], [1, 2, 3, extreme]]
+    weights = [weights[output % 4] * (config.inputs // 4) for output in range(config.outputs)]
+    every_table = sum(1 << 4 * i for i in range(config.group_bits // 4))
+    steps = [
+        {
+            "group": subset,
+            "buffer": 0,
+            "first": 1,
+            "double": 1,
+            "final": 1,
+            "unsigned": unsigned,
+            "last_group": int(subset == TABLE_ENTRIES - 1),
+            "last_of_tile": int(subset == TABLE_ENTRIES - 1),
+            "spikes": subset * every_table,
+        }
+        for subset in range(TABLE_ENTRIES)
+    ]
+    bench = Bench(config, [Slice(weights, unsigned, steps)], seed=1)
+    bench.run()
+    assert bench.drained == [
+        {
+            subset: [[sum(w for i, w in enumerate(row) if subset >> i % 4 & 1)] * config.lanes for row in weights]
+            for subset in range(TABLE_ENTRIES)
+        }
+    ]
+
+
+@pytest.mark.parametrize("name", ["one_lane", "two_tables"])
+def test_two_tables_fill_ahead_of_the_first_claim(name):
+    """The stated cycles of one fill, and that the array stops taking weights with two tables and one slice held."""
+    config = CONFIGS[name]
+    dut, rng = WeightArray(config), random.Random(6)
+    beats = [beat for _ in range(4) for beat in pack(config, random_weights(config, rng))]
+    taken, available = [], []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.weights.valid, 1)
+        for cycle in range(100):
+            ctx.set(dut.weights.payload, beats[min(len(taken), len(beats) - 1)])
+            _, _, ready, filled = await ctx.tick().sample(dut.weights.ready, dut.table_available)
+            if ready:
+                taken.append(cycle)
+            available.append(filled)
+
+    simulate(dut, bench)
+    load = taken[config.slice_beats - 1] + 1
+    assert available.index(1) == load + FILL_CYCLES
+    assert len(taken) == 3 * config.slice_beats
+
+
+def test_a_table_is_ready_every_sixteen_cycles():
+    config = CONFIGS["one_lane"]
+    dut, rng = WeightArray(config), random.Random(6)
+    claims = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.weights.valid, 1)
+        release = 0
+        for cycle in range(200):
+            ctx.set(dut.weights.payload, rng.getrandbits(config.memory_bits))
+            ctx.set(dut.step, {"valid": release, "last_group": release})
+            claim = ctx.get(dut.table_available)
+            ctx.set(dut.claim, claim)
+            if claim:
+                claims.append(cycle)
+            release = claim
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert {later - earlier for earlier, later in pairwise(claims)} == {TABLE_ENTRIES}

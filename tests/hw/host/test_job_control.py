@@ -1,0 +1,184 @@
+"""Jobs begin and end: well, with an error, by the host's reset at any time."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module
+
+from hw.config import TINY
+from hw.external.axi import Response
+from hw.host.job_control import JobControl
+from hw.host.registers import ErrorCause, Record
+from hw.host.result_writer import ResultWriter
+from tests.hw.axi_models import WriteSlave
+from tests.hw.benches import simulate
+
+
+class Bench:
+    """A core that works for some cycles, a memory that needs some to fall idle, a writer of records.
+
+    `record` is None for none, else the chance that memory goes on with a channel in a cycle.
+    """
+
+    def __init__(self, *, work: int = 10, drain: int = 0, record: float | None = None, seed: int = 0):
+        self.top = Module()
+        self.top.submodules.dut = self.dut = dut = JobControl()
+        self.top.submodules.writer = self.writer = writer = ResultWriter(TINY)
+        self.top.d.comb += [
+            writer.start.eq(dut.record_start),
+            writer.stop.eq(dut.record_stop),
+            writer.jobs.eq(dut.jobs),
+            dut.record_last.eq(writer.last),
+            dut.record_done.eq(writer.done),
+            dut.record_error.eq(writer.failed),
+        ]
+        self.rng = random.Random(seed)
+        self.work, self.drain, self.record = work, drain, record
+        self.core_error, self.record_error = ErrorCause.NONE, False
+        self.memory = WriteSlave(
+            writer.axi, rate=record or 1, seed=seed,
+            respond=lambda _: Response.SLVERR if self.record_error else Response.OKAY,
+        )  # fmt: skip
+        self.log: list[str] = []
+        """Pulses in order."""
+
+    async def job(self, ctx: Any, *, memory_error: int | None = None, reset: int | None = None) -> list[str]:
+        """Start a job and wait until it is not busy; memory error and reset come at a cycle."""
+        dut, log = self.dut, []
+        left, drain = -1, 0
+        ctx.set(dut.record, self.record is not None)
+        ctx.set(dut.start, 1)
+        ctx.set(dut.memory_idle, 1)
+        for cycle in range(1000):
+            ctx.set(dut.core_done, left == 0)
+            ctx.set(dut.core_error, self.core_error if left == 0 else 0)
+            ctx.set(dut.core_descriptors, cycle)
+            ctx.set(dut.core_cycles, 1000 + cycle)
+            ctx.set(dut.memory_error, cycle == memory_error)
+            ctx.set(dut.reset, cycle == reset)
+            _, _, start, core_reset, stop, record_start, last, busy, ended = await ctx.tick().sample(
+                dut.core_start, dut.core_reset, dut.memory_stop, dut.record_start, self.writer.last, dut.busy, dut.ended
+            )
+            ctx.set(dut.start, 0)
+            if start:
+                log.append("start")
+                left = self.work
+            elif left > 0:
+                left -= 1
+            if core_reset:
+                # In the cycle after the memory is idle, which is still stopped then.
+                assert stop and drain == self.drain + 1
+                log.append("core_reset")
+                left = -1
+            drain = drain + 1 if stop else 0
+            ctx.set(dut.memory_idle, drain == self.drain if stop else not self.drain)
+            if record_start:
+                log.append("record")
+            if last:
+                assert reset is None or cycle < reset
+                log.append("last line")
+            if ended:
+                assert not busy
+                log.append("ended")
+            if cycle > max(2, reset or 0) and not busy:
+                return log
+        raise AssertionError(f"the job hangs after {log}")
+
+    def run(self, bench: Any) -> None:
+        async def process(ctx: Any) -> None:
+            await bench(ctx, self)
+
+        simulate(self.top, process, self.memory.process)
+
+    def number_in_memory(self) -> int:
+        """That of the last complete record; 0 before the first one."""
+        place = 4 * Record.JOB
+        return self.memory.words(place, 1)[0] if place in self.memory.memory else 0
+
+
+def state(ctx: Any, dut: JobControl) -> tuple[bool, bool, ErrorCause]:
+    return bool(ctx.get(dut.busy)), bool(ctx.get(dut.done)), ErrorCause(ctx.get(dut.error))
+
+
+@pytest.mark.parametrize("record", [None, 1.0, 0.3])
+def test_a_job_ends_well(record):
+    async def bench(ctx: Any, b: Bench) -> None:
+        for job in range(3):
+            log = await b.job(ctx)
+            assert log == ["start", *(["record", "last line"] if record else []), "ended"]
+            assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+            assert ctx.get(b.dut.jobs) == job + 1
+            assert b.number_in_memory() == (job + 1 if record else 0)
+            # What the core had counted when it was done: it began in cycle 1.
+            assert ctx.get(b.dut.descriptors) == b.work + 2
+            assert ctx.get(b.dut.cycles) == 1000 + b.work + 2
+
+    Bench(record=record).run(bench)
+
+
+@pytest.mark.parametrize("record", [None, 1.0])
+@pytest.mark.parametrize("drain", [0, 7])
+def test_an_error_of_the_core_resets_it(drain, record):
+    async def bench(ctx: Any, b: Bench) -> None:
+        b.core_error = ErrorCause.BAD_CHECK
+        log = await b.job(ctx)
+        assert log == ["start", "core_reset", *(["record", "last line"] if record else []), "ended"]
+        assert state(ctx, b.dut) == (False, True, ErrorCause.BAD_CHECK)
+        assert ctx.get(b.dut.descriptors) == b.work + 2
+        b.core_error = ErrorCause.NONE
+        await b.job(ctx)
+        assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+
+    Bench(drain=drain, record=record).run(bench)
+
+
+@pytest.mark.parametrize("drain", [0, 7])
+@pytest.mark.parametrize("at", [1, 2, 6, 10])
+def test_an_error_of_the_memory_stops_the_job(at, drain):
+    async def bench(ctx: Any, b: Bench) -> None:
+        assert await b.job(ctx, memory_error=at) == ["start", "core_reset", "ended"]
+        assert state(ctx, b.dut) == (False, True, ErrorCause.MEMORY_ERROR)
+        assert ctx.get(b.dut.cycles) == 1000 + at
+        await b.job(ctx)
+        assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+
+    Bench(drain=drain).run(bench)
+
+
+@pytest.mark.parametrize(("record", "cycles"), [(None, range(1, 35)), (1.0, range(1, 140, 3)), (0.4, range(9, 240, 7))])
+@pytest.mark.parametrize("drain", [0, 5])
+def test_a_reset_at_any_cycle_leaves_no_trace_and_the_next_job_runs(drain, record, cycles):
+    """No record either, unless its last line had begun."""
+
+    async def bench(ctx: Any, b: Bench) -> None:
+        too_late = []
+        for at in cycles:
+            jobs = ctx.get(b.dut.jobs)
+            log = await b.job(ctx, reset=at)
+            assert log.count("core_reset") == 1
+            assert state(ctx, b.dut) == (False, False, ErrorCause.NONE), at
+            assert ctx.get(b.dut.cycles) == 0
+            too_late.append("last line" in log)
+            assert ctx.get(b.dut.jobs) - jobs == ("ended" in log or "last line" in log)
+            assert record is None or b.number_in_memory() == ctx.get(b.dut.jobs)
+            assert (await b.job(ctx))[-1] == "ended"
+            assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+            assert record is None or b.number_in_memory() == ctx.get(b.dut.jobs)
+        assert not record or {True, False} <= set(too_late)
+
+    Bench(drain=drain, record=record).run(bench)
+
+
+def test_an_error_of_the_record_is_a_cause_of_its_own():
+    async def bench(ctx: Any, b: Bench) -> None:
+        b.record_error = True
+        await b.job(ctx)
+        assert state(ctx, b.dut) == (False, True, ErrorCause.RESULT_ERROR)
+        b.core_error = ErrorCause.BAD_OPCODE
+        await b.job(ctx)
+        assert state(ctx, b.dut) == (False, True, ErrorCause.BAD_OPCODE)
+
+    Bench(record=1.0).run(bench)

@@ -1,0 +1,313 @@
+"""Regions come in the order of their replays, at the predicted cycles, and the ring is never overrun."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from golden.cycles.program_stream import ExternalMemory, ProgramStream, segments
+from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING, READ_LATENCY, ProgramBuffer, region_limit
+from tests.hw.benches import MemoryModel, simulate
+
+ADDRESS = 1000
+SMALL = dataclasses.replace(TINY, name="small", program_beats=256)
+SMALL_LARGE = dataclasses.replace(LARGE, name="small_large", program_beats=256)
+CONFIGS = {config.name: config for config in (TINY, BASE, LARGE, SMALL, SMALL_LARGE)}
+
+
+def content(config: HardwareConfig) -> Callable[[int], int]:
+    """Beats that name their address."""
+    return lambda address: (address * 0x9E3779B97F4A7C15F39CC0605CEDC835 + 1) % (1 << config.memory_bits)
+
+
+@dataclass(frozen=True)
+class Region:
+    beats: int
+    tiles: int = 1
+    passes: int = 1
+    wide: int = 0
+    image: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.beats * (1 + self.wide) * (1 + self.image)
+
+
+def random_regions(rng: random.Random, count: int, most: int) -> list[Region]:
+    regions = []
+    for _ in range(count):
+        wide, image = rng.randint(0, 1), rng.randint(0, 1)
+        passes = rng.randint(1 + image, 4)
+        regions.append(
+            Region(rng.randint(1, most // (1 + wide) // (1 + image)), rng.randint(1, 4), passes, wide, image)
+        )
+    return regions
+
+
+def deliveries(regions: list[Region]) -> list[tuple[int, bool, int, int]]:
+    """Beat in the program, whether it is its last delivery, low half, number of the region."""
+    order, base = [], 0
+    for number, region in enumerate(regions):
+        for first, last in segments(**dataclasses.asdict(region)):
+            low = first >= region.beats * (1 + region.image)
+            order += [(base + first + beat, last, int(low), number % 4) for beat in range(region.beats)]
+        base += region.size
+    return order
+
+
+class Bench:
+    """Runs programs of regions; the consumer is ready with chance `rate`."""
+
+    def __init__(self, config: HardwareConfig, *, seed: int = 0, rate: float = 1.0, memory_rate: float = 1.0, **memory):
+        self.config, self.rate, self.rng = config, rate, random.Random(seed)
+        self.dut = ProgramBuffer(config, tag_bits=2)
+        self.content = content(config)
+        self.memory = MemoryModel(
+            self.dut.memory, self.content, seed=seed, request_rate=memory_rate, response_rate=memory_rate, **memory
+        )
+        self.seen: list[tuple[int, int, int]] = []
+        """Payload, low half and tag of every beat taken."""
+        self.cycles: list[int] = []
+        """Of every beat taken, from `start`."""
+        self.ready: list[bool] = []
+        """The consumer, cycle by cycle."""
+        self.requests: list[int] = []
+        """Cycles of accepted requests, from `start`."""
+        self.exhausted = 0
+
+    async def program(self, ctx: Any, regions: list[Region], length: int, limit: int = 50000) -> None:
+        """One program, until all of its regions came or `limit` cycles passed."""
+        dut, total, number = self.dut, len(deliveries(regions)), 0
+        self.seen, self.cycles, self.ready, self.requests, self.exhausted = [], [], [], [], 0
+        ctx.set(dut.address, ADDRESS)
+        ctx.set(dut.length, length)
+        ctx.set(dut.start, 1)
+        for cycle in range(limit):
+            ready = self.rng.random() < self.rate
+            ctx.set(dut.output.ready, ready)
+            ctx.set(dut.command.valid, number < len(regions))
+            if number < len(regions):
+                ctx.set(dut.command.payload, dataclasses.asdict(regions[number]) | {"tag": number % 4})
+            _, _, valid, payload, low, tag, done, exhausted, request, accept = await ctx.tick().sample(
+                dut.output.valid, dut.output.payload, dut.output_low_half, dut.output_tag,
+                dut.command.ready, dut.exhausted, dut.memory.request.valid, dut.memory.request.ready,
+            )  # fmt: skip
+            ctx.set(dut.start, 0)
+            if cycle:  # what was running before ends with `start`
+                number += number < len(regions) and done
+                self.exhausted += exhausted
+                if valid and ready:
+                    self.seen.append((payload, low, tag))
+                    self.cycles.append(cycle)
+                if request and accept:
+                    self.requests.append(cycle)
+            self.ready.append(ready)
+            if len(self.seen) == total:
+                break
+        ctx.set(dut.command.valid, 0)
+        ctx.set(dut.output.ready, 0)
+
+    def expected(self, regions: list[Region]) -> list[tuple[int, int, int]]:
+        return [(self.content(ADDRESS + beat), low, tag) for beat, _, low, tag in deliveries(regions)]
+
+    def run(self, regions: list[Region], length: int, **options: int) -> None:
+        async def process(ctx: Any) -> None:
+            await self.program(ctx, regions, length, **options)
+
+        simulate(self.dut, process, self.memory.process)
+
+
+def bursts(length: int) -> list[tuple[int, int]]:
+    return [(ADDRESS + at, min(FETCH_BURST, length - at)) for at in range(0, length, FETCH_BURST)]
+
+
+def size(regions: list[Region]) -> int:
+    return sum(region.size for region in regions)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("rate", "memory_rate"), [(1.0, 1.0), (0.6, 1.0), (1.0, 0.5), (0.5, 0.4)])
+def test_delivers_regions(name, rate, memory_rate):
+    config = CONFIGS[name]
+    regions = random_regions(random.Random(name), 9, most=90)
+    bench = Bench(config, seed=1, rate=rate, memory_rate=memory_rate)
+    bench.run(regions, size(regions))
+    assert bench.seen == bench.expected(regions)
+    assert bench.memory.requests == bursts(size(regions))
+    assert bench.exhausted == 0
+
+
+@pytest.mark.parametrize("offset", [1, FETCH_BURST // 2, FETCH_BURST - 1, FETCH_BURST])
+def test_replays_the_largest_region_wherever_it_lies(offset):
+    limit = region_limit(SMALL)
+    regions = [
+        Region(offset), Region(limit, tiles=3), Region(limit // 4, tiles=2, passes=3, wide=1, image=1), Region(limit),
+    ]  # fmt: skip
+    bench = Bench(SMALL, seed=1, memory_rate=0.7)
+    bench.run(regions, size(regions))
+    assert bench.seen == bench.expected(regions)
+
+
+def test_one_beat_per_cycle_through_replays_and_regions():
+    """As soon as the beats are there; a plain region of one beat makes no gap either."""
+    regions = [
+        Region(1),
+        Region(5, tiles=3),
+        Region(1),
+        Region(1, tiles=2, passes=3),
+        Region(4, 2, 2, wide=1),
+        Region(8),
+    ]
+    bench = Bench(TINY)
+    bench.run(regions, size(regions))
+    # `start`, request, latency of the memory, of the buffer.
+    first = 1 + 1 + READ_LATENCY
+    assert bench.cycles == list(range(first, first + len(deliveries(regions))))
+
+
+def test_room_and_outstanding_bursts_bound_the_requests():
+    """A consumer that never takes a beat, and a memory that never answers."""
+    length = 4 * TINY.program_beats
+    idle = Bench(TINY, rate=0.0)
+    idle.run([Region(10)], length, limit=2 * TINY.program_beats)
+    assert idle.memory.requests == bursts(length)[: TINY.program_beats // FETCH_BURST]
+    silent = Bench(TINY, latency=10**6)
+    silent.run([Region(10)], length, limit=200)
+    assert silent.memory.requests == bursts(length)[:FETCH_OUTSTANDING]
+
+
+def predicted(
+    config: HardwareConfig, regions: list[Region], length: int, latency: int, ready: list[bool]
+) -> tuple[list[int], ProgramStream]:
+    """Cycles in which the consumer takes the beats."""
+    stream = ProgramStream(config, length, ExternalMemory(latency), start=0)
+    cycles = []
+    for beat, last, _, _ in deliveries(regions):
+        cycle = stream.offer(beat, last=last)
+        while not ready[cycle]:
+            cycle += 1
+        cycles.append(stream.take(cycle))
+    return cycles, stream
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("latency", [1, 40, 150])
+@pytest.mark.parametrize("rate", [1.0, 0.6])
+def test_cycles_are_those_predicted(name, latency, rate):
+    config = CONFIGS[name]
+    rng = random.Random(f"{name} {latency} {rate}")
+    regions = random_regions(rng, 8, most=rng.choice([20, region_limit(SMALL)]))
+    bench = Bench(config, seed=latency, rate=rate, latency=latency)
+    bench.run(regions, size(regions))
+    cycles, _ = predicted(config, regions, size(regions), latency, bench.ready)
+    assert bench.seen == bench.expected(regions)
+    assert bench.cycles == cycles
+
+
+def test_a_region_behind_the_end_of_the_program_is_reported():
+    for length in (0, 9, 64, 70):
+        bench = Bench(TINY, memory_rate=0.5)
+        bench.run([Region(9), Region(62, tiles=2)], length, limit=600)
+        assert bench.exhausted
+        assert bench.seen == bench.expected([Region(9), Region(62, tiles=2)])[:length]
+
+
+def test_a_program_just_long_enough_is_not_reported():
+    bench = Bench(TINY, seed=2, memory_rate=0.5)
+    bench.run([Region(9), Region(62)], 71)
+    assert (bench.exhausted, len(bench.seen)) == (0, 71)
+
+
+@pytest.mark.parametrize("with_stop", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_restarts_in_the_middle(seed, with_stop):
+    """Beats of the program abandoned never show up in the next, whatever was on offer, on its way or delivered."""
+    rng = random.Random(seed)
+    config = rng.choice([SMALL, TINY, SMALL_LARGE])
+    rate = rng.choice([0.2, 0.8])
+    bench = Bench(config, seed=seed, rate=0.7, memory_rate=rate, latency=rng.choice([1, 30, 100]))
+    failures = []
+
+    async def process(ctx: Any) -> None:
+        for _ in range(4):
+            regions = random_regions(rng, 5, most=60)
+            await bench.program(ctx, regions, size(regions) + rng.randint(0, 2000), limit=rng.randint(1, 400))
+            if with_stop:
+                ctx.set(bench.dut.stop, 1)
+                await ctx.tick()
+                ctx.set(bench.dut.stop, 0)
+                await ctx.tick().repeat(rng.choice([1, 2, 50]))
+            failures.append(bench.seen != bench.expected(regions)[: len(bench.seen)])
+            regions = random_regions(rng, 3, most=60)
+            await bench.program(ctx, regions, size(regions))
+            failures.append(bench.seen != bench.expected(regions))
+
+    simulate(bench.dut, process, bench.memory.process)
+    assert not any(failures)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_is_idle_when_nothing_can_come_any_more_and_not_before(seed):
+    rng = random.Random(seed)
+    bench = Bench(SMALL, seed=seed, memory_rate=rng.choice([0.2, 0.8]), latency=rng.choice([1, 30, 100]))
+    request, response = bench.dut.memory.request, bench.dut.memory.response
+    left = 0
+    idle_cycles = []
+
+    async def watch(ctx: Any) -> None:
+        nonlocal left
+        quiet = True  # a cycle ago
+        while True:
+            _, _, idle, asks, accepts, payload, came, taken = await ctx.tick().sample(
+                bench.dut.idle, request.valid, request.ready, request.payload, response.valid, response.ready
+            )
+            assert not idle or quiet
+            idle_cycles.append(idle)
+            quiet = not asks and left == 0
+            left += (asks and accepts) * (payload.length + 1) - (came and taken)
+
+    async def process(ctx: Any) -> None:
+        assert ctx.get(bench.dut.idle)
+        for _ in range(6):
+            regions = random_regions(rng, 4, most=60)
+            await bench.program(ctx, regions, size(regions) + rng.randint(0, 2000), limit=rng.randint(1, 600))
+            ctx.set(bench.dut.stop, 1)
+            await ctx.tick()
+            ctx.set(bench.dut.stop, 0)
+            for _ in range(20_000):
+                await ctx.tick()
+                if ctx.get(bench.dut.idle):
+                    break
+            assert left == 0
+        assert idle_cycles.count(0) > 100
+
+    simulate(bench.dut, process, bench.memory.process, watch)
+
+
+def test_a_request_on_offer_stays_after_a_stop():
+    dut = ProgramBuffer(TINY, tag_bits=1)
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.length, 300)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        await ctx.tick()
+        ctx.set(dut.stop, 1)
+        await ctx.tick()
+        ctx.set(dut.stop, 0)
+        for ready in (0, 0, 0, 1):
+            assert ctx.get(dut.memory.request.valid)
+            ctx.set(dut.memory.request.ready, ready)
+            await ctx.tick()
+        for _ in range(5):
+            assert not ctx.get(dut.memory.request.valid)
+            await ctx.tick()
+
+    simulate(dut, process)

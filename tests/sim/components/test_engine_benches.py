@@ -1,0 +1,32 @@
+"""The attention engine and the weight array in their emitted Verilog, simulated by Verilator."""
+
+from __future__ import annotations
+
+import pytest
+
+from hw.array.weight_array import WeightArray
+from hw.attention.attention import Attention
+from hw.config import TINY
+from sim.components.run import build_bench, run_bench
+
+SHAPES = [
+    {"tokens": 49, "head_channels": 16},  # the last chunk and the last group are partly filled
+    {"tokens": 21, "head_channels": 4},  # half a step of channels
+    {"tokens": 33, "head_channels": 20},  # the last step is half full
+    {"tokens": 1, "head_channels": 32},  # K^T V is what takes time
+]
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_attention_attends_like_integer_attention(stall):
+    build = build_bench(Attention(TINY), "attention_tiny")
+    run_bench(build, "attention", config=TINY.to_dict(), shapes=SHAPES, stall=stall, seed=1)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_weight_array_accumulates_integer_products(stall):
+    """In long tiles the weights wait for a free table, in short ones the steps for a filled one."""
+    build = build_bench(WeightArray(TINY), "weight_array_tiny")
+    whole = TINY.tile_groups
+    shape = {"slices": 6, "tile_groups": [whole, whole, 5, 1, 1, whole, 3, 1, whole, whole]}
+    run_bench(build, "weight_array", config=TINY.to_dict(), **shape, stall=stall, seed=1)

@@ -1,0 +1,66 @@
+"""What `test_processes.py` starts with ``torchrun``: a run that may be stopped, and what each process ends with."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+import sw.training.batches
+import sw.training.trainer
+from sw.data import sets as data
+from sw.data.sets import ImageSet
+from sw.training.processes import Processes
+from sw.training.recipe import Augmentation, NetworkRecipe, Phase, Recipe
+from sw.training.trainer import Trainer, TrainingStopped
+
+RECIPE = Recipe(
+    name="two", data="small", weight_bits=4, batch_size=10,
+    network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
+    float_phase=Phase(epochs=2, learning_rate=3e-3, augmentation=Augmentation(shift=1, flip=True)),
+    quantised_phase=Phase(epochs=1, learning_rate=1e-3, freeze_norm_epochs=1),
+)  # fmt: skip
+STOPPED_AT = 5
+"""Batch in whose making process 1 gets Ctrl-C, in the run that is stopped."""
+
+
+def sample() -> ImageSet:
+    small = dataclasses.replace(data.data_set("fashion-mnist"), name="small", image_size=8)
+    data.DATA_SETS["small"] = small
+    everything = data.load_sample("fashion-mnist")
+    return ImageSet(
+        images=everything.images[::8, :, 6:22:2, 6:22:2].contiguous(),
+        labels=everything.labels[::8],
+        indices=everything.indices[::8],
+    )
+
+
+def main(folder: Path, stop: bool) -> None:
+    sw.training.trainer.compile_neurons = lambda: False  # takes longer than the run
+    images, processes = sample(), Processes.start("cpu")
+    if stop and processes.rank == 1:
+        original, calls = sw.training.batches.augment, []
+
+        def interrupted(*arguments):
+            calls.append(None)
+            if len(calls) == STOPPED_AT:
+                signal.raise_signal(signal.SIGINT)
+            return original(*arguments)
+
+        sw.training.batches.augment = interrupted
+    trainer = Trainer(RECIPE, images, images, folder, resume=True, processes=processes)
+    try:
+        trainer.run()
+    except TrainingStopped:
+        (folder / f"stopped-{processes.rank}").touch()
+        return
+    torch.save(trainer.model.state_dict(), folder / f"process-{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]), os.environ.get("STOP") == "1")
