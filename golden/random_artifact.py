@@ -22,12 +22,11 @@ from golden.arithmetic import exact_arithmetic, exact_dtype, weighted_sum
 from golden.attention import attend, key_value
 from golden.neuron import lif
 from golden.walk import pool_sums, walk
+from hw.integers import ceil_div
 from sw.artifact.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.artifact.ranges import accumulator_range
+from sw.data.sets import RANDOM
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
-
-RANDOM = "random"
-"""Data set name of random artifacts; their images are `random_images`."""
 
 BIAS_FRACTION_BITS = 4
 CALIBRATION_IMAGES = 4
@@ -43,7 +42,7 @@ def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
     Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others.
     """
     rng = np.random.default_rng([seed, 1])
-    size, areas = network.image_size, -(-network.image_size // AREA)
+    size, areas = network.image_size, ceil_div(network.image_size, AREA)
 
     def pixels_of(values: NDArray[Any]) -> NDArray[Any]:
         """Values of areas as those of their pixels; the last areas may be cut."""

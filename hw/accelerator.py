@@ -15,7 +15,7 @@ from hw.host.job_control import JobControl
 from hw.host.register_file import RegisterFile
 from hw.host.registers import REGISTER_ADDRESS_BITS
 from hw.host.result_writer import ResultWriter
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 
 
 class Accelerator(wiring.Component):

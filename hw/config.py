@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import dataclass
 
+from hw.integers import ceil_div
 from hw.user_text import check_name, listed, quoted
 
 WEIGHT_BITS = 4
@@ -173,7 +174,7 @@ class HardwareConfig:
             require(
                 excess <= 0,
                 "accumulator_bits",
-                f"be at most {self.accumulator_bits - -(-excess // 2)}, so that bias and threshold at "
+                f"be at most {self.accumulator_bits - ceil_div(excess, 2)}, so that bias and threshold at "
                 f"{self.bias_fraction_bits} fraction bits and {self.max_timesteps} time steps have {PARAMETER_BITS} "
                 "bits together",
             )
@@ -247,7 +248,7 @@ class HardwareConfig:
     @property
     def row_beats(self) -> int:
         """Memory beats of a row of weights; the last one may be filled up."""
-        return -(-self.weight_row_bits // self.memory_bits)
+        return ceil_div(self.weight_row_bits, self.memory_bits)
 
     @property
     def slice_beats(self) -> int:
@@ -262,7 +263,7 @@ class HardwareConfig:
     @property
     def group_beats(self) -> int:
         """Memory beats of one word over all banks; the last one may be filled up."""
-        return -(-self.group_bits // self.memory_bits)
+        return ceil_div(self.group_bits, self.memory_bits)
 
     @property
     def sum_bits(self) -> int:

@@ -20,7 +20,7 @@ from hw.memory.spike_memory import WRITE_LATENCY, SpikeMemory
 from hw.neurons.head import LOGIT_BITS, Head, head_latency
 from hw.neurons.neurons import Neurons, neurons_latency, sum_latency
 from hw.parts.adder_tree import tree_sum
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 from hw.program.dispatcher import Dispatcher
 from hw.program.reader import ProgramReader
 from hw.writeback.writeback import Writeback, writeback_latency

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.cycles.cycle_model import predict_cycles
+from hw.integers import ceil_div
 from sim.runner import ImageResult, run
 from sim.testbench.protocol import Disturbance, Event, Job
 from sim.verilator.verilate import Build, kill_running
@@ -155,7 +156,7 @@ def run_images(
     expected = predict_cycles(program, latency).total
     # Stalls slow both directions of the port; a broken descriptor may ask for far more than the network does.
     limit = int(4 * expected * (100 / (100 - stall_percent)) ** 2) + 100_000
-    size = min(IMAGES_PER_PROCESS, -(-len(images) // jobs))
+    size = min(IMAGES_PER_PROCESS, ceil_div(len(images), jobs))
 
     def simulate(first: int) -> tuple[list[ImageResult], float]:
         chunk = images[first : first + size]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 
+from sw.checkout import BUILD, ROOT
 from sw.errors import UserError
 from sw.files import is_full
 from sw.interrupts import Terminated, termination_unwinds
@@ -212,14 +213,13 @@ def full_disk() -> Path | None:
 
 def _places() -> Iterator[Path]:
     """Folders that commands write to, those named by options first; each may be a disk of its own."""
-    root = Path(__file__).resolve().parents[1]
     for place in PLACES:
         yield next((folder for folder in (place, *place.absolute().parents) if folder.exists()), place)
-    for place in (root / "build", root / "data" / "cache"):
+    for place in (BUILD, ROOT / "data" / "cache"):
         yield from (place, *sorted(inside for inside in place.glob("*") if inside.is_dir()))
     # Not `tempfile.gettempdir`, which fails where every candidate is full.
     temporary = (os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
-    yield from (root, Path.cwd(), *(Path(name) for name in temporary if name), Path("/tmp"))
+    yield from (ROOT, Path.cwd(), *(Path(name) for name in temporary if name), Path("/tmp"))
 
 
 def main() -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST_FREE = 1 << 20
 """Bytes; with less than that a disk is full for the purposes of this program."""
@@ -54,6 +59,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_picture(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG without a date; dollar signs in its texts are those of names, and begin no formula."""
+    from matplotlib.text import Text  # slow to import
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
 
 
 def read_small_text(path: Path, most: int) -> str:

@@ -9,6 +9,7 @@ from hw.attention.query import LOAD_OVERHEAD
 from hw.attention.sums import SUMS_LATENCY, TOKENS_APART
 from hw.attention.tables import FILLED_LATENCY, LOOKUP_LATENCY
 from hw.config import HardwareConfig
+from hw.integers import ceil_div
 
 
 def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, groups: int, time_chunks: int = 1) -> int:
@@ -62,4 +63,4 @@ def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, gr
 
 def _up(value: int, unit: int) -> int:
     """The least multiple of `unit` that is at least `value`."""
-    return -(-value // unit) * unit
+    return ceil_div(value, unit) * unit

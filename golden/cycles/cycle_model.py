@@ -25,6 +25,7 @@ from hw.counters import WALKER_COUNTERS
 from hw.descriptor import DESCRIPTOR, Opcode, Wait
 from hw.external.axi_reader import OUTSTANDING_BURSTS, split
 from hw.external.memory_port import BURST_LENGTH_BITS
+from hw.integers import ceil_div
 from hw.neurons.drain_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
 from hw.program.dispatcher import LOOK_LATENCY
@@ -263,7 +264,7 @@ class _Array:
                             take = max(self.loaded + FILL_CYCLES, self.taken + self.groups, earliest)
                             if written is not None:
                                 pieces = (index // taps + 1) * config.word_pieces
-                                tiles_needed = -(-pieces // config.tile_pieces)
+                                tiles_needed = ceil_div(pieces, config.tile_pieces)
                                 complete = written[tiles_needed - 1] if tiles_needed <= len(written) else all_written
                                 take = max(take, min(complete, all_written) + Walker.input_latency)
                             if final:

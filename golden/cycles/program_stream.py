@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.external.axi_reader import REQUEST_LATENCY
+from hw.integers import ceil_div
 from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING
 
 
@@ -261,7 +262,7 @@ class ProgramStream:
             # From the third beat on, with all of them in the ring, one leaves per cycle, read two cycles before.
             if done == 2 and self._arrival(beat + count - 1) < self._moved and self._taken == self._moved + 1:
                 if last:
-                    for boundary in range(-(-(beat + done + 1) // FETCH_BURST), (beat + count) // FETCH_BURST + 1):
+                    for boundary in range(ceil_div(beat + done + 1, FETCH_BURST), (beat + count) // FETCH_BURST + 1):
                         self.freed.append(self._taken + boundary * FETCH_BURST - (beat + done) - 2)
                 self._taken += count - done
                 self._moved = self._taken - 1

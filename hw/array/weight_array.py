@@ -9,8 +9,9 @@ from amaranth.utils import exact_log2
 
 from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.parts.carry_chain import add_or_subtract
-from hw.parts.lut_ram import LutRam, Technology
+from hw.parts.lut_ram import LutRam
 from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.technology import Technology
 from hw.parts.ternary_tree import ternary_levels, ternary_tree
 
 TABLE_ENTRIES = 1 << TABLE_INPUTS

@@ -20,7 +20,7 @@ from hw.config import HardwareConfig
 from hw.memory.spike_memory import SpikeWrite, address_bits
 from hw.parts.adder_tree import tree_sum
 from hw.parts.delay import delayed
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 
 
 class Attention(wiring.Component):

@@ -8,6 +8,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from hw.config import HardwareConfig
+from hw.integers import ceil_div
 from hw.memory.spike_memory import address_bits
 
 TABLE_CHANNELS = 4
@@ -73,7 +74,7 @@ class AttentionGeometry:
 
     def token_steps(self, head_channels: int) -> int:
         """Cycles of a token of a head in Q (K^T V)."""
-        return max(SHORTEST_TOKEN, -(-head_channels // self.step_channels))
+        return max(SHORTEST_TOKEN, ceil_div(head_channels, self.step_channels))
 
     @property
     def entry_bits(self) -> int:

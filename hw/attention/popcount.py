@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from hw.integers import ceil_div
 from hw.parts.adder_tree import tree_levels, tree_sum
 from hw.parts.delay import delayed
 
@@ -40,13 +41,13 @@ def and_popcount(m: Module, a: Value, b: Value, *, name: str) -> tuple[Value, in
         The latency, ``popcount_latency(len(a))``.
     """
     width = len(a)
-    size = -(-width // _blocks(width))
+    size = ceil_div(width, _blocks(width))
     counts = []
     for start in range(0, width, size):
         prefix = f"{name}_{start}"
         pairs = Signal(min(size, width - start), name=f"{prefix}_pairs")
         m.d.comb += pairs.eq(a[start : start + size] & b[start : start + size])
-        leaves = -(-len(pairs) // 3)
+        leaves = ceil_div(len(pairs), 3)
         x, y, z = pairs[:leaves], pairs[leaves : 2 * leaves], pairs[2 * leaves :]
         # Bit-parallel full adders: leaf i counts pairs i, leaves + i and 2 leaves + i.
         low, high = (Signal(leaves, name=f"{prefix}_{kind}", reset_less=True) for kind in ("low", "high"))
@@ -66,7 +67,7 @@ def popcount_latency(width: int) -> int:
 
 def _blocks(width: int) -> int:
     """Blocks of at most `BLOCK_PAIRS` pairs in a word."""
-    return -(-width // BLOCK_PAIRS)
+    return ceil_div(width, BLOCK_PAIRS)
 
 
 def _added(m: Module, lows: Signal, highs: Signal, *, limit: int, name: str) -> Value:

@@ -10,7 +10,7 @@ from hw.attention.geometry import AttentionGeometry, job_layout
 from hw.config import HardwareConfig
 from hw.parts.carry_chain import add_three
 from hw.parts.delay import delayed
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 
 SUMS_LATENCY = 2
 """Cycles from a token's last entries to its spikes: sum of the tables, accumulator."""

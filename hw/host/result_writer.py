@@ -10,13 +10,14 @@ from hw.config import HardwareConfig
 from hw.external.axi import Axi4Write, hand_on
 from hw.external.axi_line_writer import LINE_ADDRESS_BITS, LINE_BYTES, AxiWrite
 from hw.host.registers import RECORD_LINE_WORDS, ErrorCause, Record
+from hw.integers import ceil_div
 
 assert LINE_BYTES == 4 * RECORD_LINE_WORDS
 
 
 def record_lines(max_classes: int) -> int:
     """Lines of a record: one of `hw.host.registers.Record`, and the logits."""
-    return 1 + -(-max_classes // RECORD_LINE_WORDS)
+    return 1 + ceil_div(max_classes, RECORD_LINE_WORDS)
 
 
 class ResultWriter(wiring.Component):

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
-from hw.parts.lut_ram import Technology
 from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.technology import Technology
 from hw.parts.ultra_ram import BYTE_BITS, fits_ultra_ram, ultra_ram
 
 WRITE_LATENCY = 1

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.parts.carry_chain import add_three, at_least
 from hw.parts.delay import delayed
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 
 CYCLES_PER_STEP = 2
 """One for the adder, one for the comparator: a single carry chain between registers."""

@@ -14,9 +14,9 @@ from hw.neurons.drain_walk import NeuronWalk
 from hw.neurons.lif import Lif, lif_latency
 from hw.neurons.membranes import READ_LATENCY, Membranes
 from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
+from hw.neurons.parameter_write import ParameterWrite
 from hw.parts.delay import delayed
-from hw.parts.lut_ram import Technology
-from hw.program.reader import ParameterWrite
+from hw.parts.technology import Technology
 
 
 def sum_latency(config: HardwareConfig) -> int:

@@ -7,8 +7,9 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import PARAMETER_BITS, HardwareConfig
+from hw.integers import ceil_div
+from hw.neurons.parameter_write import ParameterWrite
 from hw.parts.delay import delayed
-from hw.program.reader import ParameterWrite
 
 BIAS_BITS = PARAMETER_BITS // 2
 
@@ -63,7 +64,7 @@ class ParameterBuffer(wiring.Component):
         kept = config.threshold_offset + config.membrane_bits
         columns = max(config.neurons, beat)
         batches_per_row, beats_per_row = columns // config.neurons, columns // beat
-        row_bits = max(1, (-(-config.outputs // columns) - 1).bit_length())
+        row_bits = max(1, (ceil_div(config.outputs, columns) - 1).bit_length())
         m.submodules.words = ram = memory.Memory(shape=unsigned(kept * columns), depth=2 << row_bits, init=[])
 
         write = ram.write_port(granularity=kept * beat)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
 
-from hw.parts.lut_ram import Technology
+from hw.integers import ceil_div
+from hw.parts.technology import Technology
 
 CARRY_BITS = 8
 """Bits of a CARRY8."""
@@ -104,7 +105,7 @@ def at_least(m: Module, a: Value, b: Value, *, name: str, technology: Technology
         return a.as_signed() >= b.as_signed()
     # The bit of the sign counts negatively: there the two change places.
     ones, others = Cat(a[:-1], b[-1]), Cat(b[:-1], a[-1])
-    pairs = -(-len(ones) // 2)
+    pairs = ceil_div(len(ones), 2)
     equal, above = Signal(pairs, name=f"{name}_equal"), Signal(pairs, name=f"{name}_above")
     for pair in range(pairs):
         inputs = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, unsigned
 from amaranth.lib import memory
+
+from hw.integers import ceil_div
+from hw.parts.technology import Technology
 
 PRIMITIVE_DEPTH = 32
 """Words of a RAM32M16."""
@@ -15,15 +16,6 @@ PORT_BITS = 2
 
 PORTS = "ABCDEFGH"
 """Its ports; the last one's address is also the write address."""
-
-
-class Technology(enum.Enum):
-    """What the structures that synthesis does not find by itself are made of."""
-
-    PORTABLE = "portable"
-    """Memories and sums as such, for every tool."""
-    XILINX = "xilinx"
-    """Primitives of UltraScale and UltraScale+."""
 
 
 class LutRam:
@@ -106,7 +98,7 @@ class LutRam:
             port = ram.read_port(domain="comb")
             self._m.d.comb += port.addr.eq(address)
             return port.data
-        pieces = -(-len(written) // PORT_BITS)
+        pieces = ceil_div(len(written), PORT_BITS)
         word = Signal(pieces * PORT_BITS, name=f"{self._name}_{number}_{len(self._ports)}")
         for piece in range(pieces):
             bits = slice(piece * PORT_BITS, (piece + 1) * PORT_BITS)

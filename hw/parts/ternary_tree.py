@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 
+from hw.integers import ceil_div
 from hw.parts.carry_chain import MOST_TERMS as CHILDREN
 from hw.parts.carry_chain import add_three
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 
 
 def ternary_levels(terms: int) -> int:
     """Levels of a tree over `terms` values: its latency."""
     levels = 0
     while terms > 1:
-        terms, levels = -(-terms // CHILDREN), levels + 1
+        terms, levels = ceil_div(terms, CHILDREN), levels + 1
     return levels
 
 
@@ -58,7 +59,7 @@ def ternary_tree(
     """
     level, nodes = 0, [(term, largest) for term in terms]
     while len(nodes) > CHILDREN:
-        count = -(-len(nodes) // CHILDREN)
+        count = ceil_div(len(nodes), CHILDREN)
         following = []
         for i in range(count):
             children = nodes[i * len(nodes) // count : (i + 1) * len(nodes) // count]

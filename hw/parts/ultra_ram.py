@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
-from hw.parts.lut_ram import Technology
+from hw.integers import ceil_div
+from hw.parts.technology import Technology
 
 ULTRA_WORDS = 4096
 """Words of an UltraRAM."""
@@ -65,7 +66,7 @@ def ultra_ram(
     Value
         The word of the read address of one cycle ago.
     """
-    rows = -(-depth // ULTRA_WORDS)
+    rows = ceil_div(depth, ULTRA_WORDS)
     row_bits = (rows - 1).bit_length()
     word: list[Value] = []
     for column in range(0, len(enables), ULTRA_BYTES):

@@ -13,6 +13,7 @@ from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Opcode
 from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.host.registers import ErrorCause
+from hw.neurons.parameter_write import ParameterWrite
 from hw.program.ring import REGION_BITS, ProgramBuffer, region_limit
 
 
@@ -32,32 +33,6 @@ class State(enum.Enum, shape=3):
     CHECK = 2
     PARAMETERS = 3
     WEIGHTS = 4
-
-
-class ParameterWrite(wiring.Signature):
-    """Write of one beat of an output tile's neuron parameters.
-
-    A channel has 64 bits: signed bias below signed threshold, which begins at bit 32 (or
-    `HardwareConfig.threshold_offset`). The first channel is lowest.
-
-    Members
-    -------
-    valid : Out(1)
-        Write this cycle.
-    index : Out
-        Buffer (top bit) and number of the beat within the output tile.
-    data : Out(memory_bits)
-        The beat.
-    """
-
-    def __init__(self, config: HardwareConfig):
-        super().__init__(
-            {
-                "valid": Out(1),
-                "index": Out(unsigned(1 + (config.parameter_beats - 1).bit_length())),
-                "data": Out(unsigned(config.memory_bits)),
-            }
-        )
 
 
 class ProgramReader(wiring.Component):

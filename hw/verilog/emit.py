@@ -42,8 +42,8 @@ from hw.host.registers import (
     Record,
     Status,
 )
-from hw.parts.lut_ram import Technology
 from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.technology import Technology
 from hw.verilog.c_header import HEADER, c_header
 from hw.verilog.flat_ports import AxiPorts, FlatPorts
 from sw.files import write_atomically

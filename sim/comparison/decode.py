@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
+from hw.integers import ceil_div
 from sim.comparison.trace import Events
 from sw.compiler.program import Program, Step
 from sw.compiler.strips import written_rows
@@ -152,7 +153,7 @@ def _written(config: HardwareConfig, events: Events, base: int, count: int) -> T
 
 def _words(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
     """Writes to the spike memory; of strips, which may follow each other in one place, one after the other."""
-    slices = -(-max(step.places.stop for step in steps) // config.inputs)
+    slices = ceil_div(max(step.places.stop for step in steps), config.inputs)
     if len({step.rows for step in steps}) == 1:
         groups = steps[0].fields["destination_slice_stride"]
         base = min(step.fields["destination_base"] for step in steps)

@@ -16,6 +16,7 @@ from golden.attention import attend, key_value
 from golden.cycles.attention import attention_cycles
 from golden.neuron import lif
 from hw.config import HardwareConfig
+from hw.integers import ceil_div
 from sim.components.harness import parameters, start
 from sim.components.or_pool import pack
 
@@ -72,7 +73,7 @@ def random_job(config: HardwareConfig, tokens: int, head_channels: int, generato
         shape = config.timesteps, 1, 1, positions, head_channels
         return (torch.rand(shape, generator=generator) < 0.4).long()
 
-    query, key, value = spikes(-(-tokens // config.positions) * config.positions), spikes(tokens), spikes(tokens)
+    query, key, value = spikes(ceil_div(tokens, config.positions) * config.positions), spikes(tokens), spikes(tokens)
     sums = attend(query, key_value(key, value, 1))
     limit = int(sums[0][sums[0] > 0].median())
     assert bool((sums[0] == limit).any())
@@ -89,7 +90,7 @@ async def write_tokens(
     dut.token_write_buffer.value = index % 2
     words = []
     for is_value, spikes in enumerate((job.key, job.value)):
-        chunks = -(-job.tokens // config.chunk_tokens)
+        chunks = ceil_div(job.tokens, config.chunk_tokens)
         padded = pad(spikes[:, 0, 0], (0, 0, 0, chunks * config.chunk_tokens - job.tokens))
         tiles = padded.reshape(config.timesteps, chunks, config.chunk_tokens, -1).transpose(0, 1)
         for chunk, tile in enumerate(tiles):
@@ -112,7 +113,7 @@ async def write_tokens(
 async def check(dut: Any, config: HardwareConfig, job: Job, index: int, stall: float, rng: random.Random) -> None:
     """Run a job and compare what it writes, and its cycles."""
     groups, channels = job.query.shape[3] // config.positions, job.query.shape[4]
-    chunks, stride = -(-job.tokens // config.chunk_tokens), groups + 1
+    chunks, stride = ceil_div(job.tokens, config.chunk_tokens), groups + 1
     shape = {
         "head_channels": channels,
         "chunks": chunks,

@@ -13,7 +13,8 @@ from amaranth.lib import wiring
 from hw.verilog.emit import emit_component
 from sim.components.harness import PARAMETERS_VARIABLE
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, ROOT, Build, Simulation, verilate
+from sim.verilator.verilate import BUILD_FOLDER, Build, Simulation, verilate
+from sw.checkout import ROOT
 from sw.claims import scratch
 
 

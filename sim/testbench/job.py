@@ -18,6 +18,7 @@ from cocotb.utils import get_sim_time
 from hw.external.axi import Response
 from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
+from hw.integers import ceil_div
 from sim.testbench.protocol import JOB_VARIABLE, Event, Job
 from sw.driver import Driver
 from sw.files import write_atomically
@@ -76,7 +77,7 @@ async def reset(dut: Any) -> None:
 async def peek(dut: Any, job: Job, address: int, words: int) -> list[int]:
     """32-bit words of the external memory from a byte address on."""
     beat_bytes, content = job.config.memory_bits // 8, b""
-    for beat in range(-(-4 * words // beat_bytes)):
+    for beat in range(ceil_div(4 * words, beat_bytes)):
         dut.peek_address.value = address // beat_bytes + beat
         await RisingEdge(dut.aclk)
         await RisingEdge(dut.aclk)

@@ -25,13 +25,12 @@ from sim.verilator.environment import own_environment, switch
 from sim.verilator.plain_path import plain
 from sim.verilator.seals import is_whole, seal
 from sim.verilator.toolchain import Toolchain, find_toolchain, has_lz4
+from sw.checkout import BUILD
 from sw.claims import scratch, using
 from sw.errors import UserError
 from sw.files import check_room, write_atomically
 
-ROOT = Path(__file__).resolve().parents[2]
-
-BUILD_FOLDER = ROOT / "build" / "sim"
+BUILD_FOLDER = BUILD / "sim"
 """Where builds are kept."""
 
 LZ4_STORED = Path(__file__).parent / "lz4_stored" / "lz4.h"

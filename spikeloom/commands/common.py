@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sw.checkout import BUILD, ROOT
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FILE
 from sw.plain_console import PlainConsole
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     from hw.config import HardwareConfig
 
 T = TypeVar("T")
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout."""
-
-BUILD = ROOT / "build"
-"""Everything that can be made again."""
 
 MODEL = ROOT / "models" / "fashion-2-64.spikeloom"
 """The committed artifact."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from spikeloom.commands.common import ROOT, console, shown
+from spikeloom.commands.common import console, shown
+from sw.checkout import ROOT
 
 REFERENCE = ROOT / "docs" / "registers.md"
 """The generated file."""

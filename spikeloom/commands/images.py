@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sw.artifact.artifact import Artifact
-    from sw.data.sets import ImageSet
+    from sw.data.sets import RANDOM, ImageSet
     from sw.network import NetworkConfig
 
 RANDOM_IMAGES = 16
@@ -88,8 +88,8 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     UserError
         If there are none, or they do not fit the network.
     """
-    from golden.random_artifact import RANDOM
     from sw.data import sets as data
+    from sw.data.sets import RANDOM
 
     if place is not None and not place.is_dir():
         return images_from_file(place, artifact.network)
@@ -125,8 +125,8 @@ def random_set(network: NetworkConfig, count: int, seed: int = 0) -> ImageSet:
     """Random images that a network takes; their labels mean nothing."""
     import torch
 
-    from golden.random_artifact import RANDOM, random_images
-    from sw.data.sets import ImageSet
+    from golden.random_artifact import random_images
+    from sw.data.sets import RANDOM, ImageSet
 
     pixels = random_images(network, count, seed=seed)
     labels = torch.zeros(count, dtype=torch.int64)
@@ -167,7 +167,7 @@ def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:
     """
     import torch
 
-    from sw.data.sets import ImageSet
+    from sw.data.sets import RANDOM, ImageSet
 
     if path.suffix != ".npz":
         state = "neither a folder nor an .npz file" if path.exists() else "no such file or folder"

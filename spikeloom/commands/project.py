@@ -11,7 +11,8 @@ import sys
 import click
 from rich.text import Text
 
-from spikeloom.commands.common import BUILD, ROOT, Decorator, console, shown
+from spikeloom.commands.common import Decorator, console, shown
+from sw.checkout import BUILD, ROOT
 from sw.claims import InUse, delete, users, using
 from sw.errors import UserError
 

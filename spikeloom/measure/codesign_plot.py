@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeloom.measure.codesign import Variant, fronts
-from sw.pictures import write_picture
+from sw.files import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

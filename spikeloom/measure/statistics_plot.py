@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sw.pictures import write_picture
+from sw.files import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

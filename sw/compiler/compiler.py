@@ -9,6 +9,7 @@ from hw.attention.geometry import AttentionGeometry
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
 from hw.field_limits import MAX_DESCRIPTORS, MAX_PROGRAM_BYTES, check_fields
+from hw.integers import ceil_div
 from hw.neurons.drain_walk import CHANNEL_ORDER
 from hw.neurons.membranes import carry_cycles
 from hw.program.ring import region_limit
@@ -51,7 +52,7 @@ class _Compiler:
         self.artifact, self.config, self.network = artifact, config, artifact.network
         self.layers = artifact.network.layers()
         # Words of a position group, side by side, one for each time chunk.
-        self.time_chunks = -(-self.network.timesteps // config.timesteps)
+        self.time_chunks = ceil_div(self.network.timesteps, config.timesteps)
         # The layer whose (pooled) spikes start the residual stream: the one that the first layer to join it reads.
         self.seed = next(layer.source for layer in self.layers if layer.residual)
         self.numbers = {layer.name: number for number, layer in enumerate(self.layers, start=1)}
@@ -117,10 +118,10 @@ class _Compiler:
         self.words += sum(len(block) for block in blocks)
 
     def _slices(self, channels: int) -> int:
-        return -(-channels // self.config.inputs)
+        return ceil_div(channels, self.config.inputs)
 
     def _groups(self, positions: int) -> int:
-        return -(-positions // self.config.positions)
+        return ceil_div(positions, self.config.positions)
 
     def _words(self, positions: int) -> int:
         return self._groups(positions) * self.time_chunks
@@ -148,8 +149,8 @@ class _Compiler:
     def _tiles(self, groups: int, words: int) -> dict[str, int]:
         """Position tiles of nearly equal size, of whole groups of words: no short one that waits for its weights."""
         most = self.config.tile_groups // words
-        size = -(-groups // -(-groups // most))
-        tiles = -(-groups // size)
+        size = ceil_div(groups, ceil_div(groups, most))
+        tiles = ceil_div(groups, size)
         last = groups - (tiles - 1) * size
         return {
             "tiles": tiles, "tile_groups": size * words, "last_tile_groups": last * words,
@@ -345,9 +346,9 @@ class _Compiler:
         """Least reads of a piece (of K, V and logits: a batch): membranes must be back for the next time chunk."""
         if self.time_chunks == 1:
             return 0
-        halves = -(-self.artifact.weight_bits // WEIGHT_BITS)
+        halves = ceil_div(self.artifact.weight_bits, WEIGHT_BITS)
         pieces = 1 if destination in CHANNEL_ORDER else min(tiles.pieces, tiles.last_pieces)
-        return -(-carry_cycles(self.config) // (pieces * halves))
+        return ceil_div(carry_cycles(self.config), pieces * halves)
 
     def _layer(self, name: str) -> Layer:
         return self.layers[self.numbers[name] - 1]

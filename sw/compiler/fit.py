@@ -6,6 +6,7 @@ import numpy as np
 
 from hw.config import IMAGE_PLANES, HardwareConfig
 from hw.descriptor import MAX_RESIDUAL_PLANES
+from hw.integers import ceil_div
 from hw.neurons.head import LOGIT_BITS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact
@@ -79,9 +80,9 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
             )
     require(padded_head(config, network), config.head_channels, "attention", "channels per head")
     require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
-    time_chunks = -(-network.timesteps // config.timesteps)
+    time_chunks = ceil_div(network.timesteps, config.timesteps)
     tile_tokens = config.tile_groups // time_chunks * config.positions
-    chunks = -(-network.tokens // tile_tokens)
+    chunks = ceil_div(network.tokens, tile_tokens)
     require(chunks, config.token_chunks, "attention", "position tiles of K and V")
 
 

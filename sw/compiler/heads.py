@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
+from hw.integers import ceil_div
 from sw.network import Layer, NetworkConfig
 
 
 def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:
     """Channels of a head on the chip: whole words, the last one filled up with channels that never fire."""
-    return -(-network.head_dim // config.inputs) * config.inputs
+    return ceil_div(network.head_dim, config.inputs) * config.inputs
 
 
 def is_per_head(layer: Layer) -> bool:

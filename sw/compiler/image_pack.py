@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.integers import ceil_div
 from sw.artifact.artifact import Artifact
 from sw.errors import UserError
 from sw.network import Layer
@@ -31,14 +32,14 @@ def pack_bits(bits: NDArray[np.uint8], row_bits: int, beat_bits: int = WORD_BITS
     -------
     uint64 array [rows * ceil(row_bits / beat_bits) * beat_bits / 64]
     """
-    padded = np.zeros((bits.shape[0], -(-row_bits // beat_bits) * beat_bits), np.uint8)
+    padded = np.zeros((bits.shape[0], ceil_div(row_bits, beat_bits) * beat_bits), np.uint8)
     padded[:, :row_bits] = bits
     return np.packbits(padded, axis=1, bitorder="little").reshape(-1).view("<u8")
 
 
 def image_groups(config: HardwareConfig, positions: int) -> int:
     """Words of one plane and slice of so many positions: each holds ``positions * timesteps`` of them."""
-    return -(-positions // config.lanes)
+    return ceil_div(positions, config.lanes)
 
 
 def plane_words(config: HardwareConfig, layer: Layer, positions: int, time_chunks: int) -> int:
@@ -48,7 +49,7 @@ def plane_words(config: HardwareConfig, layer: Layer, positions: int, time_chunk
     """
     if layer.source == "image":
         return image_groups(config, positions)
-    return -(-positions // config.positions) * time_chunks
+    return ceil_div(positions, config.positions) * time_chunks
 
 
 def pack_image(
@@ -104,8 +105,8 @@ def pack_image(
 def _pack_events(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Pack the patches ``[inputs, T, rows, columns]`` of a strip of event frames."""
     flat = inputs.reshape(*inputs.shape[:2], -1)
-    slices, chunks = -(-flat.shape[0] // config.inputs), -(-flat.shape[1] // config.timesteps)
-    groups = -(-flat.shape[2] // config.positions)
+    slices, chunks = ceil_div(flat.shape[0], config.inputs), ceil_div(flat.shape[1], config.timesteps)
+    groups = ceil_div(flat.shape[2], config.positions)
     full = np.zeros((slices * config.inputs, chunks * config.timesteps, groups * config.positions), np.uint8)
     full[: flat.shape[0], : flat.shape[1], : flat.shape[2]] = flat
     # [slice, i, chunk, t, group, p] -> [slice, group, chunk, p, t, i]
@@ -117,7 +118,7 @@ def _pack_events(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[n
 def _pack_strip(config: HardwareConfig, inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Pack the patches ``[inputs, 1, rows, columns]`` of a strip of an image."""
     inputs = inputs.reshape(len(inputs), -1)
-    slices, groups = -(-inputs.shape[0] // config.inputs), image_groups(config, inputs.shape[1])
+    slices, groups = ceil_div(inputs.shape[0], config.inputs), image_groups(config, inputs.shape[1])
     full = np.zeros((slices * config.inputs, groups * config.lanes), np.uint8)
     full[: inputs.shape[0], : inputs.shape[1]] = inputs
     planes = (full[None] >> np.arange(IMAGE_PLANES, dtype=np.uint8)[:, None, None]) & 1

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.config import HardwareConfig
+from hw.integers import ceil_div
 from sw.compiler.image_pack import TAPS, plane_words
 from sw.network import Layer
 
@@ -62,7 +63,7 @@ def computed_rows(layer: Layer, output: range) -> range:
 
 def cut_rows(layer: Layer, rows: range, size: int) -> tuple[range, ...]:
     """Cut rows of a layer into strips of at most `size` (even) rows and a halo, from the bottom up."""
-    size = -(-len(rows) // -(-len(rows) // size) // 2) * 2  # as equal as even sizes allow
+    size = ceil_div(len(rows), 2 * ceil_div(len(rows), size)) * 2  # as equal as even sizes allow
     halo = HALO if layer.pool else 0
     starts = range(rows.start, rows.stop, size)
     return tuple(range(max(rows.start, at - halo), min(at + size, rows.stop)) for at in reversed(starts))

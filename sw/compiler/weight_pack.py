@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import PARAMETER_BITS, TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
+from hw.integers import ceil_div
 from sw.artifact.artifact import Artifact
 from sw.compiler.heads import is_per_head, padded_head, reads_heads, spread_heads
 from sw.network import Layer, NetworkConfig
@@ -44,9 +45,9 @@ def output_tiles(config: HardwareConfig, network: NetworkConfig, layer: Layer) -
     Silent channels fill the words of a head, and before a pool the last tile, so that all tiles are alike.
     """
     channels = padded_head(config, network) if is_per_head(layer) else layer.out_channels
-    total = -(-channels // config.piece)
+    total = ceil_div(channels, config.piece)
     pieces = min(total, config.tile_pieces)
-    count = -(-total // pieces)
+    count = ceil_div(total, pieces)
     return OutputTiles(count, pieces, pieces if layer.pool else total - (count - 1) * pieces)
 
 
@@ -130,7 +131,7 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     if reads_heads(layer):
         parts = [spread_heads(part, config, artifact.network) for part in parts]
     out, taps, inputs = parts[0].shape
-    count, slices = output_tiles(config, artifact.network, layer).count, -(-inputs // config.inputs)
+    count, slices = output_tiles(config, artifact.network, layer).count, ceil_div(inputs, config.inputs)
     weights = np.zeros((len(parts), count * config.outputs, taps, slices * config.inputs), np.int8)
     weights[:, :out, :, :inputs] = np.stack(parts)
     # [segment, tile, output, tap, slice, table, k] -> [tile, segment, slice, tap, k, output, table]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hw.user_text import quoted
+from sw.checkout import ROOT
 from sw.data.npz import read_arrays
 from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
@@ -22,12 +23,14 @@ from sw.files import write_atomically
 
 Split = Literal["train", "test"]
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "data" / "cache"
 """Default folder of fetched data sets; not in git."""
 
 SAMPLES = ROOT / "data" / "samples"
 """Folder of the committed samples."""
+
+RANDOM = "random"
+"""Name of the data set of random artifacts, `golden.random_artifact`, which none has fetched."""
 
 SAMPLE_PER_CLASS = 30
 """Test images of each class in a sample: the first ones in test order."""

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.random_artifact import RANDOM
 from hw.user_text import quoted
-from sw.data.sets import DATA_SETS, DataSet
+from sw.data.sets import DATA_SETS, RANDOM, DataSet
 from sw.data.sources import Source
 from sw.errors import UserError
 from sw.importer.shape import Found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hw.integers import ceil_div
 from sw.model.quantizers import begin_scales
 from sw.model.spikformer import Spikformer
 
@@ -103,7 +104,7 @@ def calibrate_norms(model: Spikformer, quantised: Spikformer, images: Tensor) ->
         for name, norm in norms.items()
     ]
     with torch.no_grad():
-        for batch in torch.tensor_split(images, -(-len(images) // BATCH)):
+        for batch in torch.tensor_split(images, ceil_div(len(images), BATCH)):
             share = len(batch) / len(images)
             model(batch)
             quantised(batch)

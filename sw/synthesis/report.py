@@ -40,7 +40,7 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
     dict
         The configuration's entry of ``build/synth.json``, see `entry`.
     """
-    from hw.parts.lut_ram import Technology
+    from hw.parts.technology import Technology
     from hw.verilog.emit import TOP, emit
 
     began = time.monotonic()

@@ -7,8 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from sw.files import write_atomically
-from sw.pictures import write_picture
+from sw.files import write_atomically, write_picture
 
 COLUMNS = (
     "phase", "epoch", "timesteps", "learning_rate", "train_loss", "train_accuracy", "train_images", "test_accuracy",

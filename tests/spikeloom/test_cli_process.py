@@ -27,9 +27,9 @@ from spikeloom.commands.common import console, progress_console
 from spikeloom.commands.measuring import compare
 from sw.artifact.artifact import save
 from sw.claims import CLAIM, claimed
+from sw.files import write_picture
 from sw.interrupts import Terminated, interrupts_kept, termination_unwinds
 from sw.network import NetworkConfig
-from sw.pictures import write_picture
 from tests.spikeloom.test_cli import figures, refused
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from spikeloom.commands.common import BUILD, configs_option, console, hold, progress_console, shown
+from spikeloom.commands.common import configs_option, console, hold, progress_console, shown
+from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.synthesis.place import TARGET_MHZ, measure_fmax
 from sw.synthesis.report import merge

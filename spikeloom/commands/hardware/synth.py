@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from spikeloom.commands.common import BUILD, ROOT, configs_option, console, hold, progress_console, shown
+from spikeloom.commands.common import configs_option, console, hold, progress_console, shown
+from sw.checkout import BUILD, ROOT
 from sw.claims import claimed
 from sw.synthesis.baseline import ALLOWED_GROWTH, compare, update
 from sw.synthesis.cells import FAMILIES, RESOURCES, luts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeloom.commands.common import BUILD, config_option, console, hold, progress_console, shown
+from spikeloom.commands.common import config_option, console, hold, progress_console, shown
+from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FOLDER
@@ -33,7 +34,7 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
     The Verilog is self-contained and byte-identical from run to run. The JSON beside it holds parameters, ports,
     register map, descriptor layout and memory map; the header holds the register map.
     """
-    from hw.parts.lut_ram import Technology
+    from hw.parts.technology import Technology
     from hw.verilog import emit
     from sim.verilator.toolchain import find_toolchain
 

@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from rich.table import Table
 
 from spikeloom.commands.common import (
-    BUILD,
     MODEL,
     configs_option,
     console,
@@ -22,6 +21,7 @@ from spikeloom.commands.common import (
     shown,
     write_json,
 )
+from sw.checkout import BUILD
 from sw.claims import claimed, scratch
 from sw.errors import UserError
 

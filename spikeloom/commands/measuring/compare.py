@@ -11,16 +11,8 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 from rich.text import Text
 
-from spikeloom.commands.common import (
-    BUILD,
-    config_option,
-    console,
-    hold,
-    model_option,
-    progress_console,
-    shown,
-    write_json,
-)
+from spikeloom.commands.common import config_option, console, hold, model_option, progress_console, shown, write_json
+from sw.checkout import BUILD
 from sw.claims import first_free, using
 from sw.outputs import OUTPUT_FILE, check_output
 from sw.plain_console import text_column

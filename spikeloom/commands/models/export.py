@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from spikeloom.commands.common import BUILD, console, data_option, progress_console, recorded, shown
+from spikeloom.commands.common import console, data_option, progress_console, recorded, shown
+from sw.checkout import BUILD
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FILE, check_output
 

@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeloom.commands.common import (
-    BUILD,
-    config_option,
-    console,
-    data_option,
-    hold,
-    progress_console,
-    recorded,
-    shown,
-)
+from spikeloom.commands.common import config_option, console, data_option, hold, progress_console, recorded, shown
+from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FOLDER, check_output

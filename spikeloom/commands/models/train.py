@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from spikeloom.commands.common import BUILD, console, data_option, hold, progress_console, shown
+from spikeloom.commands.common import console, data_option, hold, progress_console, shown
+from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.outputs import OUTPUT_FOLDER, check_output
 

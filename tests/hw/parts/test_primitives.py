@@ -21,7 +21,8 @@ from amaranth.lib import wiring
 from hw.array.weight_array import WeightArray
 from hw.config import TINY
 from hw.parts.carry_chain import add_or_subtract, add_three, at_least
-from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam, Technology
+from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam
+from hw.parts.technology import Technology
 from hw.parts.ternary_tree import ternary_levels, ternary_tree
 from tests.hw.verilated import run_bench
 

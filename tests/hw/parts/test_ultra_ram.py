@@ -11,7 +11,7 @@ import pytest
 
 from hw.config import LARGE, TINY, HardwareConfig
 from hw.memory.spike_memory import SpikeMemory, address_bits
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 from hw.parts.ultra_ram import fits_ultra_ram
 from hw.verilog.emit import emit_component
 from tests.hw.verilated import run_bench

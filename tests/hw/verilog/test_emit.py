@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import BASE, MINI, TINY
 from hw.host.registers import REGISTERS
-from hw.parts.lut_ram import Technology
+from hw.parts.technology import Technology
 from hw.verilog.emit import TOP, accelerator_verilog, emit, emit_component, lint
 from sim.verilator.toolchain import find_toolchain
 
