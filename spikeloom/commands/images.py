@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sw.artifact.artifact import Artifact
-    from sw.data.sets import RANDOM, ImageSet
+    from sw.data.sets import ImageSet
     from sw.network import NetworkConfig
 
 RANDOM_IMAGES = 16
@@ -167,7 +167,7 @@ def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:
     """
     import torch
 
-    from sw.data.sets import RANDOM, ImageSet
+    from sw.data.sets import ImageSet
 
     if path.suffix != ".npz":
         state = "neither a folder nor an .npz file" if path.exists() else "no such file or folder"
