@@ -130,6 +130,8 @@ def _version() -> str:
 @click.version_option(_version(), prog_name="spikeloom")
 def cli() -> None:
     """Spikformer on an FPGA: train, export, simulate the accelerator, and prove it equal spike for spike."""
+    if not (ROOT / "models").is_dir():
+        raise UserError(f"{ROOT} is no checkout, whose models, samples and recipes commands use: clone it, make venv")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

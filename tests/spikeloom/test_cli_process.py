@@ -41,7 +41,7 @@ LIGHT = ["-m", "spikeloom.cli", "docs", "--check"]
 def process(arguments, *, shell="", **options):
     """Run Python in the checkout; `shell` is what follows the command in a shell, such as a redirection."""
     command = ["bash", "-c", f'"$@" {shell}', "-", sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, text=True, check=False, **{"capture_output": True, **options})
+    return subprocess.run(command, **{"cwd": ROOT, "text": True, "check": False, "capture_output": True, **options})
 
 
 def test_a_reader_that_leaves_ends_the_command_quietly():
@@ -102,7 +102,7 @@ def test_a_damaged_archive_of_a_data_set_is_named(capsys, tmp_path):
     ):
         for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
             (tmp_path / f"{name}-ubyte.gz").write_bytes(content)
-        line = refused(capsys, "data", "--set", "mnist", "--data", tmp_path)
+        line = refused(capsys, "data", "--dataset", "mnist", "--data-dir", tmp_path)
         assert "-ubyte.gz: no whole .gz file" in line and "delete it" in line
 
 
@@ -220,9 +220,9 @@ BUILDING = """
 import sys
 import time
 from pathlib import Path
-import sw.reference
-from sim.verilate import verilate
-from sw import cli
+import spikeloom.commands.reference
+from sim.verilator.verilate import verilate
+from spikeloom import cli
 folder = Path(sys.argv.pop())
 source = "module top(input clk); endmodule"
 spikeloom.commands.reference.reference = lambda: verilate("top", {"top.v": source}, "top", folder=folder)
@@ -337,3 +337,11 @@ def test_pictures_have_names_as_they_are(tmp_path):
 def test_consoles_are_plain():
     assert type(common.console) is type(common.progress_console)
     assert common.console.render_str(MARKUP).plain == MARKUP
+
+
+def test_an_installed_copy_without_models_refuses_in_one_line(tmp_path):
+    for package in ("golden", "hw", "sim", "spikeloom", "sw"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    result = process(["-m", "spikeloom.cli", "info"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    refusal = f"{tmp_path} is no checkout, whose models, samples and recipes commands use: clone it, make venv"
+    assert (result.returncode, result.stderr) == (2, f"spikeloom: {refusal}\n")
