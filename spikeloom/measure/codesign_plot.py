@@ -60,6 +60,7 @@ def write_codesign(path: Path, variants: Sequence[Variant]) -> None:
         axes.set(xlabel=label.format(config=variants[0].config))
         axes.margins(y=0.15)
         axes.set_xlim(0, ROOM_FOR_NAMES * axes.get_xlim()[1])
+        axes.set_ylim(top=min(100, axes.get_ylim()[1]))
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="accuracy of the golden model, %")
     for dataset, front in fronts(variants, PANELS[-1][0]).items():
@@ -67,7 +68,7 @@ def write_codesign(path: Path, variants: Sequence[Variant]) -> None:
         panels[-1].plot([], [], "o", color=_colours(variants)[dataset], label=label)
     panels[-1].plot([], [], "o", color="grey", label="from counted operations")
     panels[-1].plot([], [], "o", color="grey", markerfacecolor="none", label="by the paper's formula")
-    panels[-1].legend(loc="best", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     figure.draw_without_rendering()  # only then do names have a size
     for axes, of_panel in zip(panels, names, strict=True):
         _move_apart(axes, of_panel)
@@ -123,9 +124,9 @@ def _draw(axes: Axes, variants: Sequence[Variant], cost: str, factor: float) -> 
         if price is None or variant.accuracy is None:
             continue
         point, colour = (price * factor, 100 * variant.accuracy), colours[variant.dataset]
-        axes.plot(*point, "o", color=colour)
+        axes.plot(*point, "o", color=colour, clip_on=False)
         if cost == "sop_j":
-            axes.plot(variant.paper_j * factor, point[1], "o", color=colour, markerfacecolor="none")
+            axes.plot(variant.paper_j * factor, point[1], "o", color=colour, markerfacecolor="none", clip_on=False)
         name = axes.annotate(
             variant.name, point, xytext=(NAME_OFFSET, 0), textcoords="offset points", fontsize=8, va="center",
             arrowprops={"arrowstyle": "-", "lw": 0.5, "alpha": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)},

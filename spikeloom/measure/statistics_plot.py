@@ -91,4 +91,4 @@ def _zero_words(axes: Axes, tensors: Sequence[TensorWords]) -> None:
     axes.set_ylim(len(planes) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     axes.set(xlabel="share that is zero, %", xlim=(0, 100), title="words without a spike")
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=2, fontsize=8)

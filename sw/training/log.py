@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sw.files import write_atomically, write_picture
 
@@ -27,17 +30,22 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
-    """Draw accuracy over epochs; shaded: the teacher's, those of one time step of several, and the quantised ones."""
+    """Draw accuracy over epochs; shaded: the teacher's, those of one time step of several, and the quantised ones.
+
+    Curves break where another network begins: behind the teacher, and where time steps or weights change.
+    """
     from matplotlib.figure import Figure  # slow to import, and only needed here
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    for part, label in (("train", "training (augmented)"), ("test", "test")):
-        accuracy = f"{part}_accuracy"
-        known = [(epoch, row[accuracy]) for epoch, row in enumerate(rows, 1) if row[accuracy] is not None]
+    for colour, part, label in (("C0", "train", "training (augmented)"), ("C1", "test", "test")):
         # Rows of a run that an older version began do not say it.
         images = next((row[f"{part}_images"] for row in reversed(rows) if row.get(f"{part}_images")), None)
-        axes.plot(*zip(*known, strict=True), marker=".", label=label + (f", {images:,} images" if images else ""))
+        axes.plot([], [], color=colour, marker=".", label=label + (f", {images:,} images" if images else ""))
+        for _, stretch in groupby(enumerate(rows, 1), key=lambda entry: (entry[1]["phase"], entry[1]["timesteps"])):
+            known = [(epoch, row[f"{part}_accuracy"]) for epoch, row in stretch]
+            known = [(epoch, accuracy) for epoch, accuracy in known if accuracy is not None]
+            axes.plot(*np.reshape(known, (-1, 2)).T, color=colour, marker=".")
     shades = {
         ("teacher", "grey"): [row["phase"] == "teacher" for row in rows],
         ("one time step", "C2"): [row["timesteps"] == 1 < rows[-1]["timesteps"] for row in rows],
@@ -49,6 +57,7 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
             bars = axes.broken_barh(spans, (0, 1), transform=axes.get_xaxis_transform(), color=colour, label=label)
             bars.set(alpha=0.12, linewidth=0, antialiased=False)  # spans join without seams
     axes.set(xlabel="epoch", ylabel="accuracy, %", title=title)
+    axes.set_ylim(top=min(100, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2)
     write_picture(path, figure)

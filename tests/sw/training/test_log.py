@@ -38,7 +38,7 @@ def test_curves_say_of_how_many_images_they_are(tmp_path, monkeypatch):
     row = {"phase": "float", "timesteps": 4, "train_accuracy": 1, "test_accuracy": 2}
     for rows in ([row], [row, {**row, "train_images": 60_000, "test_images": 10_000}, {**row, "test_accuracy": None}]):
         training_log.write_curve(tmp_path / "curve.png", rows, "a run")
-    labels = [[line.get_label() for line in figure.axes[0].lines] for figure in figures]
+    labels = [[text.get_text() for text in figure.legends[0].get_texts()] for figure in figures]
     assert labels == [
         ["training (augmented)", "test"], ["training (augmented), 60,000 images", "test, 10,000 images"],
     ]  # fmt: skip
@@ -46,3 +46,15 @@ def test_curves_say_of_how_many_images_they_are(tmp_path, monkeypatch):
 
 def test_a_network_of_one_time_step_has_no_single_steps_to_tell_apart(shaded):
     assert shaded(("float", 1), ("quantised", 1)) == {"quantised weights": [2]}
+
+
+def test_curves_break_where_another_network_begins(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(training_log, "write_picture", lambda path, figure: figures.append(figure))
+    run = [("teacher", 4), ("teacher", 4), ("float", 1), ("float", 4), ("float", 4), ("quantised", 4)]
+    rows = [{"phase": phase, "timesteps": steps, "train_accuracy": 99, "test_accuracy": 100} for phase, steps in run]
+    training_log.write_curve(tmp_path / "curve.png", rows, "a run")
+    axes = figures[0].axes[0]
+    stretches = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata())]
+    assert stretches == 2 * [[1, 2], [3], [4, 5], [6]]
+    assert axes.get_ylim()[1] == 100
