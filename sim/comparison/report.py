@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sw.tables import compact_table
+
 MODELS = {
     "float": "float model, as the artifact records",
     "brevitas": "Brevitas model, as the artifact records",
@@ -53,21 +55,19 @@ def render(figures: dict[str, Any], console: Console) -> None:
 
 def accuracy_table(figures: dict[str, Any]) -> Table:
     """Accuracy of each model, of how many images of which set; the artifact's were measured when it was made."""
-    table = Table("accuracy")
-    table.add_column("images", justify="right")
-    table.add_column("of", overflow="fold")
-    table.add_column("correct", justify="right")
+    table = compact_table("accuracy", "of", "images", "correct", texts=2, title="Accuracy")
     for name, title in MODELS.items():
         entry = figures["accuracy"][name]
-        row = ("-", "-", "-") if entry is None else (_number(entry["images"]), entry["set"], f"{entry['share']:.2%}")
+        row = ("-", "-", "-") if entry is None else (entry["set"], _number(entry["images"]), f"{entry['share']:.2%}")
         table.add_row(title, *row)
     return table
 
 
 def mismatch_table(figures: dict[str, Any]) -> Table:
     """Mismatches by kind."""
-    table = Table("comparison", title=f"{figures['mismatches']['values_compared']:,} values compared")
-    table.add_column("mismatches", justify="right")
+    table = compact_table(
+        "comparison", "mismatches", title=f"{figures['mismatches']['values_compared']:,} values compared"
+    )
     for name, title in COMPARISONS.items():
         if name in figures["mismatches"]:
             count = figures["mismatches"][name]
@@ -76,46 +76,38 @@ def mismatch_table(figures: dict[str, Any]) -> Table:
 
 
 def layer_table(figures: dict[str, Any]) -> Table:
-    """Operations, cycles and stalls of every layer, per image.
+    """Cycles of every layer per image, what share of them the array worked, and what it waited for.
 
-    ``engine`` are the cycles in which the array works, or beside it attention; ``waits`` what the array waits for.
+    The cycle model has a column only where it differs from the RTL. Operations and energy are what `energy` shows.
     """
-    headings = (
-        "planes", "dense ops", "executed ops", "rate in", "cycles", "model", "ideal", "utilisation",
-        "engine", *(f"waits: {cause}" for cause in _stalls(figures)),
+    layers, cycles = figures["layers"], figures["cycles"]
+    differs = any(layer["cycles"] not in (None, layer["model_cycles"]) for layer in layers)
+    model = ("model",) if differs else ()
+    table = compact_table(
+        "layer", "rate in", "cycles", *model, "ideal", "utilisation", "waits for",
+        title=f"Per image: cycles in RTL, which the cycle model {'misses' if differs else 'predicts'}",
     )  # fmt: skip
-    table = Table("layer", title="Per image: synaptic operations, cycles in RTL, cycle model, ideal")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for layer in figures["layers"]:
-        differs = layer["cycles"] is not None and layer["cycles"] != layer["model_cycles"]
+    table.columns[-1].justify = "left"
+    for layer in layers:
         table.add_row(
             layer["name"],
-            _number(layer["planes"] or None),
-            _number(layer["sops_dense"] or None),
-            _number(layer["sops_executed"] or None),
             _percent(layer["firing_rate_in"]),
             _number(layer["cycles"]),
-            Text(_number(layer["model_cycles"]), "yellow" if differs else ""),
+            *((_differing(layer["cycles"], layer["model_cycles"]),) if differs else ()),
             _number(layer["ideal_cycles"] or None),
             _percent(layer["utilization"] or None),
-            _number(layer["engine_cycles"]),
-            *(_number(layer["stalls"][cause]) for cause in _stalls(figures)),
+            _waits(layer["stalls"]),
         )
-    cycles = figures["cycles"]
+    waits = {cause: _sum(layer["stalls"][cause] for layer in layers) for cause in layers[0]["stalls"]}
     table.add_section()
     table.add_row(
         "image",
         "",
-        _number(sum(layer["sops_dense"] for layer in figures["layers"])),
-        _number(sum(layer["sops_executed"] for layer in figures["layers"])),
-        "",
         _number(cycles["rtl_mean"]),
-        _number(cycles["model"]),
+        *((_differing(cycles["rtl_mean"], cycles["model"]),) if differs else ()),
         _number(cycles["ideal"]),
         _percent(cycles["utilization"]),
-        _number(_sum(layer["engine_cycles"] for layer in figures["layers"] if layer["cycles"])),
-        *(_number(_sum(layer["stalls"][cause] for layer in figures["layers"])) for cause in _stalls(figures)),
+        _waits(waits),
         style="bold",
     )
     return table
@@ -134,8 +126,14 @@ def summary(figures: dict[str, Any]) -> list[str]:
     ]
 
 
-def _stalls(figures: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(figures["layers"][0]["stalls"])
+def _differing(cycles: float | None, model: int) -> Text:
+    return Text("" if cycles == model else _number(model), "yellow")
+
+
+def _waits(causes: dict[str, float | None]) -> str:
+    """Cycles by the causes that are not zero, the longest first."""
+    known = {cause: count for cause, count in causes.items() if count}
+    return ", ".join(f"{cause} {count:,.0f}" for cause, count in sorted(known.items(), key=lambda item: -item[1]))
 
 
 def _sum(values: Any) -> float | None:

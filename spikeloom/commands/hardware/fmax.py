@@ -13,6 +13,7 @@ from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.synthesis.place import TARGET_MHZ, measure_fmax
 from sw.synthesis.report import merge
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -43,12 +44,11 @@ def fmax(configs: tuple[HardwareConfig, ...], seeds: int, target: float) -> None
 
 def path_table(entry: Mapping[str, Any]) -> Table:
     """Slowest paths of an entry."""
-    table = Table(
-        "ns", "logic", "routing", "LUTs", "carry chains", "from", "to", "arithmetic on the way (module: expression)"
-    )
+    table = compact_table("from, to, and the arithmetic on the way", "ns", "logic", "routing", "LUTs", "carry\nchains")
     for path in entry["paths"]:
         table.add_row(
+            "\n".join((path["from"], path["to"], *(f"  {each}" for each in path["arithmetic"]))),
             f"{path['delay_ns']:.2f}", f"{path['logic_ns']:.2f}", f"{path['routing_ns']:.2f}", str(path["luts"]),
-            str(path["carry_chains"]), path["from"], path["to"], "\n".join(path["arithmetic"]),
+            str(path["carry_chains"]),
         )  # fmt: skip
     return table

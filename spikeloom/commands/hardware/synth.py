@@ -15,6 +15,7 @@ from sw.claims import claimed
 from sw.synthesis.baseline import ALLOWED_GROWTH, compare, update
 from sw.synthesis.cells import FAMILIES, RESOURCES, luts
 from sw.synthesis.report import merge, read_entries, synthesis_entry
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -57,13 +58,10 @@ def synth(configs: tuple[HardwareConfig, ...], family: str, update_baseline: boo
 
 def resource_table(config: str, family: str, entry: Mapping[str, Any]) -> Table:
     """Parts and total of an entry of ``build/synth.json``."""
-    table = Table(title=f"{config} on {FAMILIES[family].title}, {entry['sops_per_cycle']:,} operations per cycle")
-    table.add_column("part")
+    title = f"{config} on {FAMILIES[family].title}, {entry['sops_per_cycle']:,} operations per cycle"
     used = [name for name in RESOURCES if entry["resources"][name] or name in ("bram", "dsp")]
-    for name in used:
-        title = f"{RESOURCES[name]} ({entry['bram_kbit']} Kbit)" if name == "bram" else RESOURCES[name]
-        table.add_column(title, justify="right")
-    table.add_column("LUTs per operation", justify="right")
+    names = [f"{RESOURCES[name]} ({entry['bram_kbit']} Kbit)" if name == "bram" else RESOURCES[name] for name in used]
+    table = compact_table("part", *names, "LUTs per operation", title=title)
     rows = [*entry["parts"].items(), ("total", entry["resources"])]
     for part, counts in rows:
         if part == "total":

@@ -24,6 +24,7 @@ from spikeloom.commands.common import (
 from sw.checkout import BUILD
 from sw.claims import claimed, scratch
 from sw.errors import UserError
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -96,15 +97,11 @@ def standing(name: str, entry: Mapping[str, Any]) -> str:
 
 def figure_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
     """Figures beside their targets."""
-    table = Table("figure", "unit")
-    for column in ("value", "target", "aim"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    table.add_column("command", overflow="fold")
+    table = compact_table("figure", "unit", "", "value", "target", "aim", texts=3)
     for name, entry in figures.items():
         bound, sign = (entry["at_least"], ">=") if "at_least" in entry else (entry["at_most"], "<=")
-        row = [name, entry["unit"], _number(entry["value"]), f"{sign} {bound:,}", f"{entry['aim']:,}"]
-        table.add_row(*row, standing(name, entry), entry["command"])
+        numbers = (_number(entry["value"]), f"{sign} {bound:,}", f"{entry['aim']:,}")
+        table.add_row(name, entry["unit"], standing(name, entry), *numbers)
     return table
 
 
@@ -116,7 +113,7 @@ def _number(value: float | None) -> str:
 
 def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
     """Measure, write and print the speeds with a model."""
-    from spikeloom.commands.images import RANDOM_IMAGES, images_for, random_set
+    from spikeloom.commands.images import RANDOM_IMAGES, ImageChoice, images_for, random_set
     from spikeloom.measure.inference import INSTALL
     from spikeloom.measure.speeds import measure_config, measure_golden, measure_inference
     from sw.artifact.artifact import load
@@ -124,7 +121,7 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
 
     artifact = load(model)
     known = artifact.dataset in DATA_SETS  # speeds need no images that mean anything
-    images = images_for(artifact, None, whole=False) if known else random_set(artifact.network, RANDOM_IMAGES)
+    images = images_for(artifact, ImageChoice()) if known else random_set(artifact.network, RANDOM_IMAGES)
     again = "spikeloom bench --speeds" + ("" if model == MODEL else f" --model {shown(model)}")
     rows = [measure_golden(artifact, images, again, progress_console.status)]
     inference = measure_inference(again, progress_console.status)
@@ -135,10 +132,9 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
         command = f"{again} --config {config.name}"
         rows += measure_config(config, artifact, images, command, BUILD, progress_console.status)
     write_json(SPEEDS, [asdict(row) for row in rows])
-    table = Table("measurement", "unit", "command")
-    table.add_column("value", justify="right")
+    table = compact_table("measurement", "unit", "value", texts=2)
     for row in rows:
         digits = 0 if row.value >= 1000 else 1 if row.unit != "of ideal" else 3
-        table.add_row(row.name, row.unit, row.command, f"{row.value:,.{digits}f}")
+        table.add_row(row.name, row.unit, f"{row.value:,.{digits}f}")
     console.print(table)
     console.print(shown(SPEEDS))

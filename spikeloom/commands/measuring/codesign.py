@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeR
 from rich.table import Table
 
 from spikeloom.commands.common import config_option, console, out_option, progress_console, shown, write_json
-from spikeloom.commands.images import measured_images, measuring_options
+from spikeloom.commands.images import ImageChoice, measured_images, measuring_options
 from sw.errors import UserError
 from sw.plain_console import text_column
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -27,20 +28,16 @@ if TYPE_CHECKING:
 @config_option()
 @measuring_options
 @out_option("codesign.json", "Where the figures go; a plot goes beside them, as .png.")
-def codesign(
-    artifacts: tuple[Path, ...], config: HardwareConfig, count: int | None, place: Path | None, full: bool, out: Path
-) -> None:
+def codesign(artifacts: tuple[Path, ...], config: HardwareConfig, choice: ImageChoice, out: Path) -> None:
     """Compare artifacts: accuracy of the golden model against cycles, bytes and energy, as table and plot.
 
     ARTIFACT is a file, or a folder whose artifacts are all taken. Cycles are those of the cycle model on --config; what
     does not fit it keeps its row, with the reason. Pareto fronts are of artifacts that classified the same images.
     """
-    report(measure_all(named(find_artifacts(artifacts)), config, count, place, full), config, out)
+    report(measure_all(named(find_artifacts(artifacts)), config, choice), config, out)
 
 
-def measure_all(
-    paths: Mapping[str, Path], config: HardwareConfig, count: int | None, place: Path | None, full: bool
-) -> list[Variant]:
+def measure_all(paths: Mapping[str, Path], config: HardwareConfig, choice: ImageChoice) -> list[Variant]:
     """Measure artifacts, in their order, with a bar for each.
 
     Parameters
@@ -49,8 +46,8 @@ def measure_all(
         Artifacts by the name of their row.
     config : HardwareConfig
         What cycles and programs are of.
-    count, place, full
-        Which images, see `measured_images`.
+    choice : ImageChoice
+        Which images.
 
     Raises
     ------
@@ -66,7 +63,7 @@ def measure_all(
     with Progress(*columns, console=progress_console) as bars:
         for name, path in paths.items():
             artifact = load(path)
-            data = measured_images(artifact, count, place, full)
+            data = measured_images(artifact, choice)
             variant = measure(
                 name,
                 artifact,
@@ -101,7 +98,8 @@ def report(variants: Sequence[Variant], config: HardwareConfig, out: Path) -> No
     write_json(out, figures)
     for measured in sorted({(variant.dataset, variant.images) for variant in variants}):
         rows = [variant for variant in variants if (variant.dataset, variant.images) == measured]
-        console.print(variant_table(rows, *measured))
+        for table in (variant_table(rows, *measured), cost_table(rows)):
+            console.print(table)
     for variant in variants:
         if variant.refusal is not None:
             console.print(f"{variant.name} does not fit {config.name}: {variant.refusal}")
@@ -146,15 +144,11 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def variant_table(variants: Sequence[Variant], dataset: str, images: int) -> Table:
-    """A row for every artifact that was measured on the same images."""
-    table = Table(title=f"Accuracy over {images:,} images of {dataset}, and what an image costs")
-    for heading in ("artifact", "network"):
-        table.add_column(heading, overflow="fold")
-    for heading in (
-        "T", "bits", "correct", "cycles", "weights, kB", "program, kB", "spikes", "executed Mops", "paper: uJ",
-        "counted: uJ",
-    ):  # fmt: skip
-        table.add_column(heading, justify="right")
+    """A row for every artifact that was measured on the same images: what it is and how often it is right."""
+    table = compact_table(
+        "artifact", "network", "T", "bits", "correct", "cycles", "counted: uJ", texts=2,
+        title=f"Accuracy over {images:,} images of {dataset}, and what an image costs",
+    )  # fmt: skip
     for variant in variants:
         table.add_row(
             variant.name,
@@ -163,11 +157,21 @@ def variant_table(variants: Sequence[Variant], dataset: str, images: int) -> Tab
             str(variant.weight_bits),
             "-" if variant.accuracy is None else f"{variant.accuracy:.2%}",
             "-" if variant.cycles is None else f"{variant.cycles:,}",
+            f"{variant.sop_j * 1e6:.2f}",
+        )
+    return table
+
+
+def cost_table(variants: Sequence[Variant]) -> Table:
+    """The same rows: bytes, spikes, operations, and the energy of the paper's formula."""
+    table = compact_table("artifact", "weights, kB", "program, kB", "spikes", "executed Mops", "paper: uJ")
+    for variant in variants:
+        table.add_row(
+            variant.name,
             f"{variant.weight_bytes / 1e3:,.1f}",
             "-" if variant.program_bytes is None else f"{variant.program_bytes / 1e3:,.1f}",
             f"{variant.spikes:,.0f}",
             f"{variant.executed_sops / 1e6:,.2f}",
             f"{variant.paper_j * 1e6:.2f}",
-            f"{variant.sop_j * 1e6:.2f}",
         )
     return table

@@ -9,7 +9,8 @@ import click
 from rich.table import Table
 
 from spikeloom.commands.common import console, model_option, out_option, shown, write_json
-from spikeloom.commands.images import measured_images, measuring_options
+from spikeloom.commands.images import ImageChoice, measured_images, measuring_options
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from golden.accounting.operations import LayerOperations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @model_option()
 @measuring_options
 @out_option("energy.json", "Where the figures go.")
-def energy(model: Path, count: int | None, place: Path | None, full: bool, out: Path) -> None:
+def energy(model: Path, choice: ImageChoice, out: Path) -> None:
     """Show operations and energy of every layer: the paper's formula beside what is counted.
 
     The golden model runs the images and counts every synaptic operation that a spike causes. Both counts are priced as
@@ -31,14 +32,15 @@ def energy(model: Path, count: int | None, place: Path | None, full: bool, out: 
     from sw.artifact.artifact import load
 
     artifact = load(model)
-    data = measured_images(artifact, count, place, full)
+    data = measured_images(artifact, choice)
     result = evaluate(artifact, data.images, data.labels, count_operations=True)
     assert result.operations is not None
     figures = energy_figures(artifact.network, result.operations)
     figures = {"artifact": shown(model), "dataset": data.name, "images": len(data), **figures}
     write_json(out, figures)
     console.print(f"{figures['artifact']}, mean of {len(data):,} images of {figures['dataset']}")
-    console.print(layer_table(figures))
+    console.print(operation_table(figures))
+    console.print(energy_table(figures))
     for line in summary(figures):
         console.print(line)
     console.print(f"figures: {shown(out)}")
@@ -90,18 +92,13 @@ def energy_figures(network: NetworkConfig, operations: tuple[LayerOperations, ..
     }
 
 
-def layer_table(figures: dict[str, Any]) -> Table:
-    """Operations and energy of every layer, per image."""
-    table = Table("layer", title="Per image: operations, and energy by the prices of the paper (45 nm)")
-    for heading in (
-        "MACs per step", "of the paper", "dense ops", "rate in", "mean in", "paper: ops", "counted: ops",
-        "paper: nJ", "counted: nJ",
-    ):  # fmt: skip
-        table.add_column(heading, justify="right")
+def operation_table(figures: dict[str, Any]) -> Table:
+    """Operations of every layer and what it reads, per image."""
+    table = compact_table(
+        "layer", "MACs\nper step", "of the\npaper", "dense\noperations", "rate\nin", "mean\nin",
+        title="Per image: operations if every input were a spike, and what the inputs are",
+    )  # fmt: skip
     for layer in figures["layers"]:
-        priced = layer["energy"]
-        # The image layer's operations are its multiply-accumulates, once, in both accountings.
-        operations = [priced["macs"] or priced[key] for key in ("paper_sops", "executed_sops")]
         table.add_row(
             layer["name"],
             f"{layer['macs']:,}",
@@ -109,7 +106,25 @@ def layer_table(figures: dict[str, Any]) -> Table:
             f"{layer['dense']:,}",
             f"{layer['input_rate']:.2%}",
             f"{layer['input_mean']:.4f}",
-            *(f"{value:,.0f}" for value in operations),
+        )
+    total = figures["total"]
+    table.add_section()
+    table.add_row("image", *(f"{total[key]:,}" for key in ("macs", "paper_macs", "dense")), style="bold")
+    return table
+
+
+def energy_table(figures: dict[str, Any]) -> Table:
+    """Operations that spikes cause and their energy, by both accountings, per image."""
+    table = compact_table(
+        "layer", "operations\nby the paper", "operations\ncounted", "nJ\nby the paper", "nJ\ncounted",
+        title="Per image: operations of spikes, and energy by the prices of the paper (45 nm)",
+    )  # fmt: skip
+    for layer in figures["layers"]:
+        priced = layer["energy"]
+        # The image layer's operations are its multiply-accumulates, once, in both accountings.
+        table.add_row(
+            layer["name"],
+            *(f"{priced['macs'] or priced[key]:,.0f}" for key in ("paper_sops", "executed_sops")),
             *(f"{priced[key] * 1e9:,.1f}" for key in ("paper_j", "sop_j")),
         )
     total = figures["total"]
@@ -117,11 +132,6 @@ def layer_table(figures: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row(
         "image",
-        f"{total['macs']:,}",
-        f"{total['paper_macs']:,}",
-        f"{total['dense']:,}",
-        "",
-        "",
         *(f"{macs + total[key]:,.0f}" for key in ("paper_sops", "executed_sops")),
         *(f"{total[key] * 1e9:,.1f}" for key in ("paper_formula_j", "sop_j")),
         style="bold",

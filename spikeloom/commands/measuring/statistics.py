@@ -10,7 +10,8 @@ import click
 from rich.table import Table
 
 from spikeloom.commands.common import config_option, console, model_option, out_option, shown, write_json
-from spikeloom.commands.images import measured_images, measuring_options
+from spikeloom.commands.images import ImageChoice, measured_images, measuring_options
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from golden.accounting.firing import LayerFiring
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     from hw.config import HardwareConfig
 
 
+STEPS_OF_A_TABLE = 8
+"""Time steps beside each other within 80 columns."""
+
+
 @click.command()
 @model_option()
 @config_option()
 @measuring_options
 @out_option("statistics.json", "Where the figures go; a plot goes beside them, as .png.")
-def statistics(
-    model: Path, config: HardwareConfig, count: int | None, place: Path | None, full: bool, out: Path
-) -> None:
+def statistics(model: Path, config: HardwareConfig, choice: ImageChoice, out: Path) -> None:
     """Show firing rates by layer and time step, the integers of the residual stream, and what is zero.
 
     Words are those of --config: one bit-plane of some channels at all time steps of some positions. The array takes
@@ -38,7 +41,7 @@ def statistics(
     from sw.artifact.artifact import load
 
     artifact = load(model)
-    data = measured_images(artifact, count, place, full)
+    data = measured_images(artifact, choice)
     firing, words = FiringStatistics(artifact.network), WordCounter(artifact.network, config)
     evaluate(artifact, data.images, data.labels, observers=(firing, words))
     layers, tensors = firing.report(), words.report()
@@ -61,7 +64,8 @@ def statistics(
     title = f"{figures['artifact']}, {len(data):,} images of {data.name}, words of {config.name}"
     write_statistics(picture, layers, tensors, title)
     console.print(title)
-    console.print(firing_table(layers))
+    for table in (firing_table(layers), *step_tables(layers)):
+        console.print(table)
     console.print(residual_table(layers))
     console.print(word_table(tensors))
     console.print(f"spikes per image: {spikes:,.0f}")
@@ -72,33 +76,45 @@ def statistics(
 
 
 def firing_table(layers: Sequence[LayerFiring]) -> Table:
-    """Share of the neurons that fire, by layer and time step."""
-    table = Table("layer", title="Share of the neurons that fire")
-    table.add_column("neurons", justify="right")
-    table.add_column("spikes per image", justify="right")
-    for step in range(len(layers[0].rates)):
-        table.add_column(f"t = {step + 1}", justify="right")
-    table.add_column("mean", justify="right")
-    table.add_column("behind the pool", justify="right")
+    """Share of the neurons that fire, by layer."""
+    table = compact_table(
+        "layer",
+        "neurons",
+        "spikes\nper image",
+        "mean\nrate",
+        "behind\nthe pool",
+        title="Share of the neurons that fire",
+    )
     for layer in layers:
         pooled = layer.pooled_rates
         table.add_row(
             layer.name,
             f"{layer.neurons:,}",
             f"{layer.spikes:,.0f}",
-            *(f"{rate:.2%}" for rate in layer.rates),
             f"{layer.rate:.2%}",
             "" if pooled is None else f"{sum(pooled) / len(pooled):.2%}",
         )
     return table
 
 
+def step_tables(layers: Sequence[LayerFiring]) -> list[Table]:
+    """The same by time step: a table for every `STEPS_OF_A_TABLE` of them."""
+    steps = range(len(layers[0].rates))
+    tables = []
+    for first in steps[::STEPS_OF_A_TABLE]:
+        some = steps[first : first + STEPS_OF_A_TABLE]
+        table = compact_table("layer", *(f"t = {step + 1}" for step in some), title="By time step")
+        for layer in layers:
+            table.add_row(layer.name, *(f"{layer.rates[step]:.2%}" for step in some))
+        tables.append(table)
+    return tables
+
+
 def residual_table(layers: Sequence[LayerFiring]) -> Table:
     """Share of every integer in the residual stream, by the layer that joined it last."""
     points = {layer.name: layer.residual_counts for layer in layers if layer.residual_counts is not None}
-    table = Table("after", title="Integers in the residual stream")
-    for integer in range(max(map(len, points.values()))):
-        table.add_column(str(integer), justify="right")
+    integers = map(str, range(max(map(len, points.values()))))
+    table = compact_table("after", *integers, title="Integers in the residual stream")
     for name, counts in points.items():
         table.add_row(name, *(f"{count / sum(counts):.3%}" for count in counts))
     return table
@@ -106,16 +122,15 @@ def residual_table(layers: Sequence[LayerFiring]) -> Table:
 
 def word_table(tensors: Sequence[TensorWords]) -> Table:
     """Zero planes and words of everything that the array reads."""
-    table = Table("tensor", "read by", title="Words: zero in memory, and zero as the array takes them")
-    for heading in ("plane", "ones", "zero planes", "words", "zero", "reads per tile", "zero", "output tiles"):
-        table.add_column(heading, justify="right")
+    table = compact_table(
+        "tensor", "plane", "ones", "zero\nplanes", "words", "zero", "reads\nper tile", "zero", "output\ntiles",
+        title="Words: zero in memory, and zero as the array takes them",
+    )  # fmt: skip
     for tensor in tensors:
-        readers = ", ".join(tensor.readers)
         for plane in tensor.planes:
             first = plane.plane == 0
             table.add_row(
                 tensor.title if first else "",
-                readers if first else "",
                 str(plane.plane),
                 f"{plane.rate:.2%}",
                 f"{plane.empty:.1%}",

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from spikeloom.commands.common import console, out_option, progress_console, shown, write_json
+from sw.tables import compact_table
 
 
 @click.command("training-speed")
@@ -33,9 +33,8 @@ def training_speed(batch: int, steps: int, rounds: int, device: str | None, out:
     processes = Processes.start(device)
     with progress_console.status(f"timing training on {processes.name()}"):
         speeds = training_speeds(processes, batch=batch, steps=steps, rounds=rounds)
-    table = Table("model", title=f"{processes.name()}, batch {batch}, torch {torch.__version__}")
-    for column in ("images/s", "share of peak"):
-        table.add_column(column, justify="right")
+    title = f"{processes.name()}, batch {batch}, torch {torch.__version__}"
+    table = compact_table("model", "images/s", "share of peak", title=title)
     for speed in speeds:
         table.add_row(speed.name, f"{speed.images_per_s:,.1f}", f"{speed.of_peak:.1%}")
     console.print(table)
