@@ -13,9 +13,9 @@ INSTALLED := $(VENV)/.installed
 # Passed on if they are given: make compare IMAGES=4 CONFIG=tiny
 option = $(if $($(1)),--$(2) $($(1)))
 COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) \
-	$(call option,DATA,data) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
+	$(call option,DATA,data) $(call option,DATA_DIR,data-dir) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
 	$(call option,BREVITAS,brevitas) $(if $(STALLS),--stalls)
-MEASURE = $(call option,IMAGES,images) $(call option,DATA,data)
+MEASURE = $(call option,IMAGES,images) $(call option,DATA,data) $(call option,DATA_DIR,data-dir)
 MODELS ?= models
 RECIPE ?= recipes/fashion-2-64.toml
 STUDY ?= recipes/studies/fashion-2-64.toml
@@ -29,7 +29,7 @@ SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= SET= FAMILY= SEEDS= SEED= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= DATA_DIR= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= DATASET= FAMILY= SEEDS= SEED= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -60,13 +60,13 @@ fmax: $(INSTALLED)  ## Place and route on an ECP5 with nextpnr: clock frequency 
 	@$(SPIKELOOM) fmax $(call option,CONFIG,config) $(call option,SEEDS,seeds) $(ARGS)
 
 train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
-	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA,data) $(ARGS)
+	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA_DIR,data-dir) $(ARGS)
 
 study: $(INSTALLED)  ## Train, export and compare the variants of STUDY (hours on two cores, minutes on a GPU)
-	@$(SPIKELOOM) study $(STUDY) $(call option,CONFIG,config) $(call option,DATA,data) $(ARGS)
+	@$(SPIKELOOM) study $(STUDY) $(call option,CONFIG,config) $(call option,DATA_DIR,data-dir) $(ARGS)
 
-data: $(INSTALLED)  ## Fetch and verify a data set: SET=fashion-mnist, mnist or cifar10
-	@$(SPIKELOOM) data $(call option,SET,set) $(call option,DATA,data) $(ARGS)
+data: $(INSTALLED)  ## Fetch and verify a data set: DATASET=fashion-mnist, mnist or cifar10
+	@$(SPIKELOOM) data $(call option,DATASET,dataset) $(call option,DATA_DIR,data-dir) $(ARGS)
 
 bench: $(INSTALLED)  ## Measure the figures of merit and show them beside their targets (eight minutes); ONLY=
 	@$(SPIKELOOM) bench $(call option,ONLY,only) $(if $(CHECK),--check) $(ARGS)

@@ -24,8 +24,8 @@ T = TypeVar("T")
 MODEL = ROOT / "models" / "fashion-2-64.spikeloom"
 """The committed artifact."""
 
-PIPE_WIDTH = 150
-"""Columns of tables that go to a file or a pipe, where nothing says how wide they may be."""
+PIPE_WIDTH = 10_000
+"""Columns of what goes to a file or a pipe: nothing is wrapped there."""
 
 
 def _console(*, stderr: bool) -> PlainConsole:
@@ -97,9 +97,9 @@ def model_option() -> Decorator:
 
 
 def data_option() -> Decorator:
-    """The option ``--data``."""
+    """The option ``--data-dir``."""
     return click.option(
-        "--data", "folder", type=click.Path(path_type=Path), metavar="DIR",
+        "--data-dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
         help="Folder of yours that holds the data set's files.  [default: the cache, then the network]",
     )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,33 +25,76 @@ RANDOM_IMAGES = 16
 """Images for a network of random weights, if no number is given."""
 
 
-def measuring_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options ``--images``, ``--data`` and ``--full`` to a command; `measured_images` takes what they give."""
+@dataclass(frozen=True, kw_only=True)
+class ImageChoice:
+    """Which images a command was asked for; by default the committed sample.
+
+    Attributes
+    ----------
+    file : Path, optional
+        An ``.npz`` file of the user's with ``images`` and ``labels``: this or none.
+    folder : Path, optional
+        Holds the files of the artifact's data set: these or none.
+    whole : bool
+        The whole test set, fetched if need be.
+    count : int, optional
+        How many; more than the sample holds means the whole test set too.
+    """
+
+    file: Path | None = None
+    folder: Path | None = None
+    whole: bool = False
+    count: int | None = None
+
+
+def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options ``--data`` and ``--data-dir`` to a command."""
     options = (
         click.option(
-            "--images", "count", type=click.IntRange(1), metavar="N",
-            help="The first N images only.  [default: all of the sample; 16 for random weights]",
+            "--data", "file", type=click.Path(path_type=Path), metavar="FILE.npz",
+            help="Images and labels of your own.  [default: the committed sample]",
         ),
         click.option(
-            "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
-            help="Folder with the data set's files, or your own images and labels.  [default: the committed sample]",
+            "--data-dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
+            help="Folder of yours that holds the data set's files: all of its test images.",
         ),
-        click.option("--full", is_flag=True, help="The whole test set, fetched if need be."),
     )  # fmt: skip
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def measured_images(artifact: Artifact, count: int | None, place: Path | None, full: bool) -> ImageSet:
-    """Images by the options of `measuring_options`.
+def measuring_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose images to a command, which gets them as a `choice`."""
+
+    @functools.wraps(function)
+    def chosen(
+        *, file: Path | None, folder: Path | None, whole: bool, count: int | None, **others: Any
+    ) -> Any:  # fmt: skip
+        return function(choice=ImageChoice(file=file, folder=folder, whole=whole, count=count), **others)
+
+    options = (
+        click.option(
+            "--images", "count", type=click.IntRange(1), metavar="N",
+            help="The first N images only.  [default: all of the sample; 16 for random weights]",
+        ),
+        data_options,
+        click.option("--full", "whole", is_flag=True, help="The whole test set, fetched if need be."),
+    )  # fmt: skip
+    for option in reversed(options):
+        chosen = option(chosen)
+    return chosen
+
+
+def measured_images(artifact: Artifact, choice: ImageChoice) -> ImageSet:
+    """Images of a choice, no more than it counts.
 
     Raises
     ------
     UserError
         If there are none, fewer than asked for, or they do not fit the network.
     """
-    return first_images(images_for(artifact, place, whole=full, count=count or RANDOM_IMAGES), count)
+    return first_images(images_for(artifact, choice), choice.count)
 
 
 def first_images(images: ImageSet, count: int | None) -> ImageSet:
@@ -62,53 +107,58 @@ def first_images(images: ImageSet, count: int | None) -> ImageSet:
     """
     if count is None:
         return images
-    if count > len(images):
-        raise UserError(
-            f"{count:,} images were asked for, there are {len(images):,} of {images.name}: ask for at most so many"
-        )
+    check_count(count, len(images), images.name)
     return images.first(count)
 
 
-def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: int = 1) -> ImageSet:
-    """Images for an artifact.
+def check_count(count: int, there: int, name: str) -> None:
+    """Refuse more images than there are of a set."""
+    if count > there:
+        raise UserError(f"{count:,} images were asked for, there are {there:,} of {name}: ask for at most so many")
+
+
+def images_for(artifact: Artifact, choice: ImageChoice) -> ImageSet:
+    """All images of a choice for an artifact, at least as many as it counts if there are.
 
     Parameters
     ----------
     artifact : Artifact
         Says which data set, and what shape the images must have.
-    place : Path, optional
-        An ``.npz`` file with ``images`` and ``labels``, or a folder that holds the data set's files: these or none.
-    whole : bool
-        The whole test set, fetched if need be, instead of the committed sample.
-    count : int
-        Images needed: more than the sample holds means the whole test set too.
+    choice : ImageChoice
 
     Raises
     ------
     UserError
         If there are none, or they do not fit the network.
     """
+    if choice.file is not None:
+        if choice.folder is not None:
+            raise UserError(f"--data {choice.file} and --data-dir {choice.folder} are both images to run: give one")
+        return images_from_file(choice.file, artifact.network)
+    images = _images_of_set(artifact, choice)
+    check_images(images, artifact.network)
+    return images
+
+
+def _images_of_set(artifact: Artifact, choice: ImageChoice) -> ImageSet:
     from sw.data import sets as data
     from sw.data.sets import RANDOM
 
-    if place is not None and not place.is_dir():
-        return images_from_file(place, artifact.network)
-    if artifact.dataset == RANDOM and place is None:
-        images = random_set(artifact.network, count, _random_seed(artifact))
-    elif artifact.dataset not in data.DATA_SETS:
-        folder = "" if place is None else f" and cannot be read from the folder {place}"
+    if artifact.dataset == RANDOM and choice.folder is None:
+        return random_set(artifact.network, choice.count or RANDOM_IMAGES, _random_seed(artifact))
+    if artifact.dataset not in data.DATA_SETS:
+        folder = "" if choice.folder is None else f" and cannot be read from the folder {choice.folder}"
         raise UserError(
             f"the network's data set, {artifact.dataset}, is not built in{folder}: give images of it and their labels "
             "with --data FILE.npz"
         )
-    elif place is not None or whole:
-        images = data.load(artifact.dataset, "test", folder=place)
-    else:
-        images = data.load_sample(artifact.dataset)
-        if count > len(images):
-            images = data.load(artifact.dataset, "test")
-    check_images(images, artifact.network)
-    return images
+    if choice.count is not None:  # before anything is fetched
+        there = data.DATA_SETS[artifact.dataset].test_images
+        check_count(choice.count, there, data.split_name(artifact.dataset, "test"))
+    if choice.folder is not None or choice.whole:
+        return data.load(artifact.dataset, "test", folder=choice.folder)
+    sample = data.load_sample(artifact.dataset)
+    return sample if (choice.count or 0) <= len(sample) else data.load(artifact.dataset, "test")
 
 
 def _random_seed(artifact: Artifact) -> int:
@@ -169,9 +219,11 @@ def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:
 
     from sw.data.sets import ImageSet
 
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; give an .npz of images and labels, or --data-dir with the data set's files")
     if path.suffix != ".npz":
-        state = "neither a folder nor an .npz file" if path.exists() else "no such file or folder"
-        raise UserError(f"{path}: {state}; give a folder with the data set's files, or an .npz of images and labels")
+        state = "no .npz file" if path.exists() else "no such file"
+        raise UserError(f"{path}: {state}; give an .npz of images and labels, or --data-dir with the data set's files")
     images, labels = read_arrays(path, ("images", "labels")).values()
     if images.dtype != np.uint8 or images.ndim not in (4, 5):
         raise UserError(

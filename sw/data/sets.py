@@ -86,6 +86,8 @@ class DataSet:
         Normalised value of one step of the signed 8-bit image; a power of two, so that it is exact in any float format.
     source : Source
         Where its files come from.
+    test_images : int
+        Images of its test set, if it is built in.
     """
 
     name: str
@@ -97,6 +99,7 @@ class DataSet:
     std: tuple[float, ...]
     image_scale: float
     source: Source
+    test_images: int = 0
 
     def image_table(self) -> Tensor:
         """Signed 8-bit value of every pixel value: int8 ``[C, 256]``.
@@ -129,6 +132,7 @@ DATA_SETS = {
         mean=(0.2860,),
         std=(0.3530,),
         image_scale=1 / 64,
+        test_images=10_000,
         source=Source(
             _idx_files(
                 (
@@ -152,6 +156,7 @@ DATA_SETS = {
         mean=(0.1307,),
         std=(0.3081,),
         image_scale=1 / 32,
+        test_images=10_000,
         source=Source(
             _idx_files(
                 (
@@ -175,6 +180,7 @@ DATA_SETS = {
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
         image_scale=1 / 64,
+        test_images=10_000,
         source=Source(
             (
                 DataFile("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),

@@ -121,7 +121,7 @@ def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[
         if missing is not None:
             raise UserError(
                 f"data folder {folder} holds no {missing} (or .gz), one of the {len(source.files)} files of {name}; "
-                "put it there, or leave --data out to fetch them all"
+                "put it there, or leave --data-dir out to fetch them all"
             )
         return contents
     contents, missing = _from_folder(source, cache / name)
@@ -141,7 +141,7 @@ def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[
         return {file.name: contents[file.name] for file in source.files}
     raise UserError(
         f"{name} is not in {cache / name} and could not be fetched from {' or '.join(tried)}; "
-        f"put {', '.join(file.name for file in source.files)} (or .gz) into a folder and name it with --data"
+        f"put {', '.join(file.name for file in source.files)} (or .gz) into a folder and name it with --data-dir"
     )
 
 

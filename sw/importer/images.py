@@ -62,12 +62,14 @@ def image_format(options: ImageOptions, found: Found) -> DataSet:
     if name is None:
         raise UserError(
             f"no tensor tells the data set of a network of {channels} image channels and {classes} classes: "
-            "give --set, and for one that is not built in --size, --mean and --std"
+            "give --dataset, and for one that is not built in --size, --mean and --std"
         )
     if name in DATA_SETS:
         data = DATA_SETS[name]
         if (options.size or data.image_size) != data.image_size or options.mean or options.std:
-            raise UserError(f"--size, --mean and --std of {name} are known; leave them out, or give --set another name")
+            raise UserError(
+                f"--size, --mean and --std of {name} are known; leave them out, or give --dataset another name"
+            )
     else:
         data = _described(name, options, classes)
     if data.image_channels != channels:
@@ -95,7 +97,7 @@ def _described(name: str, options: ImageOptions, classes: int) -> DataSet:
         size, mean, std = size or IMAGENET_SIZE, mean or IMAGENET_MEAN, std or IMAGENET_STD
     if not NAME.fullmatch(name) or name == RANDOM:
         raise UserError(
-            f"--set must be 1 to 48 letters, digits and '.', '_', '+', '-', and not {RANDOM}, not {quoted(name)}"
+            f"--dataset must be 1 to 48 letters, digits and '.', '_', '+', '-', and not {RANDOM}, not {quoted(name)}"
         )
     if size is None or mean is None or std is None:
         raise UserError(f"{name} is not a built-in data set: give --size, --mean and --std of its images")

@@ -141,12 +141,12 @@ def test_a_name_in_a_configuration_leads_nowhere_else(name, capsys, tmp_path):
 
 
 def test_unknown_data_set(capsys):
-    line = refused(capsys, "data", "--set", "imagenet")
+    line = refused(capsys, "data", "--dataset", "imagenet")
     assert "unknown data set 'imagenet'; choose one of fashion-mnist, mnist, cifar10" in line
 
 
 def test_missing_data_folder(capsys, tmp_path):
-    assert "does not exist" in refused(capsys, "data", "--data", tmp_path / "none")
+    assert "does not exist" in refused(capsys, "data", "--data-dir", tmp_path / "none")
 
 
 def test_network_too_large_for_the_hardware(capsys, tmp_path, images):

@@ -1,4 +1,4 @@
-"""Every command that takes --data uses what it names, or refuses it; nothing else is run or fetched instead."""
+"""Every command uses what --data or --data-dir names, or refuses it; nothing else is run or fetched instead."""
 
 from __future__ import annotations
 
@@ -91,14 +91,16 @@ def refused(capsys, *arguments):
 def test_a_place_that_is_not_there_or_no_file_of_images_is_refused(command, capsys, tmp_path, models):
     (tmp_path / "text.txt").write_text("no images")
     (tmp_path / "folder.npz").mkdir()
-    reasons = {"none": "no such file or folder", "text.txt": "neither a folder nor an .npz file"}
+    reasons = {"none": "no such file", "text.txt": "no .npz file", "folder.npz": "a folder"}
     for model in (models.random, models.own, TRAINED):
         for name, reason in reasons.items():
             arguments = measuring(command, model, "--data", tmp_path / name, "--out", tmp_path / "out.json")
             line = refused(capsys, *arguments)
-            assert f"{name}: {reason}; give a folder with the data set's files, or an .npz of" in line
+            assert (
+                f"{name}: {reason}; give an .npz of images and labels, or --data-dir with the data set's files" in line
+            )
     assert "cannot be read" in refused(capsys, *measuring(command, models.random, "--data", tmp_path / "none.npz"))
-    line = refused(capsys, *measuring(command, TRAINED, "--data", tmp_path / "folder.npz"))
+    line = refused(capsys, *measuring(command, TRAINED, "--data-dir", tmp_path / "folder.npz"))
     assert "holds no train-images-idx3-ubyte (or .gz), one of the 4 files of fashion-mnist; put it there, or" in line
 
 
@@ -107,20 +109,20 @@ def test_a_set_that_is_not_built_in_comes_from_a_file(command, capsys, tmp_path,
     line = refused(capsys, *measuring(command, models.own))
     assert "data set, imagenet, is not built in: give images of it and their labels with --data FILE.npz" in line
     for model in (models.own, models.random):
-        line = refused(capsys, *measuring(command, model, "--data", tmp_path))
+        line = refused(capsys, *measuring(command, model, "--data-dir", tmp_path))
         assert f"is not built in and cannot be read from the folder {tmp_path}: give images of it" in line
 
 
 @pytest.mark.parametrize("command", READING)
 def test_a_folder_without_the_files_is_refused_and_nothing_fetched_instead(command, capsys, tmp_path):
     (tmp_path / "train-images-idx3-ubyte").mkdir()  # no file of that name
-    line = refused(capsys, *READING[command], "--data", tmp_path)
+    line = refused(capsys, *READING[command], "--data-dir", tmp_path)
     assert f"data folder {tmp_path} holds no train-images-idx3-ubyte (or .gz), one of the 4 files of" in line
     file = saved(tmp_path)
     assert f"data folder {file} is a file; name a folder that holds" in refused(
-        capsys, *READING[command], "--data", file
+        capsys, *READING[command], "--data-dir", file
     )
-    assert "none does not exist; name a folder" in refused(capsys, *READING[command], "--data", tmp_path / "none")
+    assert "none does not exist; name a folder" in refused(capsys, *READING[command], "--data-dir", tmp_path / "none")
 
 
 def test_a_damaged_gz_is_named(capsys, tmp_path):
@@ -132,7 +134,7 @@ def test_a_damaged_gz_is_named(capsys, tmp_path):
         b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff",
     ):
         path.write_bytes(content)
-        line = refused(capsys, "data", "--data", tmp_path)
+        line = refused(capsys, "data", "--data-dir", tmp_path)
         assert f"{path}: " in line and ("no whole .gz file" in line or "md5 of the uncompressed" in line)
 
 
@@ -228,3 +230,16 @@ def test_speeds_need_no_images_of_the_data_set(monkeypatch, capsys, models):
     for model in (models.own, models.random):
         assert refused(capsys, "bench", "--speeds", "--model", model).endswith("measured")
     assert [(len(images), images.images.shape[1:], images.name) for images in seen] == [(16, (1, 8, 8), "random")] * 2
+
+
+@pytest.mark.parametrize("command", MEASURING)
+def test_more_images_than_there_are_is_refused_before_any_is_fetched(command, capsys):
+    line = refused(capsys, *measuring(command, TRAINED, "--images", 10_001))
+    assert "10,001 images were asked for, there are 10,000 of fashion-mnist test set: ask for at most so many" in line
+
+
+@pytest.mark.parametrize("command", MEASURING)
+def test_a_file_and_a_folder_at_once_are_refused(command, capsys, tmp_path):
+    options = ("--data", tmp_path / "mine.npz", "--data-dir", tmp_path)
+    line = refused(capsys, *measuring(command, TRAINED, *options))
+    assert f"--data {tmp_path / 'mine.npz'} and --data-dir {tmp_path} are both images to run: give one" in line

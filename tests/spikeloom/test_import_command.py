@@ -40,7 +40,7 @@ def refused(capsys, *arguments):
 
 def test_every_layout_becomes_an_artifact(capsys, tmp_path, kind, images):
     out = tmp_path / "new" / "model.spikeloom"
-    where = ["--set", "cifar10", "--heads", "2", "--calibrate", images]
+    where = ["--dataset", "cifar10", "--heads", "2", "--calibrate", images]
     assert cli.run(["import", *map(str, [saved(tmp_path, kind), "--out", out, "--bits", "8", *where])]) == 0
     shown = capsys.readouterr().out
     artifact = load(out)
@@ -70,7 +70,7 @@ def test_the_committed_sample_serves_where_it_fits(capsys, tmp_path):
 def test_without_images_nothing_is_calibrated_or_measured(capsys, tmp_path):
     out = tmp_path / "model.spikeloom"
     path = saved(tmp_path, "authors-imagenet")
-    where = ["--set", "mine", "--size", "48", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--heads", "4"]
+    where = ["--dataset", "mine", "--size", "48", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--heads", "4"]
     assert cli.run(["import", str(path), "--out", str(out), *where, "--timesteps", "2"]) == 0
     assert "no images: nothing was calibrated or measured; give --calibrate FILE.npz" in capsys.readouterr().out
     artifact = load(out)
@@ -82,9 +82,9 @@ def test_without_images_nothing_is_calibrated_or_measured(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("options", "assumed"),
     [
-        (["--heads", "2"], ["T = 4 (--timesteps)", "images of CIFAR-10 (--set)"]),
-        (["--heads", "2", "--timesteps", "4", "--set", "cifar10"], []),
-        (["--heads", "2", "--timesteps", "2", "--set", "imagenet", "--size", "32"], [
+        (["--heads", "2"], ["T = 4 (--timesteps)", "images of CIFAR-10 (--dataset)"]),
+        (["--heads", "2", "--timesteps", "4", "--dataset", "cifar10"], []),
+        (["--heads", "2", "--timesteps", "2", "--dataset", "imagenet", "--size", "32"], [
             "means 0.485, 0.456, 0.406 (--mean)", "deviations 0.229, 0.224, 0.225 (--std)",
         ]),
     ],
@@ -99,7 +99,7 @@ def test_every_default_that_no_tensor_tells_is_named(capsys, tmp_path, options, 
 def test_heads_that_are_assumed_are_named(capsys, tmp_path):
     path = tmp_path / "model.pth"
     torch.save(checkpoint(lively(network("spikingjelly", embed_dim=256, depth=4, heads=8)), "spikingjelly"), path)
-    assert said(capsys, path, tmp_path, ["--set", "cifar10"]) == [
+    assert said(capsys, path, tmp_path, ["--dataset", "cifar10"]) == [
         "assumed, for no tensor tells: 8 heads (--heads), T = 4 (--timesteps)"
     ]
 
@@ -134,10 +134,10 @@ def test_of_several_weights_the_taken_are_named_and_others_can_be(capsys, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"--set": "random"}, "--set must be 1 to 48 letters, digits and '.', '_', '+', '-', and not random, not"),
-        ({"--set": "../x"}, "--set must be 1 to 48 letters, digits and '.', '_', '+', '-', and not random, not '../x'"),
-        ({"--set": "[/red]" * 500}, "--set must be 1 to 48 letters, digits"),
-        ({"--set": ""}, "--set must be 1 to 48 letters, digits"),
+        ({"--dataset": "random"}, "digits and '.', '_', '+', '-', and not random, not"),
+        ({"--dataset": "../x"}, "digits and '.', '_', '+', '-', and not random, not '../x'"),
+        ({"--dataset": "[/red]" * 500}, "--dataset must be 1 to 48 letters, digits"),
+        ({"--dataset": ""}, "--dataset must be 1 to 48 letters, digits"),
         ({"--std": "1e-320,1,1"}, "must be at least 1/255, one step of a pixel; give that of the training"),
         ({"--mean": "nan,0,0"}, "--mean (nan, 0.0, 0.0) and --std (0.5, 0.5, 0.5) must be of pixels in 0..1"),
         ({"--mean": ",".join("9" * 5000)}, "--mean has 5000 numbers and --std 3; give one for each channel"),
@@ -148,7 +148,13 @@ def test_of_several_weights_the_taken_are_named_and_others_can_be(capsys, tmp_pa
 )  # fmt: skip
 def test_images_described_wrong(capsys, tmp_path, options, message):
     path, out = saved(tmp_path, "authors-imagenet"), tmp_path / "new" / "model.spikeloom"
-    given = {"--set": "mine", "--size": "32", "--mean": "0.5,0.5,0.5", "--std": "0.5,0.5,0.5", "--heads": "2"} | options
+    given = {
+        "--dataset": "mine",
+        "--size": "32",
+        "--mean": "0.5,0.5,0.5",
+        "--std": "0.5,0.5,0.5",
+        "--heads": "2",
+    } | options
     found = refused(capsys, path, "--out", out, *(text for pair in given.items() for text in pair))
     assert message in found
     assert len(found) < 300 and not out.parent.exists()
@@ -179,8 +185,8 @@ def test_command_wrong(capsys, tmp_path, images):
     assert "the images are [3, 28, 28], the network takes [3, 32, 32]" in refused(
         capsys, path, "--out", out, "--heads", 2, "--calibrate", images
     )
-    assert f"--data {tmp_path} would not be read: it goes with --calibrate and the data set's name" in refused(
-        capsys, path, "--out", out, "--heads", 2, "--data", tmp_path
+    assert f"--data-dir {tmp_path} would not be read: it goes with --calibrate and the data set's name" in refused(
+        capsys, path, "--out", out, "--heads", 2, "--data-dir", tmp_path
     )
     assert "an artifact's file name ends in .spikeloom, not .bin" in refused(
         capsys, path, "--out", tmp_path / "x.bin", "--heads", 2, "--images", 1

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeE
 from rich.text import Text
 
 from spikeloom.commands.common import config_option, console, hold, model_option, progress_console, shown, write_json
+from spikeloom.commands.images import ImageChoice, data_options, images_for
 from sw.checkout import BUILD
 from sw.claims import first_free, using
 from sw.outputs import OUTPUT_FILE, check_output
@@ -41,11 +42,8 @@ STALL_PERCENT = 30
     help="Images compared spike by spike between Brevitas and golden model.  [default: those traced]",
 )  # fmt: skip
 @config_option()
-@click.option(
-    "--data", "place", type=click.Path(path_type=Path), metavar="DIR|FILE.npz",
-    help="Folder with the data set's files, or your own images and labels.  [default: the committed sample]",
-)  # fmt: skip
-@click.option("--full", is_flag=True, help="Golden model over the whole test set, fetched if need be.")
+@data_options
+@click.option("--full", "whole", is_flag=True, help="Golden model over the whole test set, fetched if need be.")
 @click.option("--stalls", is_flag=True, help=f"External memory stalls at random, {STALL_PERCENT} % of cycles.")
 @click.option(
     "--flip", "flips", multiple=True, metavar="LAYER.PART|BEAT:BIT",
@@ -64,8 +62,9 @@ def compare(
     traced: int,
     brevitas: int | None,
     config: HardwareConfig,
-    place: Path | None,
-    full: bool,
+    file: Path | None,
+    folder: Path | None,
+    whole: bool,
     stalls: bool,
     flips: tuple[str, ...],
     jobs: int,
@@ -82,18 +81,17 @@ def compare(
     from sim.comparison.compare import compare as run_comparison
     from sim.comparison.report import render
     from sim.faults import find_flip
-    from spikeloom.commands.images import images_for
     from sw.artifact.artifact import load
     from sw.compiler.compiler import compile_artifact
 
     artifact = load(model)
     program = compile_artifact(artifact, config)
-    data = images_for(artifact, place, whole=full, count=count or IMAGES)
+    data = images_for(artifact, ImageChoice(file=file, folder=folder, whole=whole, count=count))
     if count is None and len(data) < IMAGES:
         progress_console.print(f"{data.name} has fewer images than the usual {IMAGES}: all of its {len(data)} run")
     hold(using(BUILD / "sim"))
-    folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
-    out = out or check_output(folder.with_suffix(".json"))
+    run_folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
+    out = out or check_output(run_folder.with_suffix(".json"))
     options = CompareOptions(
         model=model,
         config=config,
@@ -104,7 +102,7 @@ def compare(
         stall_percent=STALL_PERCENT if stalls else 0,
         flips=tuple(find_flip(program, flip) for flip in flips),
         jobs=jobs,
-        folder=folder,
+        folder=run_folder,
     )
     with _progress() as progress:
         report = run_comparison(options, progress)

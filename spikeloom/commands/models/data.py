@@ -12,7 +12,7 @@ from spikeloom.commands.common import console, data_option, progress_console, sh
 
 @click.command()
 @click.option(
-    "--set", "names", multiple=True, metavar="NAME",
+    "--dataset", "names", multiple=True, metavar="NAME",
     help="fashion-mnist, mnist or cifar10; may be given several times.  [default: fashion-mnist]",
 )  # fmt: skip
 @data_option()

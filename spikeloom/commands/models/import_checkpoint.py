@@ -65,7 +65,7 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 @click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
 @click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}]")
 @click.option(
-    "--set", "name", metavar="NAME",
+    "--dataset", "name", metavar="NAME",
     help="Data set it was trained on.  [default: cifar10 or imagenet, if channels, classes and pools are theirs]",
 )  # fmt: skip
 @click.option("--size", type=int, help="Height and width of the image, if the data set is not built in.")
@@ -167,7 +167,7 @@ def _assumed(
     defaults = (
         (heads is None, f"{network.heads} heads (--heads)"),
         (timesteps is None, f"T = {network.timesteps} (--timesteps)"),
-        (images.name is None, f"images of {data.title} (--set)"),
+        (images.name is None, f"images of {data.title} (--dataset)"),
         (described and images.size is None, f"{network.image_size} pixels a side (--size)"),
         (described and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
         (described and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
@@ -184,7 +184,7 @@ def _images(
 
     calibration = measured = None
     if folder is not None and calibrate != data.name:
-        raise UserError(f"--data {folder} would not be read: it goes with --calibrate and the data set's name")
+        raise UserError(f"--data-dir {folder} would not be read: it goes with --calibrate and the data set's name")
     if calibrate is not None and calibrate.endswith(".npz"):
         calibration = measured = images_from_file(Path(calibrate), network)
     elif calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:

@@ -52,7 +52,7 @@ def study(
     over the test set, cycles of the cycle model on --config. Figures and plot are codesign.json and codesign.png in the
     study's folder.
     """
-    from spikeloom.commands.images import first_images
+    from spikeloom.commands.images import ImageChoice, first_images
     from spikeloom.commands.measuring.codesign import measure_all, report
     from spikeloom.commands.models.export import export_run
     from sw.artifact.artifact import SUFFIX
@@ -98,7 +98,11 @@ def study(
             command = f"{shlex.join(['spikeloom', 'study', recorded(study_file)])}, variant {name}"
             export_run(recipe, command, run, images(recipe.data, "test"), artifacts[name], BREVITAS_IMAGES)
     console.print(f"runs and artifacts: {shown(out)}")
-    report(measure_all(artifacts, config, count, folder, full=True), config, out / "codesign.json")
+    report(
+        measure_all(artifacts, config, ImageChoice(folder=folder, whole=True, count=count)),
+        config,
+        out / "codesign.json",
+    )
 
 
 def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe, Path]]) -> Progress | None:

@@ -115,7 +115,7 @@ def test_nothing_found_says_what_was_tried(tmp_path, offline):
         obtain("set", SOURCE, None, tmp_path)
     assert str(error.value) == (
         f"set is not in {tmp_path / 'set'} and could not be fetched from https://data.invalid/set (no route to host) "
-        "or sh (not installed); put images, labels (or .gz) into a folder and name it with --data"
+        "or sh (not installed); put images, labels (or .gz) into a folder and name it with --data-dir"
     )
 
 

@@ -169,11 +169,11 @@ def test_a_data_set_of_options():
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({}, (3, 100), "no tensor tells the data set of a network of 3 image channels and 100 classes: give --set, and "
-         "for one that is not built in --size, --mean and --std"),
+        ({}, (3, 100), "no tensor tells the data set of a network of 3 image channels and 100 classes: give --dataset, "
+         "and for one that is not built in --size, --mean and --std"),
         ({"name": "mine"}, (3, 10), "mine is not a built-in data set: give --size, --mean and --std of its images"),
         ({"name": "cifar10", "size": 64}, (3, 10), "--size, --mean and --std of cifar10 are known; leave them out, or "
-         "give --set another name"),
+         "give --dataset another name"),
         ({"name": "mnist"}, (3, 10), "the checkpoint reads 3 image channels, but MNIST has 1; give the data set it was "
          "trained on"),
         ({"name": "cifar10"}, (3, 100), "the checkpoint has 100 classes, but CIFAR-10 10; give the data set it was "
