@@ -12,7 +12,7 @@ from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
 from golden.walk import LayerActivity, Observer, pool_sums, walk
 from sw.artifact.artifact import Artifact
-from sw.network import Layer
+from sw.layer import Layer
 
 BATCH_PIXELS = 8 * 32 * 32
 """Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""

@@ -26,7 +26,8 @@ from hw.integers import ceil_div
 from sw.artifact.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.artifact.ranges import accumulator_range
 from sw.data.sets import RANDOM
-from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.layer import QKV, Layer
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, NetworkConfig
 
 BIAS_FRACTION_BITS = 4
 CALIBRATION_IMAGES = 4
@@ -70,7 +71,7 @@ def random_artifact(
     network : NetworkConfig
         Shape to fill.
     weight_bits : int
-        One of `sw.network.WEIGHT_WIDTHS`.
+        One of `sw.layer.WEIGHT_WIDTHS`.
     seed : int
         Of weights and images.
     images : uint8 Tensor [B, C, H, W] or [B, T, C, H, W], optional
@@ -181,7 +182,7 @@ def _bias(
 def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tensor:
     """Draw a firing rate for each channel; those of q, k and v put the mean attention sum at its steady threshold."""
     rates = rng.uniform(LOWEST_RATE, HIGHEST_RATE, layer.out_channels)
-    if layer.name.endswith((".q", ".k", ".v")):
+    if layer.part in QKV:
         wanted = ATTENTION_NEURON_THRESHOLD / network.attention_scale
         mean = (1.2 * wanted / (network.head_dim * network.tokens)) ** (1 / 3)
         rates = np.clip(rates * mean / (0.5 * (LOWEST_RATE + HIGHEST_RATE)), 0.02, 0.9)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from golden.accounting.operations import LayerOperations, layer_macs, paper_layer_macs, paper_macs
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 MAC_J = 4.6e-12
 """Energy of a multiply-accumulate in joules."""

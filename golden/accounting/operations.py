@@ -28,7 +28,8 @@ from torch import Tensor
 
 from golden.attention import key_value, split_heads
 from golden.walk import LayerActivity
-from sw.network import STEM, Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import STEM, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)

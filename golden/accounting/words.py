@@ -19,7 +19,8 @@ from golden.walk import LayerActivity
 from hw.config import HardwareConfig
 from sw.compiler.heads import is_per_head, padded_head, reads_heads
 from sw.compiler.weight_pack import output_tiles
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)

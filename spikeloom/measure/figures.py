@@ -190,8 +190,9 @@ def utilization_4_256(lab: Lab) -> float:
     Attention has an engine of its own beside the array: its operations do not count, the cycles it costs do.
     """
     run = lab.run("add")
-    counts = dense_operations(run.artifact.network)
-    operations = sum(layer.plane_operations for layer in counts if not layer.name.endswith(".attention"))
+    network = run.artifact.network
+    counts = zip(network.layers(), dense_operations(network), strict=True)
+    operations = sum(count.plane_operations for layer, count in counts if layer.has_weights)
     return operations / lab.config.sops_per_cycle / run.cycles
 
 

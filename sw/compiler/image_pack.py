@@ -11,7 +11,7 @@ from hw.config import IMAGE_PLANES, HardwareConfig
 from hw.integers import ceil_div
 from sw.artifact.artifact import Artifact
 from sw.errors import UserError
-from sw.network import Layer
+from sw.layer import Layer
 
 TAPS = 9
 WORD_BITS = 64

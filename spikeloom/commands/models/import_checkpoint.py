@@ -14,7 +14,7 @@ from rich.table import Table
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
-from sw.network import WEIGHT_WIDTHS
+from sw.layer import WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
 
 if TYPE_CHECKING:
