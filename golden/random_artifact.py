@@ -25,6 +25,7 @@ from golden.walk import pool_sums, walk
 from hw.integers import ceil_div
 from sw.artifact.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.artifact.ranges import accumulator_range
+from sw.data.image_table import lookup
 from sw.data.sets import RANDOM
 from sw.layer import QKV, Layer
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, NetworkConfig
@@ -120,9 +121,9 @@ def random_artifact(
         return lif(current, threshold, network.timesteps, leaky=network.leaky)[0].to(torch.float32)
 
     frames = images.transpose(0, 1) if network.events else images.unsqueeze(0)
-    channels = [torch.tensor(table[c], dtype=torch.float32)[frames[:, :, c].long()] for c in range(len(table))]
+    image = lookup(torch.tensor(table, dtype=torch.float32), frames.long()).movedim(2, -1)
     with exact_arithmetic():
-        walk(network, torch.stack(channels, dim=-1), step)
+        walk(network, image.contiguous(), step)
     return Artifact(
         network=network,
         weight_bits=weight_bits,

@@ -26,6 +26,7 @@ from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import Program
 from sw.errors import UserError
+from sw.named_networks import SPIKFORMER_4_256
 from sw.network import NetworkConfig, ResidualMode
 from sw.synthesis.cells import luts
 from sw.synthesis.place import TARGET_MHZ, measure_fmax
@@ -37,11 +38,6 @@ LATENCY = 100
 
 CLOCK_HZ = 300e6
 """Nominal clock for frames per second: that of the fastest published designs on UltraScale+. It is no measurement."""
-
-SPIKFORMER_4_256 = NetworkConfig(
-    image_size=32, image_channels=3, classes=10, embed_dim=256, depth=4, heads=8, timesteps=4
-)  # fmt: skip
-"""The network that papers report for CIFAR-10."""
 
 SEED = 1
 
