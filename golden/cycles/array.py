@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from golden.cycles.external_memory import Word
-from golden.cycles.neurons import Neurons
+from golden.cycles.neurons import NeuronTiming
 from golden.cycles.program_stream import ProgramStream
 from hw.array.walker import Walker
 from hw.array.weight_array import FILL_CYCLES, TABLE_ENTRIES, done_latency
@@ -50,7 +50,7 @@ def weight_slices(fields: Mapping[str, int], groups: int) -> Iterator[WeightSlic
         yield WeightSlice(last, groups, completes=True)
 
 
-class Array:
+class ArrayTiming:
     """The array with its tables and its walker.
 
     Parameters
@@ -58,11 +58,11 @@ class Array:
     config : HardwareConfig
     stream : ProgramStream
         Brings parameters and weights.
-    neurons : Neurons
+    neurons : NeuronTiming
         Read the sums.
     """
 
-    def __init__(self, config: HardwareConfig, stream: ProgramStream, neurons: Neurons):
+    def __init__(self, config: HardwareConfig, stream: ProgramStream, neurons: NeuronTiming):
         self._config, self._stream, self._neurons = config, stream, neurons
         self._loaded = -TABLE_ENTRIES  # when the table writer took the last slice
         self._released = deque([-1, -1], maxlen=2)  # when the last two tables were free again

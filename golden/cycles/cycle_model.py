@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from golden.cycles.array import Array
+from golden.cycles.array import ArrayTiming
 from golden.cycles.attention import attention_cycles
 from golden.cycles.external_memory import ExternalMemory
 from golden.cycles.filing import counted_elsewhere, counted_layers
 from golden.cycles.jobs import Jobs, Loads
-from golden.cycles.neurons import Neurons
+from golden.cycles.neurons import NeuronTiming
 from golden.cycles.program_stream import ProgramStream
 from hw.array.walker import Walker
 from hw.core import written_latency
@@ -110,8 +110,8 @@ class _Machine:
         length = len(program.memory) * WORD_BITS // config.memory_bits
         memory = ExternalMemory(latency, OUTSTANDING_BURSTS, adapter=True)
         self.stream = ProgramStream(config, length, memory, start=0)
-        self.neurons = Neurons(config)
-        self.array = Array(config, self.stream, self.neurons)
+        self.neurons = NeuronTiming(config)
+        self.array = ArrayTiming(config, self.stream, self.neurons)
         self.loads, self.weights, self.attention = Loads(config, self.stream), Jobs(), Jobs()
         self.accepted = 0  # when the last descriptor was
         self.weights_place_free, self.attention_place_free = 0, 0

@@ -12,7 +12,7 @@ from hw.config import HardwareConfig
 from hw.neurons.drain_walk import drain_cycles
 
 
-class Neurons:
+class NeuronTiming:
     """The neurons' reads of complete sums.
 
     Parameters

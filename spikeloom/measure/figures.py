@@ -41,6 +41,9 @@ CLOCK_HZ = 300e6
 
 SEED = 1
 
+StatusLine = Callable[[str], AbstractContextManager[Any]]
+"""Shows a line while it is entered."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -115,13 +118,13 @@ class Lab:
     ----------
     folder : Path
         Takes builds, runs and logs; nothing in it from before is used.
-    status : callable
+    status : StatusLine
         Shows what is going on while it is entered.
     """
 
     config = LARGE
 
-    def __init__(self, folder: Path, status: Callable[[str], AbstractContextManager[Any]]):
+    def __init__(self, folder: Path, status: StatusLine):
         self._folder, self._status = folder, status
         self._runs: dict[str, NetworkRun] = {}
 

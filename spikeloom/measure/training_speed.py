@@ -36,7 +36,7 @@ PEAK_SIZE = {"cpu": 2048, "cuda": 8192}
 
 
 @dataclass(frozen=True)
-class Speed:
+class TrainingSpeed:
     """One line of the table.
 
     Attributes
@@ -70,7 +70,9 @@ def timed(device: torch.device, repeat: int, action: Callable[[], object]) -> fl
     return (time.perf_counter() - began) / repeat
 
 
-def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int, graph: bool = True) -> list[Speed]:
+def training_speeds(
+    processes: Processes, *, batch: int, steps: int, rounds: int, graph: bool = True
+) -> list[TrainingSpeed]:
     """Time training of Spikformer-4-256 in bf16: float, quantised to 4 bits, and SpikingJelly's.
 
     Parameters
@@ -107,7 +109,7 @@ def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int
     work = OPERATIONS * sum(layer.macs * layer.steps for layer in dense_operations(SPIKFORMER_4_256))
     rate = 2 * PEAK_SIZE[device.type] ** 3 / statistics.median(products)
     speeds = {name: batch / statistics.median(seconds) for name, seconds in times.items()}
-    return [Speed(name, per_second, per_second * work / rate) for name, per_second in speeds.items()]
+    return [TrainingSpeed(name, per_second, per_second * work / rate) for name, per_second in speeds.items()]
 
 
 def matrix_product(device: torch.device) -> Callable[[], object]:

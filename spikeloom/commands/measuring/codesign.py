@@ -58,7 +58,7 @@ def measure_all(
         If an artifact cannot be read, or has no images.
     """
     from sim.rtl import MEMORY_LATENCY
-    from spikeloom.measure.codesign import measure
+    from spikeloom.measure.codesign import measure_variant
     from sw.artifact.artifact import load
 
     variants = []
@@ -67,7 +67,7 @@ def measure_all(
         for name, path in paths.items():
             artifact = load(path)
             data = measured_images(artifact, count, place, full)
-            variant = measure(
+            variant = measure_variant(
                 name,
                 artifact,
                 config,
