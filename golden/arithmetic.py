@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sw.network import Layer
+from sw.layer import Layer
 
 EXACT_FLOAT32 = 2**24
 """Integers up to this magnitude are exact in float32."""

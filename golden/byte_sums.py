@@ -15,7 +15,7 @@ from torch import Tensor
 from golden.arithmetic import EXACT_FLOAT32
 from sw.artifact.artifact import LayerParameters
 from sw.artifact.ranges import LayerRange
-from sw.network import Layer
+from sw.layer import Layer
 
 LARGEST_PAIR = 2**15 - 1
 """What a saturating sum of two products may reach."""

@@ -11,7 +11,7 @@ from golden.byte_sums import ByteSums
 from golden.neuron import lif
 from sw.artifact.artifact import Artifact
 from sw.artifact.ranges import LayerRange, signed_bits
-from sw.network import Layer
+from sw.layer import Layer
 
 
 class LayerArithmetic:

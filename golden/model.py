@@ -12,7 +12,8 @@ from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
 from golden.walk import LayerActivity, Observer, pool_sums, walk
 from sw.artifact.artifact import Artifact
-from sw.network import Layer
+from sw.data.image_table import lookup
+from sw.layer import Layer
 
 BATCH_PIXELS = 8 * 32 * 32
 """Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""
@@ -106,8 +107,7 @@ class GoldenModel:
             wanted = ", ".join(map(str, shape))
             raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
         frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
-        planes = [self._table[channel][frames[:, :, channel].long()] for channel in range(len(self._table))]
-        image = torch.stack(planes, dim=-1)
+        image = lookup(self._table, frames.long()).movedim(2, -1).contiguous()
         return image.to(torch.uint8) if self.network.events else image  # spikes are bytes
 
     def run(

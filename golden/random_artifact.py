@@ -25,8 +25,10 @@ from golden.walk import pool_sums, walk
 from hw.integers import ceil_div
 from sw.artifact.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.artifact.ranges import accumulator_range
+from sw.data.image_table import lookup
 from sw.data.sets import RANDOM
-from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.layer import QKV, Layer
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, NetworkConfig
 
 BIAS_FRACTION_BITS = 4
 CALIBRATION_IMAGES = 4
@@ -70,7 +72,7 @@ def random_artifact(
     network : NetworkConfig
         Shape to fill.
     weight_bits : int
-        One of `sw.network.WEIGHT_WIDTHS`.
+        One of `sw.layer.WEIGHT_WIDTHS`.
     seed : int
         Of weights and images.
     images : uint8 Tensor [B, C, H, W] or [B, T, C, H, W], optional
@@ -119,9 +121,9 @@ def random_artifact(
         return lif(current, threshold, network.timesteps, leaky=network.leaky)[0].to(torch.float32)
 
     frames = images.transpose(0, 1) if network.events else images.unsqueeze(0)
-    channels = [torch.tensor(table[c], dtype=torch.float32)[frames[:, :, c].long()] for c in range(len(table))]
+    image = lookup(torch.tensor(table, dtype=torch.float32), frames.long()).movedim(2, -1)
     with exact_arithmetic():
-        walk(network, torch.stack(channels, dim=-1), step)
+        walk(network, image.contiguous(), step)
     return Artifact(
         network=network,
         weight_bits=weight_bits,
@@ -181,7 +183,7 @@ def _bias(
 def _target_rates(layer: Layer, network: NetworkConfig, rng: Generator) -> Tensor:
     """Draw a firing rate for each channel; those of q, k and v put the mean attention sum at its steady threshold."""
     rates = rng.uniform(LOWEST_RATE, HIGHEST_RATE, layer.out_channels)
-    if layer.name.endswith((".q", ".k", ".v")):
+    if layer.part in QKV:
         wanted = ATTENTION_NEURON_THRESHOLD / network.attention_scale
         mean = (1.2 * wanted / (network.head_dim * network.tokens)) ** (1 / 3)
         rates = np.clip(rates * mean / (0.5 * (LOWEST_RATE + HIGHEST_RATE)), 0.02, 0.9)

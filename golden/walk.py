@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from golden.arithmetic import or_pool
-from sw.network import RESIDUAL_CLAMP, Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import RESIDUAL_CLAMP, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,14 +79,11 @@ def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tupl
     residual: Tensor | None = None
     for layer in layers:
         inputs: tuple[Tensor, ...]
-        if layer.kind == "attention":
-            block = layer.name.rpartition(".")[0]
-            inputs = tuple(outputs[f"{block}.{part}"] for part in "qkv")
-        elif layer.source == "residual":
+        if layer.source == "residual":
             assert residual is not None
             inputs = (residual,)
         else:
-            inputs = (outputs[layer.source],)
+            inputs = tuple(outputs[source] for source in layer.sources)
         result = step(layer, inputs)
         if layer.kind == "head":
             for observe in observers:

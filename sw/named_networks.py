@@ -23,8 +23,11 @@ def _imagenet(depth: int, dim: int) -> NetworkConfig:
     )  # fmt: skip
 
 
+SPIKFORMER_4_256 = _cifar(4, 256, heads=8)
+"""The network that papers report for CIFAR-10, and figures are of."""
+
 NAMED_NETWORKS = {
-    "spikformer-4-256": _cifar(4, 256, heads=8),
+    "spikformer-4-256": SPIKFORMER_4_256,
     "spikformer-2-384": _cifar(2, 384, heads=12),
     "spikformer-4-384": _cifar(4, 384, heads=12),
     "spikformer-8-384": _imagenet(8, 384),

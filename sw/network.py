@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from hw.user_text import quoted
-
-LayerKind = Literal["conv", "linear", "attention", "head"]
+from sw.layer import QKV, Layer, layer_name
 
 ResidualMode = Literal["add", "clamp", "iand"]
 """How spikes join the residual stream; see `NetworkConfig.residual_mode`."""
@@ -26,12 +26,6 @@ LinearBias = Literal["all", "not-qkv", "none"]
 NeuronKind = Literal["lif", "if"]
 """Whether neurons leak; see `NetworkConfig.neuron`."""
 
-IMAGE_BITS = 8
-"""Bits of the signed image; its bit-planes are the first layer's input."""
-
-WEIGHT_WIDTHS = (2, 3, 4, 8)
-"""Bits that a weight may have. The hardware reads those of 2 and 3 bits as weights of 4."""
-
 NEURON_THRESHOLD = 1.0
 """Firing threshold of every neuron but the one after attention."""
 
@@ -41,8 +35,8 @@ ATTENTION_NEURON_THRESHOLD = 0.5
 STEM = 4
 """Convolutions before `rpe`, ``conv0`` to ``conv3``; each doubles the channels, up to the embedding dimension."""
 
-IMAGE_WEIGHT_LIMIT = 119
-"""Largest magnitude of an 8-bit weight of the image layer: ``16 * 7 + 7``, two signed halves of 4 bits."""
+STEM_PARTS = (*(f"conv{i}" for i in range(STEM)), "rpe")
+"""Parts of the network before its encoder blocks, in order of execution."""
 
 LARGEST = {
     "image_size": 2048, "image_channels": 4096, "classes": 1 << 16, "embed_dim": 1 << 14, "depth": 256,
@@ -55,95 +49,6 @@ RESIDUAL_LIMIT = 255
 
 RESIDUAL_CLAMP = 3
 """Largest residual integer of the mode ``clamp``: what two bit-planes hold."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One step of the network: integer sums of its input, then a neuron (none after the head).
-
-    Attributes
-    ----------
-    name : str
-        Unique name, such as ``conv0`` or ``block1.fc2``; names its tensors everywhere.
-    kind : str
-        ``conv`` (3x3, stride 1, pad 1), ``linear``, ``attention`` (no weights) or ``head``.
-    source : str
-        Name of what it reads: ``image`` or ``events``, the spikes of an earlier layer, or ``residual``.
-        Attention reads the ``q``, ``k`` and ``v`` of its block and names ``q``.
-    in_channels, out_channels : int
-        Channels read and written; for attention both are the embedding dimension.
-    height, width : int
-        Grid of positions it computes on (before pooling). Token ``n`` is ``row * width + column``.
-    input_max : int
-        Largest input integer: 1 for spikes, more for the residual stream, 127 for the signed image.
-    pool : bool
-        Whether there is a 3x3/2 pad 1 max-pool: behind the neuron, where it is an OR of spikes, or before it.
-    residual : bool
-        Whether the spikes join the residual stream.
-    pool_first : bool
-        Whether the pool comes before the neuron, as the largest current; then there are neurons for its output only.
-    bias : bool
-        Whether the float model's layer has a bias of its own beside that of its batch norm.
-    """
-
-    name: str
-    kind: LayerKind
-    source: str
-    in_channels: int
-    out_channels: int
-    height: int
-    width: int
-    input_max: int = 1
-    pool: bool = False
-    residual: bool = False
-    pool_first: bool = False
-    bias: bool = False
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether the layer has a weight tensor."""
-        return self.kind != "attention"
-
-    @property
-    def reads_input(self) -> bool:
-        """Whether it is the first layer, which reads the network's input."""
-        return self.source in ("image", "events")
-
-    @property
-    def pools_spikes(self) -> bool:
-        """Whether a pool follows the neuron."""
-        return self.pool and not self.pool_first
-
-    @property
-    def taps(self) -> int:
-        """Kernel positions: 9 for a convolution, otherwise 1."""
-        return 9 if self.kind == "conv" else 1
-
-    @property
-    def positions(self) -> int:
-        """Positions (pixels or tokens) it computes on."""
-        return self.height * self.width
-
-    @property
-    def input_planes(self) -> int:
-        """Bit-planes of its input; the image's top plane is negative."""
-        return IMAGE_BITS if self.source == "image" else self.input_max.bit_length()
-
-    def weight_limit(self, weight_bits: int) -> int:
-        """Largest magnitude of a weight of so many bits; the range is symmetric."""
-        limit = (1 << weight_bits - 1) - 1
-        return min(limit, IMAGE_WEIGHT_LIMIT) if self.source == "image" else limit
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the weight tensor: ``[out, in, 3, 3]`` or ``[out, in]``."""
-        shape = (self.out_channels, self.in_channels)
-        return (*shape, 3, 3) if self.kind == "conv" else shape
-
-    @property
-    def output_grid(self) -> tuple[int, int]:
-        """Height and width after the pool, if there is one."""
-        return (self.height // 2, self.width // 2) if self.pool else (self.height, self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,49 +202,59 @@ class NetworkConfig:
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in order of execution."""
-        dim, size, grid = self.embed_dim, self.image_size, self.grid
-        layers: list[Layer] = []
+        blocks = [layer for index in range(self.depth) for layer in self.block(index)]
+        return (*self._stem(), *blocks, self._head())
+
+    def block(self, index: int) -> tuple[Layer, ...]:
+        """Layers of an encoder block, in order of execution."""
+        dim, hidden = self.embed_dim, self.embed_dim * self.mlp_ratio
+        name = partial(layer_name, block=index)
+        linear = partial(
+            Layer, block=index, kind="linear", height=self.grid, width=self.grid, bias=self.linear_bias != "none"
+        )
+        qkv = partial(
+            linear, source="residual", in_channels=dim, out_channels=dim, bias=self.linear_bias == "all",
+            input_max=self._residual_max(1 + 2 * index),
+        )  # fmt: skip
+        return (
+            *(qkv(part=part) for part in QKV),
+            Layer(part="attention", block=index, kind="attention", source=name("q"), in_channels=dim, out_channels=dim,
+                  height=self.grid, width=self.grid),
+            linear(part="proj", source=name("attention"), in_channels=dim, out_channels=dim, residual=True),
+            linear(part="fc1", source="residual", in_channels=dim, out_channels=hidden,
+                   input_max=self._residual_max(2 + 2 * index)),
+            linear(part="fc2", source=name("fc1"), in_channels=hidden, out_channels=dim, residual=True),
+        )  # fmt: skip
+
+    def _stem(self) -> tuple[Layer, ...]:
+        """The convolutions."""
+        size, channels = self.image_size, self.image_channels
         source, largest = ("events", 1) if self.events else ("image", 127)
-        for i in range(STEM):
-            first, pool = i == 0, i >= STEM - self.pools
-            layers.append(
-                Layer(name=f"conv{i}", kind="conv", source=source if first else f"conv{i - 1}",
-                      in_channels=self.image_channels if first else layers[-1].out_channels,
-                      out_channels=dim >> STEM - 1 - i, height=size, width=size, input_max=largest if first else 1,
-                      pool=pool, pool_first=pool and self.pool_order == "before")
+        layers = []
+        for i, part in enumerate(STEM_PARTS):
+            pool = STEM - self.pools <= i < STEM
+            layer = Layer(
+                part=part, kind="conv", source=source, in_channels=channels,
+                out_channels=self.embed_dim >> max(0, STEM - 1 - i), height=size, width=size, input_max=largest,
+                pool=pool, pool_first=pool and self.pool_order == "before", residual=i == STEM,
             )  # fmt: skip
-            size = size // 2 if pool else size
-        layers.append(
-            Layer(name="rpe", kind="conv", source=layers[-1].name, in_channels=dim, out_channels=dim,
-                  height=grid, width=grid, residual=True)
-        )  # fmt: skip
-        hidden = dim * self.mlp_ratio
-        residual_max = self.residual_after(1)  # pooled spikes and rpe
-        for i in range(self.depth):
-
-            def linear(
-                name: str, source: str, c_in: int, c_out: int, *,
-                top: int = 1, add: bool = False, bias: bool = self.linear_bias != "none",
-            ) -> Layer:  # fmt: skip
-                return Layer(name=name, kind="linear", source=source, in_channels=c_in, out_channels=c_out,
-                             height=grid, width=grid, input_max=top, residual=add, bias=bias)  # fmt: skip
-
-            block, biased = f"block{i}", self.linear_bias == "all"
-            layers += [linear(f"{block}.{part}", "residual", dim, dim, top=residual_max, bias=biased) for part in "qkv"]
-            layers.append(
-                Layer(name=f"{block}.attention", kind="attention", source=f"{block}.q", in_channels=dim,
-                      out_channels=dim, height=grid, width=grid)
-            )  # fmt: skip
-            layers.append(linear(f"{block}.proj", f"{block}.attention", dim, dim, add=True))
-            residual_max = self.residual_after(residual_max)
-            layers.append(linear(f"{block}.fc1", "residual", dim, hidden, top=residual_max))
-            layers.append(linear(f"{block}.fc2", f"{block}.fc1", hidden, dim, add=True))
-            residual_max = self.residual_after(residual_max)
-        layers.append(
-            Layer(name="head", kind="head", source="residual", in_channels=dim, out_channels=self.classes,
-                  height=grid, width=grid, input_max=residual_max, bias=True)
-        )  # fmt: skip
+            layers.append(layer)
+            source, largest, channels, size = layer.name, 1, layer.out_channels, layer.output_grid[0]
         return tuple(layers)
+
+    def _head(self) -> Layer:
+        """The classifier."""
+        return Layer(
+            part="head", kind="head", source="residual", in_channels=self.embed_dim, out_channels=self.classes,
+            height=self.grid, width=self.grid, input_max=self._residual_max(1 + 2 * self.depth), bias=True,
+        )  # fmt: skip
+
+    def _residual_max(self, joined: int) -> int:
+        """Largest residual integer after so many layers joined the stream: rpe, and two of every block."""
+        largest = 1  # the pooled spikes that start the stream
+        for _ in range(joined):
+            largest = self.residual_after(largest)
+        return largest
 
     def to_dict(self) -> dict[str, int | float | str]:
         """Fields as plain JSON values."""

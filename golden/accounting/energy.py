@@ -7,12 +7,14 @@ that spikes really cause. docs/energy.md says where they differ, and why papers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from golden.accounting.operations import LayerOperations, layer_macs, paper_layer_macs, paper_macs
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 MAC_J = 4.6e-12
 """Energy of a multiply-accumulate in joules."""
@@ -144,9 +146,7 @@ def paper_formula_j(network: NetworkConfig, operations: Sequence[LayerOperations
     ValueError
         If `operations` holds no measured rates.
     """
-    layers = network.layers()
-    sops = sum(paper_sops(network, layer, counts) for layer, counts in zip(layers, operations, strict=True))
-    return operations_j(_image_macs(network, layers[0]), sops)
+    return _total_j(network, operations, partial(paper_sops, network))
 
 
 def published_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
@@ -174,14 +174,23 @@ def sop_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> floa
     ValueError
         If `operations` holds no measured counts.
     """
-    layers = network.layers()
-    sops = sum(executed_sops(layer, counts) for layer, counts in zip(layers, operations, strict=True))
-    return operations_j(_image_macs(network, layers[0]), sops)
+    return _total_j(network, operations, executed_sops)
 
 
 def dense_formula_j(network: NetworkConfig) -> float:
     """Energy per image in joules if every operation of every time step were a multiply-accumulate."""
     return operations_j(paper_macs(network) * network.timesteps, 0)
+
+
+def _total_j(
+    network: NetworkConfig,
+    operations: Sequence[LayerOperations],
+    layer_sops: Callable[[Layer, LayerOperations], float],
+) -> float:
+    """Energy in joules of the image layer's multiply-accumulates and every layer's synaptic operations."""
+    layers = network.layers()
+    sops = sum(layer_sops(layer, counts) for layer, counts in zip(layers, operations, strict=True))
+    return operations_j(_image_macs(network, layers[0]), sops)
 
 
 def _image_macs(network: NetworkConfig, layer: Layer) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from golden.accounting.observer import RunningTotals
 from golden.walk import LayerActivity
 from sw.network import NetworkConfig
 
@@ -49,43 +51,21 @@ class LayerFiring:
         return dict(self.__dict__)
 
 
-@dataclass
-class FiringStatistics:
-    """Measure firing rates and residual integers; give it to `GoldenModel.run` or `stream` as an observer.
+class FiringStatistics(RunningTotals[LayerFiring]):
+    """Measure firing rates and residual integers, of every layer that has neurons; see `RunningTotals`."""
 
-    Parameters
-    ----------
-    network : NetworkConfig
-
-    Attributes
-    ----------
-    images : int
-        Images measured so far.
-
-    Examples
-    --------
-    >>> statistics = FiringStatistics(model.network)  # doctest: +SKIP
-    >>> model.run(images, observers=(statistics,))  # doctest: +SKIP
-    >>> statistics.report()  # doctest: +SKIP
-    """
-
-    network: NetworkConfig
-    images: int = 0
-    _counts: dict[tuple[str, str], Tensor] = field(default_factory=dict)
-    _sizes: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, network: NetworkConfig):
+        super().__init__(network)
+        self._counts: dict[tuple[str, str], Tensor] = {}
+        self._sizes: dict[tuple[str, str], int] = {}
         self._largest: dict[str, int] = {}
         largest = 1  # the spikes that start the stream
-        for layer in self.network.layers():
+        for layer in network.layers():
             if layer.residual:
-                largest = self._largest[layer.name] = self.network.residual_after(largest)
+                largest = self._largest[layer.name] = network.residual_after(largest)
 
-    def __call__(self, activity: LayerActivity) -> None:
-        """Add one layer of one batch."""
+    def _add(self, activity: LayerActivity) -> None:
         name = activity.layer.name
-        if activity.layer.reads_input:
-            self.images += activity.inputs[0].shape[1]
         if activity.layer.kind == "head":
             return
         self._add_spikes(name, "spikes", activity.spikes)
@@ -93,38 +73,27 @@ class FiringStatistics:
             self._add_spikes(name, "pooled", activity.pooled)
         if activity.residual is not None:
             values = activity.residual.flatten().to(torch.int64)
-            self._add(name, "residual", values.bincount(minlength=self._largest[name] + 1))
+            self._add_counts(name, "residual", values.bincount(minlength=self._largest[name] + 1))
 
     def _add_spikes(self, name: str, kind: str, spikes: Tensor) -> None:
         """Add spikes [T, B, H, W, C] by time step."""
-        self._add(name, kind, spikes.count_nonzero(dim=(1, 2, 3, 4)))
+        self._add_counts(name, kind, spikes.count_nonzero(dim=(1, 2, 3, 4)))
         self._sizes[name, kind] = spikes[0, 0].numel()
 
-    def _add(self, name: str, kind: str, counts: Tensor) -> None:
+    def _add_counts(self, name: str, kind: str, counts: Tensor) -> None:
         self._counts.setdefault((name, kind), torch.zeros_like(counts)).add_(counts)
 
-    def report(self) -> tuple[LayerFiring, ...]:
-        """Activity of every layer that has neurons, in order of execution.
-
-        Raises
-        ------
-        ValueError
-            If no image was measured yet.
-        """
-        if not self.images:
-            raise ValueError("images measured must be at least 1, not 0: run the model with this observer first")
-        return tuple(
-            LayerFiring(
-                name=layer.name,
-                neurons=self._sizes[layer.name, "spikes"],
-                spikes=int(self._counts[layer.name, "spikes"].sum()) / self.images,
-                rates=self._rates(layer.name, "spikes"),
-                pooled_rates=self._rates(layer.name, "pooled") if layer.pools_spikes else None,
-                residual_counts=tuple(self._counts[layer.name, "residual"].tolist()) if layer.residual else None,
-            )
-            for layer in self.network.layers()
-            if layer.kind != "head"
-        )
+    def _entries(self) -> Iterator[LayerFiring]:
+        for layer in self.network.layers():
+            if layer.kind != "head":
+                yield LayerFiring(
+                    name=layer.name,
+                    neurons=self._sizes[layer.name, "spikes"],
+                    spikes=int(self._counts[layer.name, "spikes"].sum()) / self.images,
+                    rates=self._rates(layer.name, "spikes"),
+                    pooled_rates=self._rates(layer.name, "pooled") if layer.pools_spikes else None,
+                    residual_counts=tuple(self._counts[layer.name, "residual"].tolist()) if layer.residual else None,
+                )
 
     def _rates(self, name: str, kind: str) -> tuple[float, ...]:
         places = self._sizes[name, kind] * self.images

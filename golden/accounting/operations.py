@@ -20,15 +20,19 @@ weight (or, in attention, a one) added because an input bit is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from golden.accounting.observer import RunningTotals
 from golden.attention import key_value, split_heads
 from golden.walk import LayerActivity
-from sw.network import STEM, Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import STEM, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,43 +136,22 @@ def reached_positions(height: int, width: int) -> Tensor:
 
 
 @dataclass
-class _Tally:
+class _InputTally:
     executed: int = 0
     nonzero: int = 0
     value: int = 0
     inputs: int = 0
 
 
-@dataclass
-class OperationCounter:
-    """Measure executed operations; give it to `GoldenModel.run` or `stream` as an observer.
+class OperationCounter(RunningTotals[LayerOperations]):
+    """Measure executed operations and inputs, of every layer; see `RunningTotals`."""
 
-    Parameters
-    ----------
-    network : NetworkConfig
+    def __init__(self, network: NetworkConfig):
+        super().__init__(network)
+        self._tallies: defaultdict[str, _InputTally] = defaultdict(_InputTally)
 
-    Attributes
-    ----------
-    images : int
-        Images measured so far.
-
-    Examples
-    --------
-    >>> counter = OperationCounter(model.network)  # doctest: +SKIP
-    >>> model.run(images, observers=(counter,))  # doctest: +SKIP
-    >>> counter.report()  # doctest: +SKIP
-    """
-
-    network: NetworkConfig
-    images: int = 0
-    _tallies: dict[str, _Tally] = field(default_factory=dict)
-
-    def __call__(self, activity: LayerActivity) -> None:
-        """Add one layer of one batch."""
-        layer, inputs = activity.layer, activity.inputs
-        tally = self._tallies.setdefault(layer.name, _Tally())
-        if layer.reads_input:
-            self.images += inputs[0].shape[1]
+    def _add(self, activity: LayerActivity) -> None:
+        layer, inputs, tally = activity.layer, activity.inputs, self._tallies[activity.layer.name]
         for part in inputs:
             tally.nonzero += int(part.count_nonzero())
             tally.value += int(part.sum(dtype=torch.float64))
@@ -191,23 +174,12 @@ class OperationCounter:
         queries = split_heads(q, self.network.heads).to(torch.int64).sum(dim=-2)
         return int(kv.sum()) + int((queries * ones.sum(dim=-1)).sum())
 
-    def report(self) -> tuple[LayerOperations, ...]:
-        """Per-image operations of every layer, measured values included, in order of execution.
-
-        Raises
-        ------
-        ValueError
-            If no image was measured yet.
-        """
-        if not self.images:
-            raise ValueError("images measured must be at least 1, not 0: run the model with this observer first")
-        counts = []
+    def _entries(self) -> Iterator[LayerOperations]:
         for dense in dense_operations(self.network):
             tally = self._tallies[dense.name]
-            measured = {
-                "executed": tally.executed / self.images,
-                "input_rate": tally.nonzero / tally.inputs,
-                "input_mean": tally.value / tally.inputs,
-            }
-            counts.append(LayerOperations(**(dense.__dict__ | measured)))
-        return tuple(counts)
+            yield replace(
+                dense,
+                executed=tally.executed / self.images,
+                input_rate=tally.nonzero / tally.inputs,
+                input_mean=tally.value / tally.inputs,
+            )

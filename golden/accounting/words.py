@@ -8,18 +8,20 @@ bit-plane of `inputs` channels at all time-step lanes of a group of neighbouring
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from golden.accounting.observer import RunningTotals
 from golden.walk import LayerActivity
 from hw.config import HardwareConfig
 from sw.compiler.heads import is_per_head, padded_head, reads_heads
 from sw.compiler.weight_pack import output_tiles
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def tensor_readers(network: NetworkConfig) -> dict[str, tuple[Layer, ...]]:
 
 
 @dataclass
-class _Tally:
+class _PlaneTally:
     bits: int = 0
     ones: int = 0
     empty: int = 0
@@ -126,9 +128,8 @@ class _Tally:
     zero_reads: int = 0
 
 
-@dataclass
-class WordCounter:
-    """Count zero planes and words; give it to `GoldenModel.run` or `stream` as an observer.
+class WordCounter(RunningTotals[TensorWords]):
+    """Count zero planes and words, of every tensor that layers with weights read; see `RunningTotals`.
 
     Networks of more time steps than the configuration has lanes are counted in runs of as many steps as there are.
 
@@ -137,33 +138,24 @@ class WordCounter:
     network : NetworkConfig
     config : HardwareConfig
         Gives the shape of a word and the output tiles.
-
-    Attributes
-    ----------
-    images : int
-        Images measured so far.
     """
 
-    network: NetworkConfig
-    config: HardwareConfig
-    images: int = 0
-    _tallies: dict[str, list[_Tally]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._readers = tensor_readers(self.network)
+    def __init__(self, network: NetworkConfig, config: HardwareConfig):
+        super().__init__(network)
+        self.config = config
+        self._readers = tensor_readers(network)
         self._first = {readers[0].name: name for name, readers in self._readers.items()}
+        self._tallies = {
+            name: [_PlaneTally() for _ in range(readers[0].input_planes)] for name, readers in self._readers.items()
+        }
 
-    def __call__(self, activity: LayerActivity) -> None:
-        """Add what one layer of one batch reads, if no earlier layer read the same."""
+    def _add(self, activity: LayerActivity) -> None:
         layer = activity.layer
-        if layer.reads_input:
-            self.images += activity.inputs[0].shape[1]
-        if layer.name not in self._first:
+        if layer.name not in self._first:  # an earlier layer read the same
             return
-        planes = layer.input_planes
-        tallies = self._tallies.setdefault(self._first[layer.name], [_Tally() for _ in range(planes)])
-        for tally, bits in zip(tallies, self._planes(layer, activity.inputs[0]), strict=True):
-            self._add(tally, layer, bits)
+        planes = self._planes(layer, activity.inputs[0])
+        for tally, bits in zip(self._tallies[self._first[layer.name]], planes, strict=True):
+            self._add_plane(tally, layer, bits)
 
     def _planes(self, layer: Layer, values: Tensor) -> Iterator[Tensor]:
         """Bit-planes [T, B, H, W, channels on the chip], bool, the lowest first."""
@@ -177,7 +169,7 @@ class WordCounter:
         for plane in range(layer.input_planes):
             yield values >> plane & 1 != 0
 
-    def _add(self, tally: _Tally, layer: Layer, bits: Tensor) -> None:
+    def _add_plane(self, tally: _PlaneTally, layer: Layer, bits: Tensor) -> None:
         image = layer.source == "image"
         group = self.config.lanes if image else self.config.positions
         occupied = occupancy(bits, self.config)
@@ -194,31 +186,20 @@ class WordCounter:
         tally.zero_words += words.numel() - int(words.count_nonzero())
         tally.zero_reads += sum(tap.numel() - int(tap.count_nonzero()) for tap in taps)
 
-    def report(self) -> tuple[TensorWords, ...]:
-        """Words of every tensor that layers with weights read, in the order of their first reader.
-
-        Raises
-        ------
-        ValueError
-            If no image was measured yet.
-        """
-        if not self.images:
-            raise ValueError("images measured must be at least 1, not 0: run the model with this observer first")
-        return tuple(
-            TensorWords(
+    def _entries(self) -> Iterator[TensorWords]:
+        for name, readers in self._readers.items():
+            yield TensorWords(
                 name=name,
                 residual=readers[0].source == "residual",
                 readers=tuple(layer.name for layer in readers),
                 output_tiles=sum(self._output_tiles(layer) for layer in readers),
                 planes=tuple(self._plane(number, tally) for number, tally in enumerate(self._tallies[name])),
             )
-            for name, readers in self._readers.items()
-        )
 
     def _output_tiles(self, layer: Layer) -> int:
         return output_tiles(self.config, self.network, layer).count * (self.network.heads if is_per_head(layer) else 1)
 
-    def _plane(self, number: int, tally: _Tally) -> PlaneWords:
+    def _plane(self, number: int, tally: _PlaneTally) -> PlaneWords:
         return PlaneWords(
             plane=number,
             rate=tally.ones / tally.bits,

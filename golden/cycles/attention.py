@@ -12,7 +12,7 @@ from hw.config import HardwareConfig
 from hw.integers import ceil_div
 
 
-def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, groups: int, time_chunks: int = 1) -> int:
+def attention_cycles(config: HardwareConfig, head_channels: int, tiles: int, groups: int, time_chunks: int = 1) -> int:
     """Cycles from `start` to `done` of `hw.attention.attention.Attention`: the RTL takes exactly this many.
 
     K^T V of a set of columns starts when its tables are free, Q (K^T V) of a set when they are full and the set before
@@ -23,15 +23,15 @@ def attention_cycles(config: HardwareConfig, head_channels: int, chunks: int, gr
     ----------
     config : HardwareConfig
         The accelerator.
-    head_channels, chunks, groups, time_chunks : int
-        The job, as at the members of `Attention`; one round like another for each time chunk.
+    head_channels, tiles, groups, time_chunks : int
+        The job, as in its descriptor; one round like another for each time chunk.
 
     Returns
     -------
     int
         The cycle in which `done` is high less the cycle in which `start` is.
     """
-    row = config.attention_columns * chunks
+    row = config.attention_columns * tiles
     token = AttentionGeometry(config).token_steps(head_channels)
     slices = head_channels // config.inputs
     tokens = config.positions * groups

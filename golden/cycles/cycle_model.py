@@ -10,23 +10,21 @@ Cycle 0 is the job's start pulse; every time is a cycle in which something happe
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
+from golden.cycles.array import ArrayTiming
 from golden.cycles.attention import attention_cycles
+from golden.cycles.external_memory import ExternalMemory
 from golden.cycles.filing import counted_elsewhere, counted_layers
-from golden.cycles.program_stream import ExternalMemory, ProgramStream, Word
-from golden.cycles.spike_writes import spike_writes
+from golden.cycles.jobs import Jobs, Loads
+from golden.cycles.neurons import NeuronTiming
+from golden.cycles.program_stream import ProgramStream
 from hw.array.walker import Walker
-from hw.array.weight_array import DRAIN_BUFFERS, FILL_CYCLES, TABLE_ENTRIES, done_latency
-from hw.config import HardwareConfig
 from hw.core import written_latency
 from hw.counters import WALKER_COUNTERS
-from hw.descriptor import DESCRIPTOR, Opcode, Wait
-from hw.external.axi_reader import OUTSTANDING_BURSTS, split
-from hw.external.memory_port import BURST_LENGTH_BITS
+from hw.descriptor import DESCRIPTOR, Opcode
+from hw.external.axi_reader import OUTSTANDING_BURSTS
 from hw.integers import ceil_div
-from hw.neurons.drain_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
 from hw.program.dispatcher import LOOK_LATENCY
 from sw.compiler.image_pack import WORD_BITS
@@ -83,247 +81,121 @@ def predict_cycles(program: Program, memory_latency: int) -> CycleModel:
 
 
 @dataclass
-class _Engine:
-    """Jobs of one engine: when each of them counts as ended."""
+class _Labels:
+    """Which layer each part of the machine is in: first cycles and layers' numbers, see `golden.cycles.filing`."""
 
-    ended: list[int] = field(default_factory=list)
+    array: list[tuple[int, int]] = field(default_factory=lambda: [(1, 0)])
+    neurons: list[tuple[int, int]] = field(default_factory=lambda: [(1, 0)])
+    attention: list[tuple[int, int]] = field(default_factory=lambda: [(1, 0)])
 
-    def satisfied(self, wait: int) -> int:
-        """First cycle in which a wait for the jobs dispatched so far is over."""
-        if wait == Wait.NONE.value:
-            return 0
-        return max(self.ended[: len(self.ended) - (wait == Wait.ALL_BUT_NEWEST.value)], default=0)
-
-
-@dataclass
-class _Load:
-    """The load engine. The end of its newest job may not be known yet, see `ProgramStream.begin_load`."""
-
-    stream: ProgramStream
-    word: Word | None = None
-    free: int = 0
-    ended: list[int] = field(default_factory=list)
-
-    def begin(self, offered: int, fields: Fields, config: HardwareConfig) -> None:
-        """Start a job whose request is on offer in a cycle."""
-        self.word = Word(config.group_beats)
-        bursts: list[int] = []
-        first, left = fields["memory_address"], fields["weight_beats"]
-        while left:  # requests are as long as they can be, and each is cut at multiples of the longest burst
-            some = min(left, 1 << BURST_LENGTH_BITS)
-            bursts += split(first, some)
-            first, left = first + some, left - some
-        self.stream.begin_load(offered, bursts, self.word)
-
-    def end(self) -> None:
-        """Follow the newest job to its end."""
-        if self.word is not None:
-            # Done the cycle after the last beat; that counts from the next cycle on.
-            self.free = self.stream.end_load()[1] + 2
-            self.ended.append(self.free)
-            self.word = None
-
-    def satisfied(self, wait: int) -> int:
-        """First cycle in which a wait for the jobs dispatched so far is over."""
-        if wait == Wait.NONE.value:
-            return 0
-        if wait == Wait.ALL.value:
-            self.end()
-        newest = wait == Wait.ALL_BUT_NEWEST.value and self.word is None
-        return max(self.ended[: len(self.ended) - newest], default=0)
+    def counted(self, names: tuple[str, ...], total: int) -> CycleModel:
+        """What is counted for the layers, if the job is done in cycle `total`."""
+        parts = (self.array, self.neurons, self.attention)
+        of_parts = counted_layers(parts, FILED)
+        array = [(min(first, total + 1), number) for first, number in of_parts[0]]
+        ends = [first for first, _ in array[1:]] + [total + 1]
+        layers = dict.fromkeys(names, 0)
+        for (first, number), end in zip(array, ends, strict=True):
+            layers[names[number]] += end - first
+        pairs = (counted_elsewhere(labels, found) for labels, found in zip(parts, of_parts, strict=True))
+        shared = frozenset(frozenset(names[number] for number in pair) for pair in set().union(*pairs))
+        return CycleModel(layers, total, shared)
 
 
 class _Machine:
+    """The dispatcher, and how the engines' jobs follow one another."""
+
     def __init__(self, program: Program, latency: int):
         self.config = config = program.config
         length = len(program.memory) * WORD_BITS // config.memory_bits
         memory = ExternalMemory(latency, OUTSTANDING_BURSTS, adapter=True)
         self.stream = ProgramStream(config, length, memory, start=0)
-        self.accepted = 0
-        self.load, self.weights, self.attention = _Load(self.stream), _Engine(), _Engine()
-        self.neurons = _Neurons(config)
-        self.array = _Array(config)
+        self.neurons = NeuronTiming(config)
+        self.array = ArrayTiming(config, self.stream, self.neurons)
+        self.loads, self.weights, self.attention = Loads(config, self.stream), Jobs(), Jobs()
+        self.accepted = 0  # when the last descriptor was
         self.weights_place_free, self.attention_place_free = 0, 0
         self.attention_idle = 0
         self.walker_left, self.handed_over = 0, 0
-        self.slices_written: list[int] = []
-        # First cycle that belongs to a layer, and its number: for the array, the neurons, attention.
-        self.walked: list[tuple[int, int]] = [(1, 0)]
-        self.read: list[tuple[int, int]] = [(1, 0)]
-        self.attended: list[tuple[int, int]] = [(1, 0)]
+        self.tiles_written: list[int] = []  # when each output tile of the last layer with weights may be read
         self.load_began: int | None = None  # since the last layer with weights was accepted
-        self.total = 0
+        self.labels = _Labels()
 
     def run(self, fields: Fields) -> None:
         """Run one descriptor; they come in the order of the program."""
         offered = self.stream.descriptor(ready=self.accepted + 1)
-        if fields["opcode"] == Opcode.LOAD.value:
-            self.load.end()
-            self.accepted = self.load_began = max(offered, self.load.free, self._waits(fields)) + LOOK_LATENCY
-            self.load.begin(self.accepted + 1, fields, self.config)
-        elif fields["opcode"] == Opcode.WEIGHTS.value:
-            self.accepted = max(offered, self.weights_place_free)
-            self._weights(fields)
-        elif fields["opcode"] == Opcode.ATTENTION.value:
-            self.accepted = max(offered, self.attention_place_free)
-            self._attention(fields)
-        else:
-            self.load.end()
-            everything = (*self.load.ended, *self.weights.ended, *self.attention.ended)
-            self.total = self.accepted = max(offered, *everything) + LOOK_LATENCY
+        match Opcode(fields["opcode"]):
+            case Opcode.LOAD:
+                self._load(offered, fields)
+            case Opcode.WEIGHTS:
+                self._weights(offered, fields)
+            case Opcode.ATTENTION:
+                self._attention(offered, fields)
+            case Opcode.END:
+                ended = (jobs.all_ended() for jobs in (self.loads, self.weights, self.attention))
+                self.accepted = max(offered, *ended) + LOOK_LATENCY
 
     def result(self, names: tuple[str, ...]) -> CycleModel:
-        layers = dict.fromkeys(names, 0)
-        parts = (self.walked, self.read, self.attended)
-        of_parts = counted_layers(parts, FILED)
-        counted = [(min(first, self.total + 1), number) for first, number in of_parts[0]]
-        ends = [first for first, _ in counted[1:]] + [self.total + 1]
-        for (first, number), end in zip(counted, ends, strict=True):
-            layers[names[number]] += end - first
-        pairs = (counted_elsewhere(labels, found) for labels, found in zip(parts, of_parts, strict=True))
-        shared = frozenset(frozenset(names[number] for number in pair) for pair in set().union(*pairs))
-        return CycleModel(layers, self.total, shared)
+        """What the counters say behind the last descriptor, whose acceptance ends the job."""
+        return self.labels.counted(names, total=self.accepted)
 
     def _waits(self, fields: Fields) -> int:
+        """First cycle in which all that a descriptor waits for is over."""
         return max(
-            self.load.satisfied(fields["wait_load"]),
+            self.loads.satisfied(fields["wait_load"]),
             self.weights.satisfied(fields["wait_weights"]),
             self.attention.satisfied(fields["wait_attention"]),
         )
 
-    def _attention(self, fields: Fields) -> None:
-        waits = self._waits(fields)
-        begins = max(self.accepted + 1, self.attention_idle, waits)
+    def _load(self, offered: int, fields: Fields) -> None:
+        self.accepted = max(offered, self.loads.all_ended(), self._waits(fields)) + LOOK_LATENCY
+        self.load_began = self.accepted
+        self.loads.begin(self.accepted + 1, fields)
+
+    def _attention(self, offered: int, fields: Fields) -> None:
+        self.accepted = max(offered, self.attention_place_free)
+        begins = max(self.accepted + 1, self.attention_idle, self._waits(fields))
         start = begins + 1
-        self.attended.append((start + 1, fields["layer"]))
-        names = ("head_channels", "tiles", "groups", "time_chunks")
-        done = start + attention_cycles(self.config, *(fields[name] for name in names))
+        self.labels.attention.append((start + 1, fields["layer"]))
+        job = {name: fields[name] for name in ("head_channels", "tiles", "groups", "time_chunks")}
+        done = start + attention_cycles(self.config, **job)
         self.attention_place_free, self.attention_idle = begins + 1, done
         self.attention.ended.append(done + 1)
 
-    def _weights(self, fields: Fields) -> None:
-        waits = self._waits(fields)
-        before = self.weights.ended[-1] if self.weights.ended else 0
-        enter = max(self.accepted + 1, self.walker_left, self.handed_over + 1, waits)
+    def _weights(self, offered: int, fields: Fields) -> None:
+        self.accepted = max(offered, self.weights_place_free)
+        before = self.weights.all_ended()
+        enter = max(self.accepted + 1, self.walker_left, self.handed_over + 1, self._waits(fields))
         self.weights_place_free = enter + 1
-        # The layer's cycles begin when it waits in front of an empty walker; before, those of a load that came last.
-        begins = max(self.accepted, self.walker_left)
-        if self.load_began is not None and max(self.load_began, self.walker_left) < begins:
-            self.walked.append((max(self.load_began, self.walker_left) + 1, LOAD_NUMBER))
-        self.load_began = None
-        self.walked.append((begins + 1, fields["layer"]))
+        self._label_array(fields["layer"])
         self.handed_over = max(enter + 1, self.neurons.idle, 0 if fields["overlaps"] else before)
         self.neurons.begin(start=self.handed_over + 1)
-        self.read.append((self.handed_over + neurons_latency(self.config) + 2, fields["layer"]))
-        written = self.slices_written if fields["follows"] else None
-        self.walker_left = self.array.run(
-            fields,
-            self.stream,
-            self.neurons,
-            first=enter + 1 + Walker.start_latency,
-            written=written,
-            all_written=before,
-            word=self.load.word,
-        )
+        self.labels.neurons.append((self.handed_over + neurons_latency(self.config) + 2, fields["layer"]))
+        inputs = self._inputs(fields, first=enter + 1 + Walker.start_latency)
+        self.walker_left = self.array.run(fields, inputs, self.loads.word)
         latency = written_latency(self.config) + 1
-        self.slices_written = [cycle + latency for cycle in self.neurons.output_tiles_read]
-        self.weights.ended.append(self.neurons.layer_read + latency)
+        self.tiles_written = [cycle + latency for cycle in self.neurons.output_tiles_read]
+        self.weights.ended.append(self.tiles_written[-1])
 
+    def _label_array(self, layer: int) -> None:
+        """A layer's cycles begin when it waits in front of an empty walker; before, those of a load that came last."""
+        begins = max(self.accepted, self.walker_left)
+        if self.load_began is not None and max(self.load_began, self.walker_left) < begins:
+            self.labels.array.append((max(self.load_began, self.walker_left) + 1, LOAD_NUMBER))
+        self.load_began = None
+        self.labels.array.append((begins + 1, layer))
 
-class _Array:
-    """Program reader, tables, walker: when each slice is taken."""
+    def _inputs(self, fields: Fields, first: int) -> list[int]:
+        """Cycles from which on each slice of a layer's input may be taken, `first` being that of any.
 
-    def __init__(self, config: HardwareConfig):
-        self.config = config
-        self.loaded = -TABLE_ENTRIES  # when the table writer took the last slice
-        self.released = deque([-1, -1], maxlen=2)  # when the last two tables were free again
-        self.taken, self.groups = -1, 1
-
-    def run(
-        self, fields: Fields, stream: ProgramStream, neurons: _Neurons, *, first: int, written: list[int] | None,
-        all_written: int, word: Word | None,
-    ) -> int:  # fmt: skip
-        """Run a layer from the cycle of its first possible take; returns the cycle after its last group."""
-        config = self.config
-        wide, image = bool(fields["wide"]), bool(fields["image"])
-        taps = 9 if fields["kernel3"] else 1
-        earliest = first
-        for _ in range(fields["output_tiles"]):
-            stream.parameters(ready=neurons.parameters_free())
-            stream.begin_weights(
-                fields["weight_beats"], tiles=fields["tiles"], passes=fields["passes"], wide=wide, image=image
-            )
-            for tile in range(fields["tiles"]):
-                groups = fields["last_tile_groups" if tile == fields["tiles"] - 1 else "tile_groups"]
-                for _ in range(1 + wide):
-                    for turn in range(fields["passes"]):
-                        for index in range(fields["slices"] * taps):
-                            final = turn == fields["passes"] - 1 and index == fields["slices"] * taps - 1
-                            arrived = stream.weights(config.slice_beats, ready=self.loaded)
-                            self.loaded = max(arrived + 1, self.loaded + TABLE_ENTRIES, self.released[0] + 1)
-                            take = max(self.loaded + FILL_CYCLES, self.taken + self.groups, earliest)
-                            if written is not None:
-                                pieces = (index // taps + 1) * config.word_pieces
-                                tiles_needed = ceil_div(pieces, config.tile_pieces)
-                                complete = written[tiles_needed - 1] if tiles_needed <= len(written) else all_written
-                                take = max(take, min(complete, all_written) + Walker.input_latency)
-                            if final:
-                                take = max(take, neurons.buffer_free())
-                            self.taken, self.groups = take, groups
-                            self.released.append(take + groups + Walker.latency)
-                            if final:
-                                neurons.sums_done(take + groups + Walker.latency + done_latency(config))
-                begin, pieces = neurons.read(fields, groups)
-                if word is not None:
-                    first = tile * fields["tile_groups"]
-                    word.held.update(spike_writes(config, fields, begin, range(first, first + groups), pieces))
-            neurons.end_output_tile()
-        return self.taken + self.groups + 1
-
-
-class _Neurons:
-    """The neurons' reads of the drain buffers, tile by tile."""
-
-    def __init__(self, config: HardwareConfig):
-        self._config = config
-        self._done: deque[int] = deque()  # when the sums that wait to be read were complete
-        self._freed = deque([-1] * DRAIN_BUFFERS, maxlen=DRAIN_BUFFERS)  # when the last buffers were read
-        self._drained = deque([-1, -1], maxlen=2)  # when the last two output tiles' parameters were free
-        self._earliest, self._output_tile = 0, 0
-        self.idle = 0  # first cycle in which the next layer's descriptor may come
-        self.layer_read = 0  # when the last read of the layer was made
-        self.output_tiles_read: list[int] = []
-
-    def begin(self, start: int) -> None:
-        """A layer's descriptor comes with the start pulse in this cycle."""
-        self._earliest, self._output_tile, self.output_tiles_read = start + 2, 0, []
-
-    def buffer_free(self) -> int:
-        """First cycle in which one more drain buffer can be claimed."""
-        return self._freed[0] + 1
-
-    def parameters_free(self) -> int:
-        """First cycle in which the next output tile's parameters can be written."""
-        return self._drained[0] + 1
-
-    def sums_done(self, cycle: int) -> None:
-        """One more drain buffer is complete."""
-        self._done.append(cycle)
-
-    def read(self, fields: Fields, groups: int) -> tuple[int, int]:
-        """Read a position tile: one drain buffer, or two; returns the cycle before the first read, and the pieces."""
-        buffers = 1 + fields["wide"]
-        done = [self._done.popleft() for _ in range(buffers)][-1]
-        last = self._output_tile == fields["output_tiles"] - 1
-        pieces = fields["last_tile_pieces" if last else "tile_pieces"]
-        begin = max(self._earliest, done + 1)
-        self._earliest = begin + drain_cycles(self._config, fields, groups, pieces)
-        self._freed.extend([self._earliest] * buffers)
-        return begin, pieces
-
-    def end_output_tile(self) -> None:
-        """The tile read last was its output tile's last one."""
-        self._drained.append(self._earliest)
-        self.output_tiles_read.append(self._earliest)
-        self._output_tile += 1
-        self.layer_read, self.idle = self._earliest, self._earliest + 1
+        A layer that follows the one before reads each slice as soon as the output tiles that it is made of are written.
+        """
+        if not fields["follows"]:
+            return [first] * fields["slices"]
+        all_written = self.weights.all_ended()
+        inputs = []
+        for number in range(fields["slices"]):
+            tiles = ceil_div((number + 1) * self.config.word_pieces, self.config.tile_pieces)
+            written = self.tiles_written[tiles - 1] if tiles <= len(self.tiles_written) else all_written
+            inputs.append(max(first, min(written, all_written) + Walker.input_latency))
+        return inputs

@@ -38,15 +38,15 @@ def spike_writes(
     """
     if fields["destination"] not in (Destination.SPIKES.value, Destination.SPIKES_AND_RESIDUAL.value):
         return
-    chunks = max(1, fields["time_chunks"])
+    time_chunks = max(1, fields["time_chunks"])
     # The image's words of sums are read for each position group in them, and for each time chunk of that.
-    words = config.timesteps * chunks if fields["image"] else 1
+    words = config.timesteps * time_chunks if fields["image"] else 1
     whole, rest = divmod(fields["positions"], config.positions)
-    existing = whole + (chunks if rest else 0)
+    existing = whole + (time_chunks if rest else 0)
     pace = drain_cycles(config, fields, 1, 1) // words
     leaves = begin + neurons_latency(config) + COLLECT_LATENCY
     for word in range(groups.start * words, min(groups.stop * words, existing)):
-        position = word // chunks * config.positions
+        position = word // time_chunks * config.positions
         row, column = divmod(position, fields["width"])
         for piece in range(pieces):
             written = leaves + ((word - groups.start * words) * pieces + piece + 1) * pace

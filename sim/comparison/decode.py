@@ -14,7 +14,7 @@ from hw.integers import ceil_div
 from sim.comparison.trace import Events
 from sw.compiler.program import Program, Step
 from sw.compiler.strips import written_rows
-from sw.network import Layer
+from sw.layer import Layer
 
 UNWRITTEN = 255
 """Value of a tensor element that the accelerator never wrote."""

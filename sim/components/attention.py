@@ -125,7 +125,7 @@ async def check(dut: Any, config: HardwareConfig, job: Job, index: int, stall: f
     for name, value in (shape | places | {"threshold": job.threshold, "token_buffer": index % 2}).items():
         getattr(dut, name).value = value
     query = lanes(config, job.query, QUERY_BASE, stride)
-    expected_cycles = attention_cycles(config, **shape)
+    expected_cycles = attention_cycles(config, channels, chunks, groups)
 
     written, cycles = await run(dut, config, query, 2 * expected_cycles, stall, rng)
     assert written == lanes(config, job.spikes, OUTPUT_BASE, stride)

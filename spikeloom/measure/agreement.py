@@ -75,7 +75,9 @@ class Agreement:
         return {model: counts(number, self.images, name) for model, number in correct.items()}
 
 
-def measure(model: Spikformer, artifact: Artifact, data: DataSet, images: Tensor, labels: Tensor) -> Agreement:
+def measure_agreement(
+    model: Spikformer, artifact: Artifact, data: DataSet, images: Tensor, labels: Tensor
+) -> Agreement:
     """Run both models on the same images.
 
     Parameters

@@ -90,7 +90,7 @@ class Variant:
         return {**self.__dict__, "accuracy": self.accuracy}
 
 
-def measure(
+def measure_variant(
     name: str,
     artifact: Artifact,
     config: HardwareConfig,

@@ -26,6 +26,7 @@ from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import Program
 from sw.errors import UserError
+from sw.named_networks import SPIKFORMER_4_256
 from sw.network import NetworkConfig, ResidualMode
 from sw.synthesis.cells import luts
 from sw.synthesis.place import TARGET_MHZ, measure_fmax
@@ -38,12 +39,10 @@ LATENCY = 100
 CLOCK_HZ = 300e6
 """Nominal clock for frames per second: that of the fastest published designs on UltraScale+. It is no measurement."""
 
-SPIKFORMER_4_256 = NetworkConfig(
-    image_size=32, image_channels=3, classes=10, embed_dim=256, depth=4, heads=8, timesteps=4
-)  # fmt: skip
-"""The network that papers report for CIFAR-10."""
-
 SEED = 1
+
+StatusLine = Callable[[str], AbstractContextManager[Any]]
+"""Shows a line while it is entered."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +118,13 @@ class Lab:
     ----------
     folder : Path
         Takes builds, runs and logs; nothing in it from before is used.
-    status : callable
+    status : StatusLine
         Shows what is going on while it is entered.
     """
 
     config = LARGE
 
-    def __init__(self, folder: Path, status: Callable[[str], AbstractContextManager[Any]]):
+    def __init__(self, folder: Path, status: StatusLine):
         self._folder, self._status = folder, status
         self._runs: dict[str, NetworkRun] = {}
 
@@ -190,8 +189,9 @@ def utilization_4_256(lab: Lab) -> float:
     Attention has an engine of its own beside the array: its operations do not count, the cycles it costs do.
     """
     run = lab.run("add")
-    counts = dense_operations(run.artifact.network)
-    operations = sum(layer.plane_operations for layer in counts if not layer.name.endswith(".attention"))
+    network = run.artifact.network
+    counts = zip(network.layers(), dense_operations(network), strict=True)
+    operations = sum(count.plane_operations for layer, count in counts if layer.has_weights)
     return operations / lab.config.sops_per_cycle / run.cycles
 
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from spikeloom.measure.figures import SEED, SPIKFORMER_4_256
+from spikeloom.measure.figures import SEED
+from sw.named_networks import SPIKFORMER_4_256
 from sw.network import STEM, NetworkConfig
 
 IMAGES = 32

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from golden.accounting.operations import dense_operations
 from golden.cycles.cycle_model import predict_cycles
@@ -17,6 +14,7 @@ from golden.random_artifact import random_artifact, random_images
 from hw.config import HardwareConfig
 from sim.rtl import MEMORY_LATENCY, run_images
 from sim.runner import build
+from spikeloom.measure.figures import StatusLine
 from spikeloom.measure.inference import seconds_per_image
 from sw.artifact.artifact import Artifact
 from sw.claims import scratch
@@ -27,12 +25,9 @@ from sw.network import NetworkConfig
 
 GOLDEN_IMAGES = 64
 
-Status = Callable[[str], AbstractContextManager[Any]]
-"""Shows a line while it is entered."""
-
 
 @dataclass(frozen=True)
-class Speed:
+class Benchmark:
     """One measurement.
 
     Attributes
@@ -51,31 +46,31 @@ class Speed:
     command: str
 
 
-def measure_golden(artifact: Artifact, images: ImageSet, command: str, status: Status) -> Speed:
+def measure_golden(artifact: Artifact, images: ImageSet, command: str, status: StatusLine) -> Benchmark:
     """Speed of the golden model."""
     count = min(GOLDEN_IMAGES, len(images))
     evaluate(artifact, images.images[:1], images.labels[:1], bar=False)  # the first call sets threads up
     with status(f"golden model over {count} images"):
         result = evaluate(artifact, images.images[:count], images.labels[:count], bar=False)
-    return Speed("golden model", count / result.seconds, "images/s", command)
+    return Benchmark("golden model", count / result.seconds, "images/s", command)
 
 
-def measure_inference(command: str, status: Status) -> list[Speed]:
+def measure_inference(command: str, status: StatusLine) -> list[Benchmark]:
     """Speed of the golden model with Spikformer-4-256, and of SpikingJelly's Spikformer if it is installed."""
     with status("golden model and, if installed, SpikingJelly with Spikformer-4-256 on one thread"):
         golden, spikingjelly = seconds_per_image()
-    rows = [Speed("golden model, Spikformer-4-256, one thread", 1 / golden, "images/s", command)]
+    rows = [Benchmark("golden model, Spikformer-4-256, one thread", 1 / golden, "images/s", command)]
     if spikingjelly is not None:
         rows += [
-            Speed("SpikingJelly, Spikformer-4-256 in float, one thread", 1 / spikingjelly, "images/s", command),
-            Speed("golden model over SpikingJelly", spikingjelly / golden, "times as fast", command),
+            Benchmark("SpikingJelly, Spikformer-4-256 in float, one thread", 1 / spikingjelly, "images/s", command),
+            Benchmark("golden model over SpikingJelly", spikingjelly / golden, "times as fast", command),
         ]
     return rows
 
 
 def measure_config(
-    config: HardwareConfig, artifact: Artifact, images: ImageSet, command: str, folder: Path, status: Status
-) -> list[Speed]:
+    config: HardwareConfig, artifact: Artifact, images: ImageSet, command: str, folder: Path, status: StatusLine
+) -> list[Benchmark]:
     """Build and run one configuration; one image.
 
     A configuration too small for the model runs a small network of random weights, and the names say so.
@@ -101,12 +96,12 @@ def measure_config(
     ideal = sum(layer.plane_operations for layer in dense_operations(artifact.network)) / config.sops_per_cycle
     title = f"{config.name}, {name}"
     return [
-        Speed(f"{title}: build of the simulator", built, "s", command),
-        Speed(f"{title}: simulation", rtl.cycles / rtl.seconds, "cycles/s", command),
-        Speed(f"{title}: RTL", image.job.cycles, "cycles/image", command),
-        Speed(f"{title}: cycle model", predicted, "cycles/image", command),
-        Speed(f"{title}: ideal", ideal, "cycles/image", command),
-        Speed(f"{title}: utilisation", ideal / image.job.cycles, "of ideal", command),
+        Benchmark(f"{title}: build of the simulator", built, "s", command),
+        Benchmark(f"{title}: simulation", rtl.cycles / rtl.seconds, "cycles/s", command),
+        Benchmark(f"{title}: RTL", image.job.cycles, "cycles/image", command),
+        Benchmark(f"{title}: cycle model", predicted, "cycles/image", command),
+        Benchmark(f"{title}: ideal", ideal, "cycles/image", command),
+        Benchmark(f"{title}: utilisation", ideal / image.job.cycles, "of ideal", command),
     ]
 
 

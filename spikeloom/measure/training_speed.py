@@ -20,13 +20,10 @@ from torch.nn import functional
 from golden.accounting.operations import dense_operations
 from sw.model.neuron import compile_neurons
 from sw.model.quantizers import begin_scales
-from sw.network import NetworkConfig
+from sw.named_networks import SPIKFORMER_4_256
 from sw.training.processes import Processes
 from sw.training.step import WARM_UP, TrainStep, adamw
 from sw.training.trainer import spikformer_class
-
-NETWORK = NetworkConfig(image_size=32, image_channels=3, classes=10, embed_dim=256, depth=4, heads=8)
-"""Spikformer-4-256 on CIFAR-10's shapes: what is timed."""
 
 OPERATIONS = 2 * 3
 """Floating-point operations of a training step per multiply-accumulate of the forward pass."""
@@ -39,7 +36,7 @@ PEAK_SIZE = {"cpu": 2048, "cuda": 8192}
 
 
 @dataclass(frozen=True)
-class Speed:
+class TrainingSpeed:
     """One line of the table.
 
     Attributes
@@ -73,7 +70,9 @@ def timed(device: torch.device, repeat: int, action: Callable[[], object]) -> fl
     return (time.perf_counter() - began) / repeat
 
 
-def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int, graph: bool = True) -> list[Speed]:
+def training_speeds(
+    processes: Processes, *, batch: int, steps: int, rounds: int, graph: bool = True
+) -> list[TrainingSpeed]:
     """Time training of Spikformer-4-256 in bf16: float, quantised to 4 bits, and SpikingJelly's.
 
     Parameters
@@ -88,8 +87,8 @@ def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int
     device = processes.device
     if device.type == "cpu":
         compile_neurons()
-    images = torch.randn(batch, 3, 32, 32, device=device)
-    targets = functional.one_hot(torch.arange(batch, device=device) % 10, 10).float()
+    images, classes = torch.randn(batch, *SPIKFORMER_4_256.input_shape, device=device), SPIKFORMER_4_256.classes
+    targets = functional.one_hot(torch.arange(batch, device=device) % classes, classes).float()
     models = {
         f"ours, {name}": our_step(processes, bits, images, targets, graph)
         for name, bits in (("float", None), ("4-bit weights", 4))
@@ -107,10 +106,10 @@ def training_speeds(processes: Processes, *, batch: int, steps: int, rounds: int
         products.append(timed(device, 10, product))
         for name, step in models.items():
             times[name].append(timed(device, steps, step))
-    work = OPERATIONS * sum(layer.macs * layer.steps for layer in dense_operations(NETWORK))
+    work = OPERATIONS * sum(layer.macs * layer.steps for layer in dense_operations(SPIKFORMER_4_256))
     rate = 2 * PEAK_SIZE[device.type] ** 3 / statistics.median(products)
     speeds = {name: batch / statistics.median(seconds) for name, seconds in times.items()}
-    return [Speed(name, per_second, per_second * work / rate) for name, per_second in speeds.items()]
+    return [TrainingSpeed(name, per_second, per_second * work / rate) for name, per_second in speeds.items()]
 
 
 def matrix_product(device: torch.device) -> Callable[[], object]:
@@ -124,7 +123,7 @@ def our_step(
     processes: Processes, bits: int | None, images: Tensor, targets: Tensor, graph: bool
 ) -> Callable[[], None]:
     """Return a training step of our model, float or with weights of `bits`."""
-    model = spikformer_class(processes.device)(NETWORK, bits, 1 / 64)
+    model = spikformer_class(processes.device)(SPIKFORMER_4_256, bits, 1 / 64)
     begin_scales(model)
     model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     step = TrainStep(model, adamw(model, 0.06, processes.device), processes, bf16=True, graph=graph)
@@ -138,9 +137,11 @@ def spikingjelly_step(device: torch.device, images: Tensor, targets: Tensor) -> 
         from spikingjelly.activation_based.model.spikformer import Spikformer
     except ImportError:
         return None
+    network = SPIKFORMER_4_256
     model: Any = Spikformer(
-        T=NETWORK.timesteps, in_channels=3, img_size_h=32, img_size_w=32, patch_size=4, num_classes=NETWORK.classes,
-        embed_dims=NETWORK.embed_dim, num_heads=NETWORK.heads, depths=NETWORK.depth,
+        T=network.timesteps, in_channels=network.image_channels, img_size_h=network.image_size,
+        img_size_w=network.image_size, patch_size=4, num_classes=network.classes, embed_dims=network.embed_dim,
+        num_heads=network.heads, depths=network.depth,
     ).to(device)  # fmt: skip
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.06, fused=device.type == "cuda")
 

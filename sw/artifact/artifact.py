@@ -9,7 +9,7 @@ tensor             dtype   shape            meaning
 image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel; for
                                             event frames 0 or 1
 <layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``; -119..119 for
-                                            8-bit weights of the image layer (`sw.network.IMAGE_WEIGHT_LIMIT`)
+                                            8-bit weights of the image layer (`sw.layer.IMAGE_WEIGHT_LIMIT`)
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
 <layer>.threshold  int64   [out]            ``ceil(2^T 2^f theta / alpha)``, at least 1; the head has none; neurons
                                             without leak: ``ceil(2^f theta / alpha)``
@@ -107,7 +107,7 @@ class Artifact:
     ----------
     network : NetworkConfig
     weight_bits : int
-        One of `sw.network.WEIGHT_WIDTHS`.
+        One of `sw.layer.WEIGHT_WIDTHS`.
     bias_fraction_bits : int
         ``f``, 0 to 8.
     tensors : dict[str, LayerParameters]

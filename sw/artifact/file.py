@@ -23,7 +23,8 @@ from sw.artifact.artifact import (
     checksum,
 )
 from sw.errors import UserError
-from sw.network import WEIGHT_WIDTHS, Layer, NetworkConfig
+from sw.layer import WEIGHT_WIDTHS, Layer
+from sw.network import NetworkConfig
 from sw.strict_json import parse_json
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sw.artifact.artifact import Artifact
-    from sw.network import Layer
+    from sw.layer import Layer
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -22,7 +22,7 @@ from sw.compiler.program import Program, Step
 from sw.compiler.strips import StemPlan, stem_plans, strip_words, written_rows
 from sw.compiler.weight_pack import OutputTiles, output_tiles, pack_weights, stored_thresholds
 from sw.errors import UserError
-from sw.network import Layer
+from sw.layer import Layer
 
 
 def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:

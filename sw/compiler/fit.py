@@ -14,7 +14,7 @@ from sw.artifact.ranges import accumulator_range, input_range, signed_bits
 from sw.compiler.heads import padded_head
 from sw.compiler.weight_pack import segments
 from sw.errors import UserError
-from sw.network import Layer
+from sw.layer import Layer
 
 REMEDY = "use a larger configuration or a smaller network"
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
 from hw.integers import ceil_div
-from sw.network import Layer, NetworkConfig
+from sw.layer import QKV, Layer
+from sw.network import NetworkConfig
 
 
 def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:
@@ -17,12 +18,12 @@ def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:
 
 def is_per_head(layer: Layer) -> bool:
     """Whether a layer writes head by head: q, k, v and attention."""
-    return layer.kind == "attention" or layer.name.rpartition(".")[2] in ("q", "k", "v")
+    return layer.kind == "attention" or layer.part in QKV
 
 
 def reads_heads(layer: Layer) -> bool:
     """Whether a layer reads what attention writes."""
-    return layer.source.endswith(".attention")
+    return layer.part == "proj"
 
 
 def input_channels(config: HardwareConfig, network: NetworkConfig, layer: Layer) -> int:

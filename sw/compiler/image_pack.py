@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hw.config import IMAGE_PLANES, HardwareConfig
 from hw.integers import ceil_div
 from sw.artifact.artifact import Artifact
+from sw.data.image_table import lookup
 from sw.errors import UserError
-from sw.network import Layer
+from sw.layer import Layer
 
 TAPS = 9
 WORD_BITS = 64
@@ -94,7 +95,7 @@ def pack_image(
         )
     frames = image if network.events else image[None]
     channels, size = frames.shape[1:3]
-    quantised = np.stack([artifact.image_table[c][frames[:, c]] for c in range(channels)])
+    quantised = lookup(artifact.image_table, frames).swapaxes(0, 1)
     padded = np.pad(quantised, ((0, 0), (0, 0), (1, 1), (1, 1)))
     patches = np.stack([padded[..., y : y + size, x : x + size] for y in range(3) for x in range(3)])
     inputs = patches.reshape(TAPS * channels, len(frames), size, size).view(np.uint8)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
-from sw.network import Layer
+from sw.layer import Layer
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // 64
 

@@ -19,7 +19,7 @@ import numpy as np
 from hw.config import HardwareConfig
 from hw.integers import ceil_div
 from sw.compiler.image_pack import TAPS, plane_words
-from sw.network import Layer
+from sw.layer import Layer
 
 HALO = 2
 """Rows computed again above a strip before a pool: a window of the pool begins one row above its even row."""

@@ -11,7 +11,8 @@ from hw.config import PARAMETER_BITS, TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.integers import ceil_div
 from sw.artifact.artifact import Artifact
 from sw.compiler.heads import is_per_head, padded_head, reads_heads, spread_heads
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 NEVER = -(1 << 31)
 """Bias of a padding class: no logit is smaller."""
@@ -62,7 +63,7 @@ def split_weights(weights: NDArray[np.int8], *, image: bool) -> tuple[NDArray[np
     """High and low halves of 8-bit weights: ``weight = 16 * high + low``.
 
     The low half is unsigned, 0 to 15, and so are its sums of spikes. In the image layer, whose inputs are signed, it
-    is signed, -8 to 7, which reaches weights up to `sw.network.IMAGE_WEIGHT_LIMIT`.
+    is signed, -8 to 7, which reaches weights up to `sw.layer.IMAGE_WEIGHT_LIMIT`.
     """
     low = (weights & 15 ^ 8) - 8 if image else weights & 15
     # Shifted before the subtraction: `weights - low` could leave 8 bits.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hw.user_text import quoted
 from sw.checkout import ROOT
+from sw.data.image_table import lookup
 from sw.data.npz import read_arrays
 from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
@@ -113,8 +114,7 @@ class DataSet:
 
     def encode(self, images: Tensor) -> Tensor:
         """Look pixels up in `image_table`: uint8 ``[n, C, H, W]`` to int8 of the same shape."""
-        table = self.image_table()
-        return torch.stack([table[c][images[:, c].long()] for c in range(self.image_channels)], dim=1)
+        return lookup(self.image_table(), images.long())
 
 
 def _idx_files(md5: tuple[str, str, str, str]) -> tuple[DataFile, ...]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sw.artifact.artifact import Artifact
+from sw.data.image_table import lookup
 from sw.model.quantizers import fix_weights
 from sw.model.spikformer import Spikformer, SpikingLayer, Trace
 
@@ -54,8 +55,7 @@ def encoded_images(artifact: Artifact, images: Tensor) -> Tensor:
     The same for event frames ``[B, T, C, H, W]``.
     """
     table = torch.tensor(artifact.image_table, dtype=torch.float64)
-    planes = [table[c][images.select(-3, c).long()] for c in range(len(table))]
-    return torch.stack(planes, dim=-3)
+    return lookup(table, images.long())
 
 
 def run_deployed(artifact: Artifact, images: Tensor) -> tuple[Tensor, Trace]:

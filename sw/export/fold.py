@@ -24,8 +24,9 @@ from sw.artifact.ranges import accumulator_range, input_range
 from sw.data.sets import DataSet
 from sw.errors import UserError
 from sw.export.constant_neuron import constant_integers, constant_period
+from sw.layer import Layer
 from sw.model.spikformer import Spikformer, SpikingLayer
-from sw.network import NEURON_THRESHOLD, Layer, NetworkConfig
+from sw.network import NEURON_THRESHOLD, NetworkConfig
 
 BIAS_FRACTION_BITS = 4
 """``f``: fractional bits of B."""

@@ -12,7 +12,7 @@ from sw.data.sets import DATA_SETS, RANDOM, DataSet
 from sw.data.sources import Source
 from sw.errors import UserError
 from sw.importer.shape import Found
-from sw.network import IMAGE_BITS
+from sw.layer import IMAGE_BITS
 
 IMAGENET = "imagenet"
 IMAGENET_SIZE = 224

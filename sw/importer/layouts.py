@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sw.network import STEM, Layer, LinearBias, NetworkConfig, PoolOrder
+from sw.layer import Layer
+from sw.network import STEM, STEM_PARTS, LinearBias, NetworkConfig, PoolOrder
 
 FUSED = "qkv"
 """Rows of a fused matrix, in this order: D of q, D of k, D of v."""
@@ -46,15 +47,15 @@ class Layout:
     blocks : str
         Key before the number of an encoder block.
     kernel : dict of str to tuple
-        Last axes of the weights of a linear layer: by its name within the block, as the 1x1 convolutions have.
+        Last axes of the weights of a linear layer: by its part, as the 1x1 convolutions have.
     pools : int
     pool_order : str
     linear_bias : str
         What the code behind the layout does; see `NetworkConfig`.
     stem : callable
-        Place of ``conv0`` to ``conv3`` and (number 4) ``rpe``.
+        Place of the parts `sw.network.STEM_PARTS` by their number: ``conv0`` to ``conv3`` and ``rpe``.
     block : callable
-        Place of a layer of a block, by its name within the block and the key of the block.
+        Place of a layer of a block, by its part and the key of the block.
     heads : dict of (int, int, int) to int
         Attention heads of the networks that the code behind the layout names and the paper does not, by their blocks,
         dimension and MLP ratio.
@@ -76,13 +77,12 @@ class Layout:
         if layer.kind == "head":
             return Place("head")
         if layer.kind == "conv":
-            return self.stem(STEM if layer.name == "rpe" else int(layer.name.removeprefix("conv")))
-        block, _, part = layer.name.partition(".")
-        return self.block(part, f"{self.blocks}.{block.removeprefix('block')}")
+            return self.stem(STEM_PARTS.index(layer.part))
+        return self.block(layer.part, f"{self.blocks}.{layer.block}")
 
     def weight_shape(self, layer: Layer) -> tuple[int, ...]:
         """Shape of a layer's weights in the checkpoint, before a fused matrix is cut."""
-        kernel = self.kernel.get(layer.name.rpartition(".")[2], ()) if layer.kind == "linear" else ()
+        kernel = self.kernel.get(layer.part, ()) if layer.kind == "linear" else ()
         rows, *columns = layer.weight_shape
         return (rows * (len(FUSED) if self.place(layer).part is not None else 1), *columns, *kernel)
 

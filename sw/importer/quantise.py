@@ -26,7 +26,7 @@ def quantise(model: Spikformer, weight_bits: int, image_scale: float, images: Te
     model : Spikformer
         Float, in eval mode; it is not changed.
     weight_bits : int
-        One of `sw.network.WEIGHT_WIDTHS`.
+        One of `sw.layer.WEIGHT_WIDTHS`.
     image_scale : float
         Value of one integer step of the image.
     images : Tensor, optional

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sw.interrupts import interrupts_kept
-from sw.network import IMAGE_BITS, Layer
+from sw.layer import IMAGE_BITS, Layer
 
 with interrupts_kept():  # a bare `except:` in it would swallow them
     import brevitas.nn as qnn

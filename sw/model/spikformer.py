@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sw.layer import QKV, Layer, block_name, layer_name
 from sw.model.neuron import charge, lif_over_time
 from sw.model.quantizers import quantised_conv, quantised_image, quantised_linear
-from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, STEM, Layer, NetworkConfig
+from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, RESIDUAL_CLAMP, STEM, NetworkConfig
 
 
 @dataclass
@@ -58,7 +59,7 @@ class SpikingLayer(nn.Module):
     layer : Layer
         ``conv`` or ``linear``.
     weight_bits : int or None
-        One of `sw.network.WEIGHT_WIDTHS` for quantised weights, None for float.
+        One of `sw.layer.WEIGHT_WIDTHS` for quantised weights, None for float.
     """
 
     def __init__(self, layer: Layer, weight_bits: int | None) -> None:
@@ -90,12 +91,13 @@ class SpikingLayer(nn.Module):
 
 
 class Block(nn.Module):
-    """The weight layers of one encoder block; `Spikformer` says how they are wired."""
+    """Those layers of one encoder block that have weights; `Spikformer` says how they are wired."""
 
     def __init__(self, layers: tuple[Layer, ...], weight_bits: int | None) -> None:
         super().__init__()
         for layer in layers:
-            self.add_module(layer.name.split(".")[1], SpikingLayer(layer, weight_bits))
+            if layer.has_weights:
+                self.add_module(layer.part, SpikingLayer(layer, weight_bits))
 
 
 class Spikformer(nn.Module):
@@ -106,7 +108,7 @@ class Spikformer(nn.Module):
     config : NetworkConfig
         Shape of the network.
     weight_bits : int, optional
-        One of `sw.network.WEIGHT_WIDTHS`: quantisation-aware, with Brevitas layers, one scale per output channel (one
+        One of `sw.layer.WEIGHT_WIDTHS`: quantisation-aware, with Brevitas layers, one scale per output channel (one
         in all for the head) and the image rounded to signed 8 bit. None: float.
     image_scale : float, optional
         Value of one integer step of the image; only for a quantised model.
@@ -118,13 +120,12 @@ class Spikformer(nn.Module):
         self.weight_bits = weight_bits
         exact = weight_bits is None or config.events
         self.image_quantiser: nn.Module = nn.Identity() if exact else quantised_image(image_scale)
-        layers = [layer for layer in config.layers() if layer.has_weights]
+        layers = config.layers()
         for layer in layers:
             if layer.kind == "conv":
                 self.add_module(layer.name, SpikingLayer(layer, weight_bits))
         for i in range(config.depth):
-            mine = tuple(layer for layer in layers if layer.name.startswith(f"block{i}."))
-            self.add_module(f"block{i}", Block(mine, weight_bits))
+            self.add_module(block_name(i), Block(config.block(i), weight_bits))
         self.head: nn.Module = (
             nn.Linear(config.embed_dim, config.classes)
             if weight_bits is None
@@ -167,11 +168,11 @@ class Spikformer(nn.Module):
                 x = self._pool(x)
         x = self._join("rpe", x, self._spikes("rpe", x, trace), trace)
         for i in range(self.config.depth):
-            block = f"block{i}"
-            attention = self._attend(block, x, trace)
-            x = self._join(f"{block}.proj", x, self._spikes(f"{block}.proj", attention, trace), trace)
-            hidden = self._spikes(f"{block}.fc1", x, trace)
-            x = self._join(f"{block}.fc2", x, self._spikes(f"{block}.fc2", hidden, trace), trace)
+            proj, fc1, fc2 = (layer_name(part, i) for part in ("proj", "fc1", "fc2"))
+            attention = self._attend(i, x, trace)
+            x = self._join(proj, x, self._spikes(proj, attention, trace), trace)
+            hidden = self._spikes(fc1, x, trace)
+            x = self._join(fc2, x, self._spikes(fc2, hidden, trace), trace)
         logits: Tensor = self.head(self._mean(x))
         return logits
 
@@ -179,17 +180,17 @@ class Spikformer(nn.Module):
         """Mean over time steps and tokens: ``[T * B, C, H, W]`` to ``[B, C]``."""
         return torch.unflatten(x, 0, (self.config.timesteps, -1)).mean(dim=(0, 3, 4))
 
-    def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
+    def _attend(self, block: int, x: Tensor, trace: Trace | None) -> Tensor:
         """Spiking self attention: ``LIF(0.125 * Q (K^T V))`` per head (section 3.3; no softmax, so K^T V first)."""
         heads = []
-        for part in "qkv":
-            spikes = self._spikes(f"{block}.{part}", x, trace).permute(0, 2, 3, 1)  # [T * B, H, W, C]
+        for part in QKV:
+            spikes = self._spikes(layer_name(part, block), x, trace).permute(0, 2, 3, 1)  # [T * B, H, W, C]
             heads.append(torch.unflatten(spikes.flatten(1, 2), 2, (self.config.heads, -1)).transpose(1, 2))
         q, k, v = heads  # each [T * B, heads, tokens, head_dim]
         sums = q @ (k.transpose(2, 3) @ v)
         current = (sums * self.config.attention_scale).transpose(1, 2).flatten(2)  # [T * B, tokens, C]
         current = torch.unflatten(current, 1, x.shape[2:]).permute(0, 3, 1, 2)
-        return self._fire(f"{block}.attention", current, trace, threshold=ATTENTION_NEURON_THRESHOLD)
+        return self._fire(layer_name("attention", block), current, trace, threshold=ATTENTION_NEURON_THRESHOLD)
 
     def _pool(self, spikes: Tensor) -> Tensor:
         """An OR of spikes: 3x3 max-pool of stride 2, pad 1."""

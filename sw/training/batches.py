@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from sw.data.image_table import lookup
 from sw.data.sets import DataSet, ImageSet
 from sw.training.augment import augment
 from sw.training.processes import Processes
@@ -102,8 +103,7 @@ class Batches:
         pixels = self._images[chosen]
         if phase.augmentation.rand_augment:
             pixels = rand_augment(pixels, phase.augmentation.rand_augment, self._fill, generator)
-        channel = torch.arange(pixels.shape[1], device=self._device).view(1, -1, 1, 1)
-        encoded = self._table[channel, pixels.long()]
+        encoded = lookup(self._table, pixels.long())
         return augment(encoded, phase.augmentation, generator).float() * self._scale, self._labels[chosen]
 
     def _seed(self, *numbers: int) -> int:

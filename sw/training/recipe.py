@@ -15,8 +15,9 @@ from hw.user_text import listed, quoted
 from sw.data.sets import data_set
 from sw.errors import UserError
 from sw.files import read_small_text
+from sw.layer import WEIGHT_WIDTHS
 from sw.named_networks import named_network
-from sw.network import WEIGHT_WIDTHS, LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
+from sw.network import LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
 
 T = TypeVar("T")
 

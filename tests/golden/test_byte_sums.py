@@ -17,11 +17,12 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact
 from sw.artifact.artifact import LayerParameters
 from sw.artifact.ranges import LayerRange, accumulator_range
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 from tests.golden.integer_reference import convolve
 
 SHIFT = 4
-CONV = Layer(name="x", kind="conv", source="y", in_channels=40, out_channels=24, height=6, width=6, input_max=129)
+CONV = Layer(part="x", kind="conv", source="y", in_channels=40, out_channels=24, height=6, width=6, input_max=129)
 LINEAR = dataclasses.replace(CONV, kind="linear", in_channels=400, height=3, width=5)
 
 

@@ -15,7 +15,8 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from sw.artifact.artifact import Artifact
 from sw.export.deployed import run_deployed
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 from tests.golden.integer_reference import convolve, run_reference
 
 TINY = NetworkConfig(image_size=8, image_channels=3, classes=3, embed_dim=16, depth=2, heads=2)
@@ -103,7 +104,7 @@ def test_float32_sums_are_exact_up_to_the_last_integer(threads):
     """Convolution sums that end just below 2^24, where any rounding anywhere would show."""
     channels, size = 1010, 14
     layer = Layer(
-        name="x", kind="conv", source="y", in_channels=channels, out_channels=8, height=size, width=size, input_max=16
+        part="x", kind="conv", source="y", in_channels=channels, out_channels=8, height=size, width=size, input_max=16
     )
     rng = np.random.default_rng(0)
     weight = rng.integers(100, 128, layer.weight_shape).astype(np.int64)
@@ -125,7 +126,7 @@ def test_float32_sums_are_exact_up_to_the_last_integer(threads):
 def test_sums_beyond_float32_use_float64():
     assert exact_dtype(2**24) is torch.float32
     assert exact_dtype(2**24 + 1) is torch.float64
-    layer = Layer(name="x", kind="linear", source="y", in_channels=3, out_channels=1, height=1, width=1)
+    layer = Layer(part="x", kind="linear", source="y", in_channels=3, out_channels=1, height=1, width=1)
     weight = torch.tensor([[2**24, 1, 1]], dtype=exact_dtype(2**24 + 2))
     with exact_arithmetic():
         assert int(weighted_sum(layer, weight, torch.ones(1, 1, 1, 1, 3))) == 2**24 + 2

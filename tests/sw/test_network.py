@@ -1,4 +1,4 @@
-"""Largest integers of the layer list, and what a network must not be."""
+"""Names and largest integers of the layer list, and what a network must not be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sw.network import NetworkConfig
+from sw.network import STEM_PARTS, NetworkConfig
 
 SIZES = {"image_size": 8, "image_channels": 1, "classes": 3, "embed_dim": 16, "depth": 2, "heads": 2}
 
@@ -79,3 +79,22 @@ def test_the_deepest_network_still_has_bytes_in_its_residual_stream():
     assert max(layer.input_max for layer in NetworkConfig(**{**SIZES, "depth": 126}).layers()) == 254
     for mode in ("clamp", "iand"):
         assert NetworkConfig(**{**SIZES, "depth": 127}, residual_mode=mode).depth == 127
+
+
+def test_a_layer_is_named_after_its_part_and_its_block():
+    network = NetworkConfig(**SIZES)
+    layers = network.layers()
+    parts = ("q", "k", "v", "attention", "proj", "fc1", "fc2")
+    assert [layer.part for layer in network.block(1)] == list(parts)
+    assert [layer.name for layer in network.block(1)] == [f"block1.{part}" for part in parts]
+    assert [layer.name for layer in layers[: len(STEM_PARTS)]] == list(STEM_PARTS)
+    assert layers == (*layers[: len(STEM_PARTS)], *network.block(0), *network.block(1), layers[-1])
+    assert {layer.block for layer in layers if "." not in layer.name} == {None} and layers[-1].name == "head"
+
+
+def test_attention_reads_q_k_and_v_of_its_block_and_others_one_source():
+    layers = {layer.name: layer for layer in NetworkConfig(**SIZES).layers()}
+    attention = layers.pop("block1.attention")
+    assert attention.sources == ("block1.q", "block1.k", "block1.v") and attention.source == "block1.q"
+    assert layers["block1.proj"].sources == ("block1.attention",)
+    assert layers["conv0"].sources == ("image",)

@@ -55,7 +55,7 @@ def measure_all(paths: Mapping[str, Path], config: HardwareConfig, choice: Image
         If an artifact cannot be read, or has no images.
     """
     from sim.rtl import MEMORY_LATENCY
-    from spikeloom.measure.codesign import measure
+    from spikeloom.measure.codesign import measure_variant
     from sw.artifact.artifact import load
 
     variants = []
@@ -64,7 +64,7 @@ def measure_all(paths: Mapping[str, Path], config: HardwareConfig, choice: Image
         for name, path in paths.items():
             artifact = load(path)
             data = measured_images(artifact, choice)
-            variant = measure(
+            variant = measure_variant(
                 name,
                 artifact,
                 config,

@@ -14,7 +14,7 @@ from rich.table import Table
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
-from sw.network import WEIGHT_WIDTHS
+from sw.layer import WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def import_(
     the mean and deviation that they had before the rounding. Agreement of every layer's spikes and accuracy are
     measured, float model against golden model.
     """
-    from spikeloom.measure.agreement import measure
+    from spikeloom.measure.agreement import measure_agreement
     from sw.artifact import artifact as artifact_file
     from sw.export.fold import export_artifact
     from sw.importer.checkpoint_file import read_weights
@@ -147,7 +147,7 @@ def import_(
     )
     if measured is not None:
         with progress_console.status(f"running float and golden model on {len(measured)} images"):
-            agreement = measure(model, artifact, data, measured.images, measured.labels)
+            agreement = measure_agreement(model, artifact, data, measured.images, measured.labels)
         artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
         _show(agreement, artifact)
     else:

@@ -10,8 +10,9 @@ import click
 
 from spikeloom.commands.common import console, shown
 from sw.errors import UserError
+from sw.layer import WEIGHT_WIDTHS
 from sw.named_networks import NAMED_NETWORKS, named_network
-from sw.network import WEIGHT_WIDTHS, NeuronKind, PoolOrder, ResidualMode
+from sw.network import NeuronKind, PoolOrder, ResidualMode
 from sw.outputs import OUTPUT_FILE
 
 SHAPE = {

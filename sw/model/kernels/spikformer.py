@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sw.layer import QKV, layer_name
 from sw.model.kernels.attention import HEAD_DIMS, MOST_TOKENS, SpikingAttention
 from sw.model.kernels.norm_lif import Neuron, NormLif, ScaledLif
 from sw.model.kernels.spike_pool import SpikePool
@@ -64,12 +65,13 @@ class FusedSpikformer(Spikformer):
         )
         return mean
 
-    def _attend(self, block: str, x: Tensor, trace: Trace | None) -> Tensor:
+    def _attend(self, block: int, x: Tensor, trace: Trace | None) -> Tensor:
         unknown = self.config.head_dim not in HEAD_DIMS or self.config.tokens > MOST_TOKENS
         if trace is not None or unknown:
             return super()._attend(block, x, trace)
         q, k, v = (
-            self._spikes(f"{block}.{part}", x, None).permute(0, 2, 3, 1).flatten(1, 2).contiguous() for part in "qkv"
+            self._spikes(layer_name(part, block), x, None).permute(0, 2, 3, 1).flatten(1, 2).contiguous()
+            for part in QKV
         )
         sums = SpikingAttention.apply(q, k, v, self.config.heads)  # type: ignore[no-untyped-call]
         scale = torch.full((sums.shape[2],), self.config.attention_scale, device=sums.device)

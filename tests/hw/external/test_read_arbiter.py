@@ -10,7 +10,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from golden.cycles.program_stream import ExternalMemory, ProgramStream, Word
+from golden.cycles.external_memory import ExternalMemory, Word
+from golden.cycles.program_stream import ProgramStream
 from hw.config import CONFIGS, LARGE, TINY, HardwareConfig
 from hw.descriptor import Opcode
 from hw.external.memory_port import MemoryPort

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from golden.cycles.program_stream import ExternalMemory, ProgramStream
+from golden.cycles.external_memory import ExternalMemory
+from golden.cycles.program_stream import ProgramStream
 from hw.config import BASE, LARGE, TINY, HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, Opcode, encode
 from hw.host.registers import ErrorCause

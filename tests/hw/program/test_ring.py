@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from golden.cycles.program_stream import ExternalMemory, ProgramStream, segments
+from golden.cycles.external_memory import ExternalMemory
+from golden.cycles.program_stream import ProgramStream, segment_deliveries
 from hw.config import BASE, LARGE, TINY, HardwareConfig
 from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING, READ_LATENCY, ProgramBuffer, region_limit
 from tests.hw.benches import MemoryModel, simulate
@@ -54,7 +55,7 @@ def deliveries(regions: list[Region]) -> list[tuple[int, bool, int, int]]:
     """Beat in the program, whether it is its last delivery, low half, number of the region."""
     order, base = [], 0
     for number, region in enumerate(regions):
-        for first, last in segments(**dataclasses.asdict(region)):
+        for first, last in segment_deliveries(**dataclasses.asdict(region)):
             low = first >= region.beats * (1 + region.image)
             order += [(base + first + beat, last, int(low), number % 4) for beat in range(region.beats)]
         base += region.size

@@ -17,7 +17,8 @@ from sim.comparison.trace import KINDS, Events
 from sw.artifact.artifact import Artifact
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program, Step
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 Spikes = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.config import TINY
-from spikeloom.measure.codesign import Variant, fronts, measure, pareto_front
+from spikeloom.measure.codesign import Variant, fronts, measure_variant, pareto_front
 from sw.compiler.compiler import compile_artifact
 from sw.network import NetworkConfig
 
@@ -26,7 +26,7 @@ LATENCY = 20
 def measured(artifact=ARTIFACT, config=TINY, **options):
     labels = GoldenModel(artifact).run(IMAGES).predictions.clone()
     labels[0] = (labels[0] + 1) % NETWORK.classes
-    return measure("x", artifact, config, IMAGES, labels, memory_latency=LATENCY, dataset="mine", **options)
+    return measure_variant("x", artifact, config, IMAGES, labels, memory_latency=LATENCY, dataset="mine", **options)
 
 
 def test_a_row_holds_what_the_parts_say():
@@ -107,4 +107,4 @@ def test_fronts_are_of_one_data_set_and_leave_out_what_is_not_known():
 
 def test_without_images_wrong():
     with pytest.raises(ValueError, match="at least 1 image"):
-        measure("x", ARTIFACT, TINY, IMAGES[:0], torch.zeros(0), memory_latency=LATENCY, dataset="mine")
+        measure_variant("x", ARTIFACT, TINY, IMAGES[:0], torch.zeros(0), memory_latency=LATENCY, dataset="mine")

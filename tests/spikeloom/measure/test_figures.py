@@ -13,6 +13,7 @@ from spikeloom.commands.measuring import bench as command
 from spikeloom.measure import figures
 from spikeloom.measure.figures import MEASUREMENTS, TARGETS, Lab, NetworkRun, figure, program_bytes_delivered
 from sw.errors import UserError
+from sw.named_networks import SPIKFORMER_4_256
 
 NAMES = [
     "utilization_4_256", "cycles_4_256_iand", "lut_per_sop_per_cycle", "frames_per_s_per_klut", "ecp5_fmax_mhz",
@@ -29,7 +30,7 @@ class FakeLab(Lab):
         image = SimpleNamespace(job=job, **{"beats_read": 4992 // 16, **fields})
         rtl = SimpleNamespace(images=(image,), cycles=510_000, seconds=3.0)
         program = SimpleNamespace(memory=SimpleNamespace(nbytes=4000), config=figures.LARGE, image_words=125)
-        artifact = SimpleNamespace(network=figures.SPIKFORMER_4_256)
+        artifact = SimpleNamespace(network=SPIKFORMER_4_256)
         self._runs = dict.fromkeys(("add", "iand"), NetworkRun(artifact, program, rtl))
         self.simulator = (None, 70.0)
         self.synthesis = {"resources": {"lut": 15_000, "lutram": 5_000}, "lut_per_sop_per_cycle": 20_000 / 4096}

@@ -15,7 +15,7 @@ TINY = NetworkConfig(image_size=32, image_channels=3, classes=10, embed_dim=16, 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(training_speed, "NETWORK", TINY)
+    monkeypatch.setattr(training_speed, "SPIKFORMER_4_256", TINY)
     monkeypatch.setattr(training_speed, "compile_neurons", lambda: False)
     monkeypatch.setattr(training_speed, "spikingjelly_step", lambda *_: None)
     monkeypatch.setitem(training_speed.PEAK_SIZE, "cpu", 64)

@@ -22,7 +22,8 @@ from sw.compiler.image_pack import pack_image
 from sw.compiler.program import DESCRIPTOR_WORDS, Program, Step
 from sw.compiler.weight_pack import pack_weights
 from sw.errors import UserError
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 REMEDY = "use a larger configuration or a smaller network"
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hw.config import LARGE, TINY, HardwareConfig
 from sw.compiler.strips import StemPlan, image_strips, stem_plans, strip_words, written_rows
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 
 def layer_of(size: int, channels: int, *, pools: int) -> Layer:

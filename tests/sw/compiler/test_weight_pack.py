@@ -18,7 +18,8 @@ from sw.artifact.artifact import Artifact, LayerParameters
 from sw.compiler.image_pack import pack_image
 from sw.compiler.weight_pack import NEVER, OutputTiles, output_tiles, pack_weights, split_weights
 from sw.errors import UserError
-from sw.network import Layer, NetworkConfig
+from sw.layer import Layer
+from sw.network import NetworkConfig
 
 NETWORK = NetworkConfig(image_size=8, image_channels=2, classes=10, embed_dim=24, depth=1, heads=3)
 CONFIGS = {
