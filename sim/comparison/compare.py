@@ -145,7 +145,7 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
     )  # fmt: skip
     counted = evaluate(artifact, rtl_images, options.data.labels[: options.images], bar=False, count_operations=True)
     model = GoldenModel(artifact)
-    recorded = model.run(rtl_images[: max(traced, 1)], record=True)
+    recorded = model.record(rtl_images[: max(traced, 1)])
     expected = torch.cat([result.logits for result in model.stream(rtl_images)])
 
     brevitas_spikes, brevitas_logits = Tally(), Tally()
@@ -203,7 +203,7 @@ def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> Co
 
 def _compare_brevitas(artifact: Artifact, images: torch.Tensor, first: int, spikes: Tally, logits: Tally) -> None:
     """Every spike of every layer of images from number `first` on; logits as the integers they stand for."""
-    recorded = GoldenModel(artifact).run(images, record=True)
+    recorded = GoldenModel(artifact).record(images)
     real, trace = run_deployed(artifact, images)
     sides = ("Brevitas", "golden")
     for name, expected in recorded.spikes.items():

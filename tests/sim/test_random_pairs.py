@@ -89,7 +89,7 @@ def test_attention_keeps_its_words_where_a_piece_is_one_read(tmp_path: Path, sim
 
 def check(pair: Pair, simulators: Simulators, folder: Path, *, start_seed: int | None = None) -> None:
     """Run a pair and compare everything."""
-    golden = GoldenModel(pair.artifact).run(pair.images, record=True)
+    golden = GoldenModel(pair.artifact).record(pair.images)
     rtl = run_images(
         simulators.of(pair.config), pair.artifact, pair.program, pair.images.numpy(), folder=folder,
         traced=len(pair.images), latency=pair.latency, start_seed=start_seed,
