@@ -81,6 +81,11 @@ class ImageResult:
             return f"image {self.image}: the accelerator stopped with error {self.job.error}"
         return None
 
+    @property
+    def result(self) -> JobResult | None:
+        """What the host read of a job that ran to its end; None after any failure."""
+        return None if self.failure else self.job
+
 
 @dataclass(frozen=True)
 class RunResults:
