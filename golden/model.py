@@ -13,7 +13,7 @@ from golden.layer_arithmetic import LayerArithmetic
 from golden.recorder import Recorder, Recording
 from golden.walk import Observer, walk
 from sw.artifact.artifact import Artifact
-from sw.network import Layer
+from sw.network import Layer, NetworkConfig
 
 BATCH_PIXELS = 8 * 32 * 32
 """Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""
@@ -32,6 +32,21 @@ class GoldenResult(Recording):
 
     logits: Tensor
     predictions: Tensor
+
+
+def check_images(images: Tensor, network: NetworkConfig) -> None:
+    """Refuse images that a network does not take.
+
+    Raises
+    ------
+    ValueError
+        If they are not uint8 or not of the network's shape.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
+    if images.shape[1:] != network.input_shape:
+        wanted = ", ".join(map(str, network.input_shape))
+        raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
 
 
 class GoldenModel:
@@ -78,12 +93,7 @@ class GoldenModel:
         ValueError
             If the images are not uint8 or not of the network's shape.
         """
-        if images.dtype != torch.uint8:
-            raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
-        shape = self.network.input_shape
-        if images.shape[1:] != shape:
-            wanted = ", ".join(map(str, shape))
-            raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
+        check_images(images, self.network)
         frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
         planes = [self._table[channel][frames[:, :, channel].long()] for channel in range(len(self._table))]
         image = torch.stack(planes, dim=-1)

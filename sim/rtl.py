@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,18 +12,25 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from golden.cycles.cycle_model import predict_cycles
+from golden.model import check_images
+from hw.config import BASE, HardwareConfig
 from hw.integers import ceil_div
 from sim.faults import Flip, memory_image
-from sim.runner import ImageResult, RunResults, run
+from sim.runner import ImageResult, RunResults, build, run
 from sim.testbench.protocol import Disturbance, Event, Job
-from sim.verilator.verilate import Build, kill_running
+from sim.verilator.verilate import BUILD_FOLDER, Build, kill_running
 from sw.artifact.artifact import Artifact
+from sw.checkout import BUILD
+from sw.claims import first_free, using
+from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.compiler.program import Program
-from sw.driver import JobResult
+from sw.driver import JobResult, LayerCounters
 from sw.errors import UserError
 
 IMAGES_PER_PROCESS = 64
@@ -45,10 +53,13 @@ class RtlRun:
         In the order given; `ImageResult.image` counts from the first.
     seconds : float
         Time spent simulating, added over the processes.
+    layers : tuple of str
+        Names of the layers, the load of the image first.
     """
 
     images: tuple[ImageResult, ...]
     seconds: float
+    layers: tuple[str, ...]
 
     @property
     def cycles(self) -> int:
@@ -57,7 +68,7 @@ class RtlRun:
 
     @property
     def jobs(self) -> tuple[JobResult, ...]:
-        """What the registers said after every image: logits, prediction, cycles, counters by the number of the layer.
+        """What the registers said after every image: logits, prediction, cycles, counters.
 
         Raises
         ------
@@ -78,6 +89,11 @@ class RtlRun:
     def predictions(self) -> NDArray[np.int64]:
         """Classes ``[n]``; raises as `jobs` does."""
         return np.array([job.prediction for job in self.jobs], np.int64)
+
+    @property
+    def counters(self) -> tuple[dict[str, LayerCounters], ...]:
+        """Counters of every image, by name of the layer; raises as `jobs` does."""
+        return tuple(dict(zip(self.layers, job.layers, strict=True)) for job in self.jobs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +187,11 @@ class RtlSimulation:
                 pool.shutdown(wait=False, cancel_futures=True)
                 kill_running()
                 raise
-        return RtlRun(tuple(image for one in runs for image in one.images), sum(one.seconds for one in runs))
+        return RtlRun(
+            images=tuple(image for one in runs for image in one.images),
+            seconds=sum(one.seconds for one in runs),
+            layers=self.program.names,
+        )
 
     def _simulate(
         self,
@@ -217,6 +237,57 @@ class RtlSimulation:
         parts = [_padded(program), *packed, np.zeros(PAGE_WORDS, np.uint64)]
         addresses = np.cumsum([part.nbytes for part in parts]).tolist()
         return np.concatenate(parts).astype("<u8"), tuple(addresses[:-2]), addresses[-2]
+
+
+def simulate(
+    artifact: Artifact,
+    images: Tensor | NDArray[np.uint8],
+    config: HardwareConfig = BASE,
+    *,
+    traced: int = 0,
+    jobs: int | None = None,
+    folder: Path = BUILD / "simulate",
+) -> RtlRun:
+    """Run images on the accelerator: its Verilog, in Verilator.
+
+    The simulator is built if it is not yet (a minute for small configurations). Memory has no stalls and a latency of
+    `MEMORY_LATENCY` cycles; `RtlSimulation` has other ones.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    images : uint8 Tensor or array [n, channels, size, size]
+        Raw pixels.
+    config : HardwareConfig
+        Size of the accelerator.
+    traced : int
+        The first so many images leave a trace, `ImageResult.trace`.
+    jobs : int, optional
+        Simulator processes, and compilers that build one, at a time; by default one for each processor.
+    folder : Path
+        Keeps traces and logs; if another process works there, the same name with a number.
+
+    Returns
+    -------
+    RtlRun
+
+    Raises
+    ------
+    ValueError
+        If the images are not uint8 or not of the network's shape.
+    UserError
+        If the network does not fit the configuration, a tool is missing, or the accelerator stops with an error.
+    """
+    pixels = torch.as_tensor(images)
+    check_images(pixels, artifact.network)
+    program, jobs = compile_artifact(artifact, config), jobs or os.cpu_count() or 1
+    with using(BUILD_FOLDER), first_free(folder, lambda _: None) as place:
+        simulation = RtlSimulation(
+            simulator=build(config, jobs=jobs), artifact=artifact, program=program, folder=place, jobs=jobs
+        )
+        found = simulation.run(pixels.numpy(), traced=traced)
+    assert len(found.jobs) == len(pixels)
+    return found
 
 
 def _padded(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from golden.model import check_images
 from golden.recorder import Recording
-from hw.config import HardwareConfig
+from hw.config import BASE, HardwareConfig
 from sim.comparison.brevitas import compare_brevitas
 from sim.comparison.golden_run import GoldenRun, run_golden
 from sim.comparison.hardware import TracedImages, compare_hardware
@@ -20,9 +23,12 @@ from sim.comparison.performance import performance
 from sim.faults import Flip
 from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
-from sim.verilator.verilate import Build
+from sim.verilator.verilate import BUILD_FOLDER, Build
 from sw.artifact.accuracy import counts, recorded, with_share
-from sw.artifact.artifact import Artifact
+from sw.artifact.artifact import Artifact, load
+from sw.checkout import BUILD
+from sw.claims import first_free, using
+from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program
 from sw.data.sets import ImageSet
 from sw.errors import UserError
@@ -204,6 +210,57 @@ class Comparison:
         for name, correct in measured.items():
             found[name] = counts(sum(correct), len(correct), self.data.name) if self.data.labelled else None
         return {name: entry and with_share(entry) for name, entry in found.items()}
+
+
+def compare(
+    artifact: Artifact | str | os.PathLike[str],
+    images: Tensor | ImageSet,
+    config: HardwareConfig = BASE,
+    *,
+    jobs: int | None = None,
+    folder: Path = BUILD / "compare",
+) -> CompareReport:
+    """Compare Brevitas model, golden model and RTL in every spike of every image.
+
+    `Comparison` has more choices: images that only some of the models run, stalls of the memory, faults.
+
+    Parameters
+    ----------
+    artifact : Artifact or path
+    images : uint8 Tensor [n, channels, size, size], or ImageSet
+        Raw pixels; with labels there are accuracies too.
+    config : HardwareConfig
+        Size of the accelerator.
+    jobs : int, optional
+        Simulator processes, and compilers that build one, at a time; by default one for each processor.
+    folder : Path
+        Keeps traces and logs; if another process works there, the same name with a number.
+
+    Raises
+    ------
+    ValueError
+        If the images are not uint8 or not of the network's shape.
+    UserError
+        If the network does not fit the configuration, or a tool is missing.
+    """
+    name = "artifact" if isinstance(artifact, Artifact) else os.fspath(artifact)
+    artifact = artifact if isinstance(artifact, Artifact) else load(artifact)
+    data = images if isinstance(images, ImageSet) else _unlabelled(images)
+    check_images(data.images, artifact.network)
+    program = compile_artifact(artifact, config)
+    with using(BUILD_FOLDER), first_free(folder, lambda _: None) as place:
+        comparison = Comparison(
+            artifact=artifact, program=program, data=data, name=name, images=len(data), traced=len(data),
+            jobs=jobs or os.cpu_count() or 1, folder=place,
+        )  # fmt: skip
+        return comparison.run()
+
+
+def _unlabelled(images: Tensor) -> ImageSet:
+    """Images whose classes are not known."""
+    count = len(images)
+    labels = torch.zeros(count, dtype=torch.int64)
+    return ImageSet(images=images, labels=labels, indices=torch.arange(count), labelled=False)
 
 
 def _hardware(config: HardwareConfig) -> dict[str, Any]:
