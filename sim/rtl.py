@@ -23,7 +23,9 @@ from hw.integers import ceil_div
 from sim.faults import Flip, memory_image
 from sim.runner import ImageResult, RunResults, build, run
 from sim.testbench.protocol import Disturbance, Event, Job
-from sim.verilator.verilate import BUILD_FOLDER, Build, kill_running
+from sim.verilator.processes import kill_running
+from sim.verilator.simulation import Build
+from sim.verilator.verilate import BUILD_FOLDER
 from sw.artifact.artifact import Artifact
 from sw.checkout import BUILD
 from sw.claims import first_free, using

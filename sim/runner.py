@@ -14,8 +14,9 @@ from hw.verilog.emit import accelerator_verilog
 from sim.testbench.protocol import JOB_VARIABLE, Event, Job
 from sim.verilator.environment import switch
 from sim.verilator.seals import is_whole, seal
+from sim.verilator.simulation import Build, Simulation
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, Build, Simulation, content_hash, verilate
+from sim.verilator.verilate import BUILD_FOLDER, content_hash, verilate
 from sim.verilator.waves import WAVES_FILE, write_save_file
 from sw.checkout import ROOT
 from sw.driver import JobResult, ResultRecord

@@ -23,7 +23,8 @@ from sim.comparison.performance import performance
 from sim.faults import Flip
 from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
-from sim.verilator.verilate import BUILD_FOLDER, Build
+from sim.verilator.simulation import Build
+from sim.verilator.verilate import BUILD_FOLDER
 from sw.artifact.accuracy import counts, recorded, with_share
 from sw.artifact.artifact import Artifact, load
 from sw.checkout import BUILD

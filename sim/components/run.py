@@ -12,8 +12,9 @@ from amaranth.lib import wiring
 
 from hw.verilog.emit import emit_component
 from sim.components.harness import PARAMETERS_VARIABLE
+from sim.verilator.simulation import Build, Simulation
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, Build, Simulation, verilate
+from sim.verilator.verilate import BUILD_FOLDER, verilate
 from sw.checkout import ROOT
 from sw.claims import scratch
 

@@ -20,7 +20,7 @@ from hw.config import LARGE, MINI, WEIGHT_BITS
 from hw.verilog.emit import TOP, accelerator_verilog
 from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import ImageResult, build
-from sim.verilator.verilate import Build
+from sim.verilator.simulation import Build
 from sw.artifact.artifact import Artifact
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import WORD_BITS

@@ -26,7 +26,7 @@ from sim.comparison.decode import decode_trace
 from sim.comparison.trace import read_trace
 from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
-from sim.verilator.verilate import Build
+from sim.verilator.simulation import Build
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program, Step
 from sw.driver import LayerCounters

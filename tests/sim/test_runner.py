@@ -18,7 +18,7 @@ from sim import runner
 from sim.comparison.trace import read_trace
 from sim.runner import build_design, run
 from sim.testbench.protocol import JOB_VARIABLE, Job
-from sim.verilator.verilate import kill_running
+from sim.verilator.processes import kill_running
 from sw.errors import UserError
 
 BURSTS = [(0, 40), (100, 3)]
