@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from golden.accounting.operations import LayerOperations, OperationCounter
-from golden.arithmetic import exact_arithmetic
+from golden.evaluate import classify
 from golden.model import GoldenModel
-from golden.parallel import in_parallel
 from golden.recorder import Recorder, Recording
 from sw.artifact.artifact import Artifact
 
@@ -76,10 +75,14 @@ def run_golden(
         if records:
             on_recorded(first, batch, result.logits, recorder.recording)
         progress(end)
-    for first, found in _unobserved(model, images, max(counted, *recorded)):
-        end = first + len(found)
-        predictions[first:end] = found
-        progress(end)
+    rest = max(counted, *recorded)
+    if rest < len(images):
+        with closing(classify(model, images[rest:])) as results:
+            for result in results:
+                end = rest + len(result.predictions)
+                predictions[rest:end] = result.predictions
+                progress(end)
+                rest = end
     return GoldenRun(predictions=predictions, logits=logits, operations=counter.report())
 
 
@@ -88,14 +91,3 @@ def _batches(limits: tuple[int, ...], size: int) -> Iterator[tuple[int, int]]:
     for begin, end in pairwise(sorted({0, *limits})):
         for first in range(begin, end, size):
             yield first, min(first + size, end)
-
-
-def _unobserved(model: GoldenModel, images: Tensor, first: int) -> Iterator[tuple[int, Tensor]]:
-    """Predictions of the images from number `first` on, batches side by side, each with the number of its first."""
-    if first == len(images):
-        return
-    # Settings are the process's: made once around all threads.
-    with exact_arithmetic(), closing(in_parallel(model.run, torch.split(images[first:], model.batch_size))) as results:
-        for result in results:
-            yield first, result.predictions
-            first += len(result.predictions)
