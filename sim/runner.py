@@ -24,6 +24,7 @@ from sw.errors import UserError
 from sw.files import check_room, write_atomically
 
 TESTBENCH = Path(__file__).parent / "testbench" / "testbench.sv"
+EXTERNAL_MEMORY = TESTBENCH.with_name("external_memory.sv")
 TESTBENCH_TOP = "testbench"
 
 
@@ -137,8 +138,11 @@ def build_design(
     optimise: bool = True,
 ) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
-    testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}"
-    sources = {f"{name}.v": verilog, TESTBENCH.name: testbench}
+    sources = {
+        f"{name}.v": verilog,
+        EXTERNAL_MEMORY.name: EXTERNAL_MEMORY.read_text(encoding="utf-8"),
+        TESTBENCH.name: f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}",
+    }
     return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder, optimise=optimise)
 
 
