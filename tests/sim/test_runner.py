@@ -134,6 +134,7 @@ def test_waveforms_come_with_a_save_file(reader):
     assert '[dumpfile] "dump.fst"' in save
     assert "@22\ntestbench.dut.core.trace_neuron_data[63:0]\n" in save
     assert "@28\ntestbench.dut.s_axi_ctrl_awvalid\n" in save
+    assert "testbench.beats_read[31:0]\n" in save and "testbench.elapsed[31:0]\n" in save
 
 
 @pytest.mark.parametrize(
