@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from golden.accounting.operations import LayerOperations, OperationCounter
 from golden.arithmetic import exact_arithmetic
-from golden.model import GoldenModel
+from golden.model import GoldenModel, GoldenResult
 from golden.parallel import in_parallel
 from golden.walk import Observer
 from sw.artifact.artifact import Artifact
@@ -91,35 +91,20 @@ def evaluate(
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     model = GoldenModel(artifact)
     counter = OperationCounter(artifact.network) if count_operations else None
-    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    display = Progress(*columns, console=PlainConsole(stderr=True)) if bar else None
+    observing = (*(() if counter is None else (counter,)), *observers)
     started = time.perf_counter()
     # One tensor for all: a small one kept of every batch would pin the large ones that are free beside it, and memory
     # would grow with the images.
     predictions, done = torch.empty(len(images), dtype=torch.int64), 0
-    with display or nullcontext():
-        task = display.add_task("golden model", total=len(images)) if display else None
-
-        def report(done: int) -> None:
-            if display is not None and task is not None:
-                display.update(task, completed=done)
-            if progress is not None:
-                progress(done)
-
-        observing = (*(() if counter is None else (counter,)), *observers)
-        size = batch_size or model.batch_size
-        results = (
-            model.stream(images, size, observers=observing)
-            if observing
-            else in_parallel(model.run, torch.split(images, size))
-        )
-        # Settings are the process's: made once around all threads, for none may take them back while others compute.
-        with exact_arithmetic(), closing(results):
-            for result in results:
-                batch = result.predictions
-                predictions[done : done + len(batch)] = batch
-                done += len(batch)
-                report(done)
+    with (
+        _reporting(len(images), bar, progress) as report,
+        closing(classify(model, images, batch_size=batch_size, observers=observing)) as results,
+    ):
+        for result in results:
+            batch = result.predictions
+            predictions[done : done + len(batch)] = batch
+            done += len(batch)
+            report(done)
     return Evaluation(
         correct=int((predictions == labels).sum()),
         images=len(images),
@@ -127,3 +112,51 @@ def evaluate(
         predictions=predictions,
         operations=None if counter is None else counter.report(),
     )
+
+
+def classify(
+    model: GoldenModel, images: Tensor, *, batch_size: int | None = None, observers: tuple[Observer, ...] = ()
+) -> Generator[GoldenResult]:
+    """Classify batch by batch: side by side on PyTorch's threads, or one after the other where observers watch.
+
+    Parameters
+    ----------
+    model : GoldenModel
+    images : uint8 Tensor [images, C, H, W]
+        Raw pixels, at least one image.
+    batch_size : int, optional
+        Images at a time, by default `GoldenModel.batch_size`.
+    observers : tuple of Observer
+        See `golden.walk`.
+
+    Yields
+    ------
+    GoldenResult
+        Of each batch, in order. A caller that may leave early closes the generator.
+    """
+    size = batch_size or model.batch_size
+    results = (
+        model.stream(images, size, observers=observers)
+        if observers
+        else in_parallel(model.run, torch.split(images, size))
+    )
+    # Settings are the process's: made once around all threads, for none may take them back while others compute.
+    with exact_arithmetic(), closing(results):
+        yield from results
+
+
+@contextmanager
+def _reporting(total: int, bar: bool, progress: Callable[[int], None] | None) -> Iterator[Callable[[int], None]]:
+    """What is told how many images are done: a progress bar, `progress`, both or none."""
+    columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    display = Progress(*columns, console=PlainConsole(stderr=True)) if bar else None
+    with display or nullcontext():
+        task = display.add_task("golden model", total=total) if display else None
+
+        def report(done: int) -> None:
+            if display is not None and task is not None:
+                display.update(task, completed=done)
+            if progress is not None:
+                progress(done)
+
+        yield report

@@ -9,6 +9,7 @@ from golden.arithmetic import exact_dtype, weighted_sum
 from golden.attention import attend, key_value
 from golden.byte_sums import ByteSums
 from golden.neuron import lif
+from golden.walk import pool_sums
 from sw.artifact.artifact import Artifact
 from sw.artifact.ranges import LayerRange, signed_bits
 from sw.layer import Layer
@@ -57,17 +58,26 @@ class LayerArithmetic:
         assert bits <= 64, f"{layer.name} needs {bits} bits"
         self.int_dtype = torch.int32 if bits <= 32 else torch.int64
 
-    def currents(self, inputs: Tensor) -> Tensor:
-        """Input currents of the neurons, of `int_dtype` [T or 1, B, H, W, out], of `inputs` [T or 1, B, H, W, in]."""
+    def currents(self, *inputs: Tensor) -> Tensor:
+        """Input currents of the neurons, of `int_dtype` [T or 1, B, H, W, out]; where the pool comes first, behind it.
+
+        `inputs` is [T or 1, B, H, W, in], or q, k and v of attention.
+        """
+        if self.layer.kind == "attention":
+            q, k, v = inputs
+            return attend(q.to(self.float_dtype), self.key_value(k, v)).to(self.int_dtype)
+        return pool_sums(self.layer, self._sums_and_bias(*inputs))
+
+    def _sums_and_bias(self, inputs: Tensor) -> Tensor:
+        """Integer currents, before a pool."""
         if self.byte_sums is not None:
             return self.byte_sums(inputs).to(self.int_dtype)
         sums = weighted_sum(self.layer, self.weight, inputs).to(self.int_dtype)
         return torch.add(self.bias.to(self.int_dtype), sums, alpha=1 << self.shift)
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Input currents of the neurons after attention, as `currents`, and ``K^T V`` [T, B, heads, d, d]."""
-        kv = key_value(k.to(self.float_dtype), v.to(self.float_dtype), self.heads)
-        return attend(q.to(self.float_dtype), kv).to(self.int_dtype), kv
+    def key_value(self, k: Tensor, v: Tensor) -> Tensor:
+        """``K^T V`` [T, B, heads, d, d] of spikes, of `float_dtype`."""
+        return key_value(k.to(self.float_dtype), v.to(self.float_dtype), self.heads)
 
     def fire(self, currents: Tensor) -> tuple[Tensor, Tensor]:
         """Neurons: `currents`, which are lost, to spikes (bool) and ``G_t``, both [T, B, H, W, out]."""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
-from golden.walk import LayerActivity, Observer, pool_sums, walk
+from golden.recorder import Recorder, Recording
+from golden.walk import Observer, walk
 from sw.artifact.artifact import Artifact
 from sw.data.image_table import lookup
 from sw.layer import Layer
+from sw.network import NetworkConfig
 
 BATCH_PIXELS = 8 * 32 * 32
 """Pixels at a time: in larger batches the spikes of a layer leave the cache, and its sums ask for fresh memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class GoldenResult:
+class GoldenResult(Recording):
     """What the network says of a batch and, if recorded, every integer on the way; all tensors on the CPU.
 
     Attributes
@@ -28,32 +30,25 @@ class GoldenResult:
     logits : int64 Tensor [B, classes]
     predictions : int64 Tensor [B]
         First largest logit.
-    spikes : dict of uint8 Tensor [T, B, C, H, W]
-        By layer name, before a pool that follows.
-    pooled : dict of uint8 Tensor [T, B, C, H/2, W/2]
-        By layer name, where a pool follows.
-    residuals : dict of uint8 Tensor [T, B, C, H, W]
-        The residual stream after the named layer (``rpe``, ``blockI.proj``, ``blockI.fc2``).
-    accumulators : dict of int64 Tensor [T, B, C, H, W]
-        Sums of weight times input by layer name; one time step for the image layer.
-    membranes : dict of int64 Tensor [T, B, C, H, W]
-        ``G_t`` before its reset, by layer name.
-    key_values : dict of int64 Tensor [T, B, heads, d, d]
-        ``K^T V`` by name of the attention layer.
     """
 
     logits: Tensor
     predictions: Tensor
-    spikes: dict[str, Tensor] = field(default_factory=dict)
-    pooled: dict[str, Tensor] = field(default_factory=dict)
-    residuals: dict[str, Tensor] = field(default_factory=dict)
-    accumulators: dict[str, Tensor] = field(default_factory=dict)
-    membranes: dict[str, Tensor] = field(default_factory=dict)
-    key_values: dict[str, Tensor] = field(default_factory=dict)
 
 
-def _channels_first(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.permute(0, 1, 4, 2, 3).to(dtype).contiguous()
+def check_images(images: Tensor, network: NetworkConfig) -> None:
+    """Refuse images that a network does not take.
+
+    Raises
+    ------
+    ValueError
+        If they are not uint8 or not of the network's shape.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
+    if images.shape[1:] != network.input_shape:
+        wanted = ", ".join(map(str, network.input_shape))
+        raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
 
 
 class GoldenModel:
@@ -100,39 +95,25 @@ class GoldenModel:
         ValueError
             If the images are not uint8 or not of the network's shape.
         """
-        if images.dtype != torch.uint8:
-            raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
-        shape = self.network.input_shape
-        if images.shape[1:] != shape:
-            wanted = ", ".join(map(str, shape))
-            raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
+        check_images(images, self.network)
         frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
         image = lookup(self._table, frames.long()).movedim(2, -1).contiguous()
         return image.to(torch.uint8) if self.network.events else image  # spikes are bytes
 
-    def run(
-        self,
-        images: Tensor,
-        record: bool = False,
-        internals: bool = False,
-        observers: tuple[Observer, ...] = (),
-    ) -> GoldenResult:
+    def run(self, images: Tensor, observers: tuple[Observer, ...] = ()) -> GoldenResult:
         """Classify a batch.
 
         Parameters
         ----------
         images : uint8 Tensor [B, C, H, W]
             Raw pixels; the artifact's table makes the network input of them.
-        record : bool
-            Keep spikes, pooled spikes and residuals of every layer.
-        internals : bool
-            Keep accumulators, membranes and ``K^T V`` of every layer too (large: few images at a time).
         observers : tuple of Observer
             See `golden.walk`; called while the batch runs, so nothing has to be kept.
 
         Returns
         -------
         GoldenResult
+            Nothing is recorded, see `record`.
 
         Raises
         ------
@@ -140,51 +121,36 @@ class GoldenModel:
             If the images are not uint8 or not of the network's shape.
         """
         image = self.quantise_image(images)
-        accumulators: dict[str, Tensor] = {}
-        membranes: dict[str, Tensor] = {}
-        key_values: dict[str, Tensor] = {}
-        spikes: dict[str, Tensor] = {}
-        pooled: dict[str, Tensor] = {}
-        residuals: dict[str, Tensor] = {}
-
-        def step(layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
-            arithmetic = self._layers[layer.name]
-            if layer.kind == "head":
-                return arithmetic.logits(inputs[0])
-            if layer.kind == "attention":
-                currents, kv = arithmetic.attention(*inputs)
-                if internals:
-                    key_values[layer.name] = kv.to(torch.int64)
-            else:
-                currents = pool_sums(layer, arithmetic.currents(inputs[0]))
-            if internals:
-                accumulators[layer.name] = _channels_first(arithmetic.accumulators(currents), torch.int64)
-            fired, charged = arithmetic.fire(currents)
-            if internals:
-                membranes[layer.name] = _channels_first(charged, torch.int64)
-            return fired.view(torch.uint8)
-
-        def keep(activity: LayerActivity) -> None:
-            name = activity.layer.name
-            if activity.layer.kind != "head":
-                spikes[name] = _channels_first(activity.spikes, torch.uint8)
-            if activity.pooled is not None:
-                pooled[name] = _channels_first(activity.pooled, torch.uint8)
-            if activity.residual is not None:
-                residuals[name] = _channels_first(activity.residual, torch.uint8)
-
         with exact_arithmetic():
-            logits = walk(self.network, image, step, (keep, *observers) if record else observers)
-        return GoldenResult(
-            logits=logits,
-            predictions=logits.argmax(dim=1),
-            spikes=spikes,
-            pooled=pooled,
-            residuals=residuals,
-            accumulators=accumulators,
-            membranes=membranes,
-            key_values=key_values,
-        )
+            logits = walk(self.network, image, self._step, observers)
+        return GoldenResult(logits=logits, predictions=logits.argmax(dim=1))
+
+    def _step(self, layer: Layer, inputs: tuple[Tensor, ...]) -> Tensor:
+        """One layer: its spikes, or the head's logits."""
+        arithmetic = self._layers[layer.name]
+        if layer.kind == "head":
+            return arithmetic.logits(*inputs)
+        spikes, _ = arithmetic.fire(arithmetic.currents(*inputs))
+        return spikes.view(torch.uint8)
+
+    def record(self, images: Tensor, *, internals: bool = False, observers: tuple[Observer, ...] = ()) -> GoldenResult:
+        """Classify a batch and keep what every layer gave.
+
+        Parameters
+        ----------
+        images, observers
+            As `run` takes them.
+        internals : bool
+            Keep accumulators, membranes and ``K^T V`` of every layer too (large: few images at a time).
+
+        Returns
+        -------
+        GoldenResult
+            With spikes, pooled spikes and residuals of every layer.
+        """
+        recorder = Recorder(self._layers if internals else None)
+        result = self.run(images, (recorder, *observers))
+        return replace(result, **vars(recorder.recording))
 
     def stream(
         self,
@@ -208,7 +174,7 @@ class GoldenModel:
         """
         done = 0
         for batch in torch.split(images, batch_size or self.batch_size):
-            yield self.run(batch, observers=observers)
+            yield self.run(batch, observers)
             done += len(batch)
             if progress is not None:
                 progress(done)

@@ -1,17 +1,59 @@
-"""Names for the bits of a memory image, so that a fault can be injected where it means something."""
+"""Faults in a memory image: bits by number, and names for them, so that one is injected where it means something."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw.config import TABLE_INPUTS, WEIGHT_BITS
 from hw.descriptor import DESCRIPTOR
 from hw.user_text import listed, quoted
-from sim.rtl import Flip
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.errors import UserError
 
 PARTS = ("descriptor", "bias", "threshold", "weight")
 """What of a layer can be named: ``conv1.weight``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A fault injected into the memory image: one bit of one beat, flipped before the run."""
+
+    beat: int
+    bit: int
+
+    @classmethod
+    def parse(cls, text: str) -> Flip:
+        """Read ``BEAT:BIT``.
+
+        Raises
+        ------
+        UserError
+            If it is not that.
+        """
+        try:
+            beat, bit = (int(part) for part in text.split(":"))
+        except ValueError:
+            raise UserError(f"a bit to flip is BEAT:BIT, two integers such as 120:3, not {text!r}") from None
+        if not 0 <= bit < 64:
+            raise UserError(f"a beat has bits 0 to 63, not {bit} (in {text!r})")
+        return cls(beat=beat, bit=bit)
+
+
+def memory_image(program: Program, flips: Sequence[Flip]) -> NDArray[np.uint64]:
+    """Program and weights with the faults injected."""
+    memory = program.memory.copy()
+    for flip in flips:
+        if not 0 <= flip.beat < len(memory):
+            raise UserError(
+                f"the program has beats 0 to {len(memory) - 1}, not {flip.beat}: choose one of them to flip"
+            )
+        memory[flip.beat] ^= np.uint64(1) << np.uint64(flip.bit)
+    return memory
 
 
 def find_flip(program: Program, text: str) -> Flip:

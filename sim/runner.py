@@ -14,8 +14,9 @@ from hw.verilog.emit import accelerator_verilog
 from sim.testbench.protocol import JOB_VARIABLE, Event, Job
 from sim.verilator.environment import switch
 from sim.verilator.seals import is_whole, seal
+from sim.verilator.simulation import Build, Simulation
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, Build, Simulation, content_hash, verilate
+from sim.verilator.verilate import BUILD_FOLDER, content_hash, verilate
 from sim.verilator.waves import WAVES_FILE, write_save_file
 from sw.checkout import ROOT
 from sw.driver import JobResult, ResultRecord
@@ -23,6 +24,7 @@ from sw.errors import UserError
 from sw.files import check_room, write_atomically
 
 TESTBENCH = Path(__file__).parent / "testbench" / "testbench.sv"
+EXTERNAL_MEMORY = TESTBENCH.with_name("external_memory.sv")
 TESTBENCH_TOP = "testbench"
 
 
@@ -81,6 +83,11 @@ class ImageResult:
             return f"image {self.image}: the accelerator stopped with error {self.job.error}"
         return None
 
+    @property
+    def result(self) -> JobResult | None:
+        """What the host read of a job that ran to its end; None after any failure."""
+        return None if self.failure else self.job
+
 
 @dataclass(frozen=True)
 class RunResults:
@@ -131,8 +138,11 @@ def build_design(
     optimise: bool = True,
 ) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
-    testbench = f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}"
-    sources = {f"{name}.v": verilog, TESTBENCH.name: testbench}
+    sources = {
+        f"{name}.v": verilog,
+        EXTERNAL_MEMORY.name: EXTERNAL_MEMORY.read_text(encoding="utf-8"),
+        TESTBENCH.name: f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}",
+    }
     return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder, optimise=optimise)
 
 

@@ -2,82 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from golden.accounting.energy import paper_formula_j, sop_j
-from golden.cycles.cycle_model import CycleModel, predict_cycles
-from golden.evaluate import Evaluation, evaluate
-from golden.model import GoldenModel, GoldenResult
-from hw.config import HardwareConfig
-from hw.host.registers import Counter
-from sim.comparison.decode import decode_trace
-from sim.comparison.mismatch import AXES, Tally
-from sim.comparison.trace import read_trace
-from sim.rtl import MEMORY_LATENCY, Flip, RtlRun, run_images
+from golden.model import check_images
+from golden.recorder import Recording
+from hw.config import BASE, HardwareConfig
+from sim.comparison.brevitas import compare_brevitas
+from sim.comparison.golden_run import GoldenRun, run_golden
+from sim.comparison.hardware import TracedImages, compare_hardware
+from sim.comparison.mismatch import Mismatches
+from sim.comparison.performance import performance
+from sim.faults import Flip
+from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
+from sim.verilator.simulation import Build
+from sim.verilator.verilate import BUILD_FOLDER
 from sw.artifact.accuracy import counts, recorded, with_share
 from sw.artifact.artifact import Artifact, load
+from sw.checkout import BUILD
+from sw.claims import first_free, using
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program
 from sw.data.sets import ImageSet
 from sw.errors import UserError
-from sw.export.deployed import run_deployed
-
-STALLS = tuple(counter.name.removeprefix("STALL_").lower() for counter in Counter if counter.name.startswith("STALL_"))
-"""Causes for which the hardware counts the cycles in which the array waits."""
-
-BREVITAS_BATCH = 8
-"""Images of the Brevitas model at a time: it keeps every spike, in float64."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a phase, what is done of it and its total."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareOptions:
-    """What to compare.
-
-    Attributes
-    ----------
-    model : Path
-        The artifact.
-    config : HardwareConfig
-        The accelerator.
-    data : ImageSet
-        Images that the network takes; the golden model classifies them all.
-    images : int
-        The first so many also run on the RTL.
-    traced : int
-        The first so many of those are compared spike by spike, the others by logits.
-    brevitas : int, optional
-        The first so many images are compared spike by spike between Brevitas and golden model; by default those traced.
-    stall_percent : int
-        Random stalls of the external memory, in percent of cycles.
-    flips : tuple of Flip
-        Faults to inject into the memory image.
-    jobs : int
-        Simulator processes, and compilers that build one, at a time.
-    folder : Path
-        Keeps traces and logs.
-    """
-
-    model: Path
-    config: HardwareConfig
-    data: ImageSet
-    images: int = 16
-    traced: int = 4
-    brevitas: int | None = None
-    stall_percent: int = 0
-    flips: tuple[Flip, ...] = ()
-    jobs: int = 2
-    folder: Path = Path("build/compare")
 
 
 @dataclass(frozen=True)
@@ -100,234 +58,213 @@ class CompareReport:
         return self.figures
 
 
-def compare(options: CompareOptions, progress: Progress = lambda *_: None) -> CompareReport:
-    """Run the three models and compare them.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """An artifact, the accelerator it is compiled for, and the images to compare on.
 
-    Parameters
+    Attributes
     ----------
-    options : CompareOptions
-        What to run.
-    progress : callable
-        Told how far it is.
-
-    Returns
-    -------
-    CompareReport
+    artifact : Artifact
+    program : Program
+        The artifact, compiled for the accelerator.
+    data : ImageSet
+        Images that the network takes; the golden model classifies them all.
+    name : str
+        What the figures call the artifact.
+    images : int
+        The first so many also run on the RTL.
+    traced : int
+        The first so many of those are compared spike by spike, the others by logits.
+    brevitas : int, optional
+        The first so many images are compared spike by spike between Brevitas and golden model; by default those traced.
+    stall_percent : int
+        Random stalls of the external memory, in percent of cycles.
+    flips : tuple of Flip
+        Faults to inject into the memory image.
+    jobs : int
+        Simulator processes, and compilers that build one, at a time.
+    folder : Path
+        Keeps traces and logs.
 
     Raises
     ------
     UserError
-        If the network does not fit the hardware, or an option makes no sense.
+        If the data has fewer images.
     """
-    artifact = load(options.model)
-    program = compile_artifact(artifact, options.config)
-    available = len(options.data.images)
-    if not 1 <= options.images <= available:
-        raise UserError(
-            f"the data has {available} images, {options.images} cannot run on the RTL: choose 1 to {available}"
-        )
-    traced = min(options.traced, options.images)
-    brevitas = traced if options.brevitas is None else options.brevitas
-    if brevitas > available:
-        raise UserError(f"the data has {available} images, {brevitas} cannot run on the Brevitas model: choose fewer")
-    predicted = predict_cycles(program, MEMORY_LATENCY)
 
-    started = time.perf_counter()
-    progress("build the simulator", 0, 1)
-    simulator = build(options.config, jobs=options.jobs)
-    built = time.perf_counter() - started
-    progress("build the simulator", 1, 1)
+    artifact: Artifact
+    program: Program
+    data: ImageSet
+    name: str = "artifact"
+    images: int = 16
+    traced: int = 4
+    brevitas: int | None = None
+    stall_percent: int = 0
+    flips: tuple[Flip, ...] = ()
+    jobs: int = 2
+    folder: Path = Path("build/compare")
 
-    rtl_images = options.data.images[: options.images]
-    golden = evaluate(
-        artifact, options.data.images, options.data.labels, bar=False,
-        progress=lambda done: progress("golden model", done, available),
-    )  # fmt: skip
-    counted = evaluate(artifact, rtl_images, options.data.labels[: options.images], bar=False, count_operations=True)
-    model = GoldenModel(artifact)
-    recorded = model.run(rtl_images[: max(traced, 1)], record=True)
-    expected = torch.cat([result.logits for result in model.stream(rtl_images)])
-
-    brevitas_spikes, brevitas_logits = Tally(), Tally()
-    for start in range(0, brevitas, BREVITAS_BATCH):
-        progress("Brevitas model", start, brevitas)
-        some = options.data.images[start : min(start + BREVITAS_BATCH, brevitas)]
-        _compare_brevitas(artifact, some, start, brevitas_spikes, brevitas_logits)
-    progress("Brevitas model", brevitas, brevitas)
-
-    finished = 0
-
-    def on_image() -> None:
-        nonlocal finished
-        finished += 1
-        progress("RTL simulation", finished, options.images)
-
-    progress("RTL simulation", 0, options.images)
-    rtl = run_images(
-        simulator, artifact, program, rtl_images.numpy(), folder=options.folder, traced=traced,
-        stall_percent=options.stall_percent, flips=options.flips, jobs=options.jobs, on_image=on_image,
-    )  # fmt: skip
-    spikes, residuals, logits = Tally(), Tally(), Tally()
-    failures = [_failure(program, image) for image in rtl.images if image.failure]
-    _compare_spikes(program, rtl, recorded, spikes, residuals)
-    _compare_logits(rtl, expected, logits)
-
-    first = next((text for text in (*failures, spikes.first, residuals.first, logits.first) if text), None)
-    first = first or brevitas_spikes.first or brevitas_logits.first
-    figures = {
-        "artifact": str(options.model),
-        "dataset": options.data.name,
-        "hardware": _hardware(options.config),
-        "images": {"rtl": options.images, "golden": available, "brevitas": brevitas},
-        "accuracy": _accuracies(artifact, options.data, golden, counted, rtl),
-        "mismatches": {
-            "brevitas_golden_spikes": brevitas_spikes.mismatches,
-            "brevitas_golden_logits": brevitas_logits.mismatches,
-            "golden_rtl_spikes": spikes.mismatches,
-            "golden_rtl_residuals": residuals.mismatches,
-            "golden_rtl_logits": logits.mismatches,
-            "rtl_failures": len(failures),
-            "values_compared": sum(
-                tally.compared for tally in (brevitas_spikes, brevitas_logits, spikes, residuals, logits)
-            ),
-        },
-        **_performance(artifact, program, rtl, counted, predicted),
-        "simulation": {
-            "build_s": built,
-            "run_s": rtl.seconds,
-            "cycles_per_s": rtl.cycles / rtl.seconds if rtl.seconds else 0.0,
-        },
-    }
-    return CompareReport(figures, first)
-
-
-def _compare_brevitas(artifact: Artifact, images: torch.Tensor, first: int, spikes: Tally, logits: Tally) -> None:
-    """Every spike of every layer of images from number `first` on; logits as the integers they stand for."""
-    recorded = GoldenModel(artifact).run(images, record=True)
-    real, trace = run_deployed(artifact, images)
-    sides = ("Brevitas", "golden")
-    for name, expected in recorded.spikes.items():
-        for image in range(len(images)):
-            where = f"image {first + image}, {name} spikes"
-            spikes.add(where, trace.spikes[name][:, image].numpy(), expected[:, image].numpy(), sides, AXES)
-    head = artifact.tensors["head"]
-    integers = np.rint(real.numpy() / head.scale * 2**artifact.bias_fraction_bits).astype(np.int64)
-    logits.add(f"logits from image {first} on", integers, recorded.logits.numpy(), sides, ("image", "class"))
-
-
-def _compare_spikes(program: Program, rtl: RtlRun, recorded: GoldenResult, spikes: Tally, residuals: Tally) -> None:
-    """Every spike, pooled spike and residual integer of the traced images, layer by layer in their order."""
-    sides = ("golden", "RTL")
-    for image in rtl.images:
-        if image.trace is None:
-            continue
-        found = decode_trace(program, read_trace(image.trace))
-        for name in recorded.spikes:
-            kinds = (
-                ("spikes", recorded.spikes, found.spikes, spikes),
-                ("pooled spikes", recorded.pooled, found.pooled, spikes),
-                ("residual", recorded.residuals, found.residuals, residuals),
+    def __post_init__(self) -> None:
+        available = len(self.data)
+        if not 1 <= self.images <= available:
+            raise UserError(
+                f"the data has {available} images, {self.images} cannot run on the RTL: choose 1 to {available}"
             )
-            for kind, expected, actual, tally in kinds:
-                if name in expected:
-                    where = f"image {image.image}, {name} {kind}"
-                    tally.add(where, expected[name][:, image.image].numpy(), actual[name], sides, AXES)
+        if self._brevitas > available:
+            raise UserError(
+                f"the data has {available} images, {self._brevitas} cannot run on the Brevitas model: choose fewer"
+            )
+
+    @property
+    def config(self) -> HardwareConfig:
+        """The accelerator."""
+        return self.program.config
+
+    @property
+    def _traced(self) -> int:
+        return min(self.traced, self.images)
+
+    @property
+    def _brevitas(self) -> int:
+        return self._traced if self.brevitas is None else self.brevitas
+
+    def run(self, progress: Progress = lambda *_: None) -> CompareReport:
+        """Run the three models and compare them.
+
+        Parameters
+        ----------
+        progress : callable
+            Told how far it is.
+        """
+        mismatches, traced = Mismatches(), TracedImages(self._traced)
+        simulator, build_seconds = self._build(progress)
+        golden = self._run_golden(traced, mismatches, progress)
+        rtl = self._simulate(simulator, progress)
+        compare_hardware(self.program, rtl, golden.logits, traced, mismatches)
+        figures = {
+            "artifact": self.name,
+            "dataset": self.data.name,
+            "hardware": _hardware(self.config),
+            "images": {"rtl": self.images, "golden": len(self.data), "brevitas": self._brevitas},
+            "accuracy": self._accuracies(golden, rtl),
+            "mismatches": mismatches.to_dict(),
+            **performance(self.artifact.network, self.program, rtl, golden.operations),
+            "simulation": {
+                "build_s": build_seconds,
+                "run_s": rtl.seconds,
+                "cycles_per_s": rtl.cycles / rtl.seconds if rtl.seconds else 0.0,
+            },
+        }
+        return CompareReport(figures, mismatches.first)
+
+    def _build(self, progress: Progress) -> tuple[Build, float]:
+        """The simulator, and the seconds it took."""
+        started = time.perf_counter()
+        progress("build the simulator", 0, 1)
+        simulator = build(self.config, jobs=self.jobs)
+        progress("build the simulator", 1, 1)
+        return simulator, time.perf_counter() - started
+
+    def _run_golden(self, traced: TracedImages, mismatches: Mismatches, progress: Progress) -> GoldenRun:
+        """Golden model over all images, and beside it the Brevitas model over its own, batch by batch."""
+
+        def on_recorded(first: int, images: Tensor, logits: Tensor, recording: Recording) -> None:
+            traced.keep(first, len(images), recording)
+            if first < self._brevitas:
+                compare_brevitas(self.artifact, first, images, logits, recording, mismatches)
+                progress("Brevitas model", min(first + len(images), self._brevitas), self._brevitas)
+
+        progress("golden model", 0, len(self.data))
+        progress("Brevitas model", 0, self._brevitas)
+        return run_golden(
+            self.artifact, self.data.images, counted=self.images, recorded=(self._traced, self._brevitas),
+            on_recorded=on_recorded, progress=lambda done: progress("golden model", done, len(self.data)),
+        )  # fmt: skip
+
+    def _simulate(self, simulator: Build, progress: Progress) -> RtlRun:
+        """The accelerator over the first images."""
+        finished = 0
+
+        def on_image() -> None:
+            nonlocal finished
+            finished += 1
+            progress("RTL simulation", finished, self.images)
+
+        progress("RTL simulation", 0, self.images)
+        simulation = RtlSimulation(
+            simulator=simulator, artifact=self.artifact, program=self.program, folder=self.folder,
+            stall_percent=self.stall_percent, flips=self.flips, jobs=self.jobs,
+        )  # fmt: skip
+        return simulation.run(self.data.images[: self.images].numpy(), traced=self._traced, on_image=on_image)
+
+    def _accuracies(self, golden: GoldenRun, rtl: RtlRun) -> dict[str, dict[str, Any] | None]:
+        """Correct predictions and the images they are of; those of float and Brevitas model are the artifact's."""
+        stored = recorded(self.artifact)
+        found = {name: stored.get(name) for name in ("float", "brevitas")}
+        labels = self.data.labels
+        right = (golden.predictions == labels).tolist()
+        in_rtl = [
+            image.job is not None and image.job.prediction == label
+            for image, label in zip(rtl.images, labels.tolist(), strict=False)
+        ]
+        measured = {"golden": right, "golden_on_rtl_images": right[: self.images], "rtl": in_rtl}
+        for name, correct in measured.items():
+            found[name] = counts(sum(correct), len(correct), self.data.name) if self.data.labelled else None
+        return {name: entry and with_share(entry) for name, entry in found.items()}
 
 
-def _compare_logits(rtl: RtlRun, golden: torch.Tensor, logits: Tally) -> None:
-    """Logits and prediction of every image that finished."""
-    for image in rtl.images:
-        if image.job is None or image.failure:
-            continue
-        expected = [*golden[image.image].tolist(), int(golden[image.image].argmax())]
-        actual = [*image.job.logits, image.job.prediction]
-        where = f"image {image.image}, logits and prediction"
-        logits.add(where, np.array(expected), np.array(actual), ("golden", "RTL"), ("class",))
+def compare(
+    artifact: Artifact | str | os.PathLike[str],
+    images: Tensor | ImageSet,
+    config: HardwareConfig = BASE,
+    *,
+    jobs: int | None = None,
+    folder: Path = BUILD / "compare",
+) -> CompareReport:
+    """Compare Brevitas model, golden model and RTL in every spike of every image.
+
+    `Comparison` has more choices: images that only some of the models run, stalls of the memory, faults.
+
+    Parameters
+    ----------
+    artifact : Artifact or path
+    images : uint8 Tensor [n, channels, size, size], or ImageSet
+        Raw pixels; with labels there are accuracies too.
+    config : HardwareConfig
+        Size of the accelerator.
+    jobs : int, optional
+        Simulator processes, and compilers that build one, at a time; by default one for each processor.
+    folder : Path
+        Keeps traces and logs; if another process works there, the same name with a number.
+
+    Raises
+    ------
+    ValueError
+        If the images are not uint8 or not of the network's shape.
+    UserError
+        If the network does not fit the configuration, or a tool is missing.
+    """
+    name = "artifact" if isinstance(artifact, Artifact) else os.fspath(artifact)
+    artifact = artifact if isinstance(artifact, Artifact) else load(artifact)
+    data = images if isinstance(images, ImageSet) else _unlabelled(images)
+    check_images(data.images, artifact.network)
+    program = compile_artifact(artifact, config)
+    with using(BUILD_FOLDER), first_free(folder, lambda _: None) as place:
+        comparison = Comparison(
+            artifact=artifact, program=program, data=data, name=name, images=len(data), traced=len(data),
+            jobs=jobs or os.cpu_count() or 1, folder=place,
+        )  # fmt: skip
+        return comparison.run()
 
 
-def _failure(program: Program, image: Any) -> str:
-    """Why an image has no result, with the name of the layer."""
-    reached = image.job.descriptors if image.job is not None else None
-    at = f" at descriptor {reached} ({program.steps[reached].name})" if reached is not None else ""
-    return f"{image.failure}{at}"
+def _unlabelled(images: Tensor) -> ImageSet:
+    """Images whose classes are not known."""
+    count = len(images)
+    labels = torch.zeros(count, dtype=torch.int64)
+    return ImageSet(images=images, labels=labels, indices=torch.arange(count), labelled=False)
 
 
 def _hardware(config: HardwareConfig) -> dict[str, Any]:
-    return {
-        "config": config.name,
-        "outputs": config.outputs,
-        "inputs": config.inputs,
-        "positions": config.positions,
-        "timesteps": config.timesteps,
-        "sops_per_cycle": config.sops_per_cycle,
-    }
-
-
-def _accuracies(
-    artifact: Artifact, data: ImageSet, golden: Evaluation, counted: Evaluation, rtl: RtlRun
-) -> dict[str, dict[str, Any] | None]:
-    """Correct predictions and the images they are of; those of the float and the Brevitas model are the artifact's."""
-    stored = recorded(artifact)
-    found: dict[str, dict[str, Any] | None] = {name: stored.get(name) for name in ("float", "brevitas")}
-    labels = data.labels[: len(rtl.images)].tolist()
-    right = sum(
-        image.job is not None and image.job.prediction == label for image, label in zip(rtl.images, labels, strict=True)
-    )
-    measured = {"golden": golden.correct, "golden_on_rtl_images": counted.correct, "rtl": right}
-    images = {"golden": golden.images, "golden_on_rtl_images": counted.images, "rtl": len(labels)}
-    for name, correct in measured.items():
-        found[name] = counts(correct, images[name], data.name) if data.labelled else None
-    return {name: entry and with_share(entry) for name, entry in found.items()}
-
-
-def _performance(
-    artifact: Artifact, program: Program, rtl: RtlRun, counted: Evaluation, predicted: CycleModel
-) -> dict[str, Any]:
-    """Cycles of RTL and model beside operations and energy, whole and layer by layer."""
-    assert counted.operations is not None
-    per_cycle = program.config.sops_per_cycle
-    jobs = [image.job for image in rtl.images if image.job is not None and not image.failure]
-    operations = {layer.name: layer for layer in counted.operations}
-
-    layers: list[dict[str, Any]] = []
-    for number, name in enumerate(program.names):
-        measured = [asdict(job.layers[number]) for job in jobs]
-        means = {key: float(np.mean([layer[key] for layer in measured])) for key in (measured[0] if measured else ())}
-        counts = operations.get(name)
-        # Attention has an engine of its own beside the array, whose operations per cycle are meant.
-        in_array = counts is not None and not name.endswith(".attention")
-        ideal = counts.plane_operations / per_cycle if counts is not None and in_array else 0.0
-        cycles = means.get("cycles")
-        layers.append(
-            {
-                "name": name,
-                "planes": counts.planes if counts else 0,
-                "sops_dense": counts.dense if counts else 0,
-                "sops_executed": counts.executed if counts else 0.0,
-                "cycles": cycles,
-                "model_cycles": predicted.layers[name],
-                "ideal_cycles": ideal,
-                "utilization": ideal / cycles if cycles else None,
-                "firing_rate_in": counts.input_rate if counts else None,
-                "engine_cycles": means.get("busy"),
-                "stalls": {cause: means.get(f"stall_{cause}") for cause in STALLS},
-            }
-        )
-    totals = [job.cycles for job in jobs]
-    ideal = sum(layer["ideal_cycles"] for layer in layers)
-    mean = float(np.mean(totals)) if totals else None
-    return {
-        "cycles": {
-            "rtl_mean": mean,
-            "rtl_min": min(totals, default=None),
-            "rtl_max": max(totals, default=None),
-            "model": predicted.total,
-            "ideal": ideal,
-            "utilization": ideal / mean if mean else None,
-        },
-        "layers": layers,
-        "energy": {
-            "sop_j": sop_j(artifact.network, counted.operations),
-            "paper_formula_j": paper_formula_j(artifact.network, counted.operations),
-        },
-    }
+    """Size of the accelerator."""
+    fields = ("outputs", "inputs", "positions", "timesteps", "sops_per_cycle")
+    return {"config": config.name, **{name: getattr(config, name) for name in fields}}

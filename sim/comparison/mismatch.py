@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +59,47 @@ class Tally:
                 f"{where}: {place}: {sides[0]} {left[at]}, {sides[1]} {right[at]} "
                 f"({count} of {differs.size} values differ)"
             )
+
+
+@dataclass
+class Mismatches:
+    """Where the three models differ, by what is compared.
+
+    Attributes
+    ----------
+    failures : list of str
+        Images without a result in RTL, and why.
+    spikes, residuals, logits : Tally
+        Golden model and RTL.
+    brevitas_spikes, brevitas_logits : Tally
+        Brevitas and golden model.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    spikes: Tally = field(default_factory=Tally)
+    residuals: Tally = field(default_factory=Tally)
+    logits: Tally = field(default_factory=Tally)
+    brevitas_spikes: Tally = field(default_factory=Tally)
+    brevitas_logits: Tally = field(default_factory=Tally)
+
+    @property
+    def _tallies(self) -> tuple[Tally, ...]:
+        return self.spikes, self.residuals, self.logits, self.brevitas_spikes, self.brevitas_logits
+
+    @property
+    def first(self) -> str | None:
+        """The first difference, of the hardware if it has one; None if there is none at all."""
+        found = (*self.failures, *(tally.first for tally in self._tallies))
+        return next((text for text in found if text is not None), None)
+
+    def to_dict(self) -> dict[str, int]:
+        """Counts, as ``compare.json`` has them."""
+        return {
+            "brevitas_golden_spikes": self.brevitas_spikes.mismatches,
+            "brevitas_golden_logits": self.brevitas_logits.mismatches,
+            "golden_rtl_spikes": self.spikes.mismatches,
+            "golden_rtl_residuals": self.residuals.mismatches,
+            "golden_rtl_logits": self.logits.mismatches,
+            "rtl_failures": len(self.failures),
+            "values_compared": sum(tally.compared for tally in self._tallies),
+        }

@@ -1,4 +1,4 @@
-"""What the benches share: parameters, clock and reset, a pipeline and a pair of streams."""
+"""What simulations of components share: parameters, clock and reset, a pipeline and a pair of streams."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-PARAMETERS_VARIABLE = "SPIKELOOM_BENCH"
-"""Environment variable with the parameters of a bench, as JSON."""
+PARAMETERS_VARIABLE = "SPIKELOOM_COMPONENT"
+"""Environment variable with the parameters of a component's simulation, as JSON."""
 
 MAX_IDLE_CYCLES = 10_000
-"""Cycles without a transfer after which a bench gives up."""
+"""Cycles without a transfer after which a simulation gives up."""
 
 
 def parameters() -> Any:
-    """What `sim.components.run.run_bench` was given."""
+    """What `sim.components.run.simulate_component` was given."""
     return json.loads(os.environ[PARAMETERS_VARIABLE])
 
 

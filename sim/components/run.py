@@ -1,4 +1,4 @@
-"""Builds and runs a cocotb bench around one component in its emitted Verilog."""
+"""Builds and runs a simulation of one component in its emitted Verilog."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from amaranth.lib import wiring
 
 from hw.verilog.emit import emit_component
 from sim.components.harness import PARAMETERS_VARIABLE
+from sim.verilator.simulation import Build, Simulation
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, Build, Simulation, verilate
+from sim.verilator.verilate import BUILD_FOLDER, verilate
 from sw.checkout import ROOT
 from sw.claims import scratch
 
 
-def build_bench(component: wiring.Component, name: str, *, folder: Path = BUILD_FOLDER) -> Build:
+def build_component(component: wiring.Component, name: str, *, folder: Path = BUILD_FOLDER) -> Build:
     """Emit a component and build it with its ports visible to Python.
 
     Parameters
@@ -37,14 +38,14 @@ def build_bench(component: wiring.Component, name: str, *, folder: Path = BUILD_
     return verilate(name, {f"{name}.vlt": f"`verilator_config\n{public}", f"{name}.v": verilog}, name, folder=folder)
 
 
-def run_bench(build: Build, bench: str, **parameters: Any) -> None:
+def simulate_component(build: Build, module: str, **parameters: Any) -> None:
     """Run the tests of a module of `sim.components` on a built component.
 
     Parameters
     ----------
     build : Build
-    bench : str
-        Name of the module.
+    module : str
+        Its name.
     **parameters
         JSON values; `sim.components.harness.parameters` gives them to the tests.
 
@@ -61,5 +62,5 @@ def run_bench(build: Build, bench: str, **parameters: Any) -> None:
     }
     with scratch(build.folder / "runs", ".run-") as folder:
         Simulation(find_toolchain(), waves=False).simulate(
-            build, f"sim.components.{bench}", folder, extra_env=environment
+            build, f"sim.components.{module}", folder, extra_env=environment
         )

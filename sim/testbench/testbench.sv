@@ -1,8 +1,8 @@
-// Testbench of the accelerator: clock, host bus, external memory, watchdog and trace, so that Python acts only between
-// images.
+// Testbench of the accelerator: clock, host bus, watchdog and trace around it and an external memory, so that Python acts
+// only between images.
 //
-// Plusargs: +memory=<file, whole beats>, +latency=<cycles, at least 2>, +stall=<percent of cycles>,
-// +stall_seed=<number>, +traces=<folder>. `MEMORY_BITS is the width of a beat.
+// Plusargs: those of the external memory, +stall=<percent of cycles>, +stall_seed=<number>, +traces=<folder>.
+// `MEMORY_BITS is the width of a beat.
 module testbench;
     localparam int BITS = `MEMORY_BITS, BYTES = BITS / 8;
 
@@ -30,45 +30,23 @@ module testbench;
     logic stop /*verilator public_flat_rd*/ = 0;
     logic timeout /*verilator public_flat_rd*/ = 0;
     logic [31:0] elapsed /*verilator public_flat_rd*/ = 0;
-    logic [31:0] beats_read /*verilator public_flat_rd*/ = 0;  // delivered since `armed`
-    logic [2:0] fault /*verilator public_flat_rd*/ = 0;
-    logic [39:0] fault_address /*verilator public_flat_rd*/ = 0;
-    logic [BITS-1:0] peek_data /*verilator public_flat_rd*/ = 0;
-
-    localparam logic [2:0] OUT_OF_RANGE = 1, CHANGED = 2, BOUNDARY = 3, BAD_BURST = 4, BAD_LAST = 5;
+    wire [31:0] beats_read /*verilator public_flat_rd*/;  // delivered since `armed`
+    wire [2:0] fault /*verilator public_flat_rd*/;
+    wire [39:0] fault_address /*verilator public_flat_rd*/;
+    wire [BITS-1:0] peek_data /*verilator public_flat_rd*/;
 
     always #5 aclk = ~aclk;
 
-    // The file of the external memory, in the byte order of a little-endian host.
-    logic [BITS-1:0] memory[];
-    longint unsigned beats;
-    int latency = 20, stall = 0;
+    int stall = 0;
     longint unsigned random = 1;
     string folder = ".";
 
     initial begin
-        string path;
-        int file;
-        logic [BITS-1:0] beat;
-        if (!$value$plusargs("memory=%s", path)) $fatal(1, "no +memory=<file>");
-        void'($value$plusargs("latency=%d", latency));
         void'($value$plusargs("stall=%d", stall));
         void'($value$plusargs("stall_seed=%d", random));
         void'($value$plusargs("traces=%s", folder));
         threshold = 8'(stall * 256 / 100);
         random = random * 64'h9E3779B97F4A7C15 + 1;  // never 0, the fixed point of the generator
-        file = $fopen(path, "rb");
-        if (file == 0) $fatal(1, "cannot open %s", path);
-        // Results are tested, not stored: Verilator drops a call whose result is overwritten.
-        if ($fseek(file, 0, 2) != 0) $fatal(1, "cannot seek in %s", path);
-        beats = longint'($ftell(file)) / BYTES;
-        if ($rewind(file) != 0) $fatal(1, "cannot rewind %s", path);
-        memory = new[int'(beats)];
-        for (int i = 0; i < int'(beats); i++) begin
-            if ($fread(beat, file) != BYTES) $fatal(1, "cannot read %s", path);  // the first byte arrives on top
-            memory[i] = {<<8{beat}};
-        end
-        $fclose(file);
     end
 
     // Random stalls: every channel has its own byte of the generator. Compared, not divided: this runs in every cycle.
@@ -126,163 +104,17 @@ module testbench;
         end
     end
 
-    // External memory, reads: bursts answered in order, up to OUTSTANDING of them accepted ahead; the first beat of a
-    // burst can be taken `latency` cycles after the burst was accepted, bursts follow each other without a gap.
-    localparam int OUTSTANDING = 16;
-    wire m_axi_mem_arvalid, m_axi_mem_rready;
-    wire [39:0] m_axi_mem_araddr;
-    wire [7:0] m_axi_mem_arlen;
-    wire [2:0] m_axi_mem_arsize;
-    wire [1:0] m_axi_mem_arburst;
-    logic m_axi_mem_rvalid = 0, m_axi_mem_rlast = 0, ar_allowed = 1;
-    logic [BITS-1:0] m_axi_mem_rdata = 0;
-    logic [1:0] m_axi_mem_rresp = 0;
-    logic [4:0] outstanding = 0;
-    wire m_axi_mem_arready = ar_allowed && outstanding < 5'(OUTSTANDING);
-
-    logic [39:0] queue_address[OUTSTANDING];
-    logic [31:0] queue_cycle[OUTSTANDING];
-    logic [7:0] queue_length[OUTSTANDING];
-    logic [3:0] head = 0, tail = 0;
-    logic [4:0] waiting = 0;   // bursts whose last beat has not been put on the port
-    logic [7:0] beat_index = 0;
-    logic [31:0] now = 0, beats_put = 0;
-
-    wire accept = m_axi_mem_arvalid && m_axi_mem_arready;
-    wire taken = m_axi_mem_rvalid && m_axi_mem_rready;
-    wire put = (!m_axi_mem_rvalid || taken) && waiting != 0 && allowed[4]
-        && int'(now - queue_cycle[head]) >= latency - 1;
-    wire put_last = put && beat_index == queue_length[head];
-    wire [39:0] put_beat = queue_address[head] / BYTES + 40'(beat_index);
-    wire [31:0] put_index = put_beat[31:0];
-
-    always_ff @(posedge aclk) begin
-        now <= now + 1;
-        ar_allowed <= allowed[3];
-        if (accept) begin
-            queue_address[tail] <= m_axi_mem_araddr;
-            queue_length[tail] <= m_axi_mem_arlen;
-            queue_cycle[tail] <= now;
-            tail <= tail + 1;
-        end
-        if (put) begin
-            if (64'(put_beat) < beats) m_axi_mem_rdata <= memory[put_index];
-            else m_axi_mem_rdata <= {(BITS / 32){32'hDEAD_DEAD}};
-            m_axi_mem_rresp <= beats_put == error_beat ? 2'b10 : 2'b00;
-            m_axi_mem_rlast <= put_last;
-            beat_index <= put_last ? 0 : beat_index + 1;
-            if (put_last) head <= head + 1;
-        end
-        if (put || taken) m_axi_mem_rvalid <= put;
-        waiting <= waiting + 5'(accept) - 5'(put_last);
-        outstanding <= outstanding + 5'(accept) - 5'(taken && m_axi_mem_rlast);
-        beats_put <= armed ? beats_put + 32'(put) : 0;
-        beats_read <= armed ? beats_read + 32'(taken) : 0;
-        if (!aresetn) begin
-            m_axi_mem_rvalid <= 0;
-            outstanding <= 0;
-            waiting <= 0;
-            beat_index <= 0;
-            tail <= 0;
-            head <= 0;
-        end
-    end
-
-    // Writes: one burst at a time.
-    wire m_axi_mem_awvalid, m_axi_mem_wvalid, m_axi_mem_wlast, m_axi_mem_bready;
-    wire [39:0] m_axi_mem_awaddr;
-    wire [7:0] m_axi_mem_awlen;
-    wire [2:0] m_axi_mem_awsize;
-    wire [1:0] m_axi_mem_awburst;
-    wire [BITS-1:0] m_axi_mem_wdata;
+    wire m_axi_mem_arvalid, m_axi_mem_arready, m_axi_mem_rvalid, m_axi_mem_rready, m_axi_mem_rlast;
+    wire m_axi_mem_awvalid, m_axi_mem_awready, m_axi_mem_wvalid, m_axi_mem_wready, m_axi_mem_wlast;
+    wire m_axi_mem_bvalid, m_axi_mem_bready;
+    wire [39:0] m_axi_mem_araddr, m_axi_mem_awaddr;
+    wire [7:0] m_axi_mem_arlen, m_axi_mem_awlen;
+    wire [2:0] m_axi_mem_arsize, m_axi_mem_awsize;
+    wire [1:0] m_axi_mem_arburst, m_axi_mem_awburst, m_axi_mem_rresp, m_axi_mem_bresp;
+    wire [BITS-1:0] m_axi_mem_rdata, m_axi_mem_wdata;
     wire [BYTES-1:0] m_axi_mem_wstrb;
-    logic m_axi_mem_bvalid = 0, aw_allowed = 1, w_allowed = 1;
-    logic [1:0] m_axi_mem_bresp = 0;
-    logic writing = 0, answering = 0;
-    logic [39:0] write_beat = 0;
-    logic [7:0] write_left = 0;
-    wire [31:0] write_index = write_beat[31:0];
-    logic [BITS-1:0] merged = 0;
-    wire m_axi_mem_awready = aw_allowed && !writing && !answering && !m_axi_mem_bvalid;
-    wire m_axi_mem_wready = w_allowed && writing;
-    wire write_accept = m_axi_mem_awvalid && m_axi_mem_awready;
-    wire write_taken = m_axi_mem_wvalid && m_axi_mem_wready;
 
-    always_ff @(posedge aclk) begin
-        if (!armed) peek_data <= memory[peek_address];
-        aw_allowed <= allowed[5];
-        w_allowed <= allowed[6];
-        if (write_accept) begin
-            writing <= 1;
-            write_beat <= m_axi_mem_awaddr / BYTES;
-            write_left <= m_axi_mem_awlen;
-        end
-        if (write_taken) begin
-            merged = memory[write_index];
-            for (int i = 0; i < BYTES; i++)
-                if (m_axi_mem_wstrb[i]) merged[8*i+:8] = m_axi_mem_wdata[8*i+:8];
-            if (64'(write_beat) < beats) memory[write_index] = merged;
-            write_beat <= write_beat + 1;
-            write_left <= write_left - 1;
-            writing <= write_left != 0;
-            answering <= write_left == 0;
-        end
-        if (answering && allowed[7]) begin
-            answering <= 0;
-            m_axi_mem_bvalid <= 1;
-            m_axi_mem_bresp <= write_error ? 2'b10 : 2'b00;
-        end
-        if (m_axi_mem_bvalid && m_axi_mem_bready) m_axi_mem_bvalid <= 0;
-        if (!aresetn) begin
-            writing <= 0;
-            answering <= 0;
-            m_axi_mem_bvalid <= 0;
-        end
-    end
-
-    // What AXI forbids a master. An offer that was not accepted must stay as it is.
-    function automatic logic crosses(input logic [39:0] address, input logic [7:0] length);
-        return 32'(address[11:0]) + (32'(length) + 1) * BYTES > 4096;
-    endfunction
-    function automatic logic bad(input logic [39:0] address, input logic [2:0] size, input logic [1:0] burst);
-        return burst != 2'b01 || 1 << size != BYTES || address % BYTES != 0;
-    endfunction
-    logic ar_held = 0, aw_held = 0, w_held = 0;
-    logic [47:0] ar_before, aw_before;
-    logic [BITS:0] w_before;
-    wire [47:0] ar_now = {m_axi_mem_arlen, m_axi_mem_araddr}, aw_now = {m_axi_mem_awlen, m_axi_mem_awaddr};
-    wire [BITS:0] w_now = {m_axi_mem_wlast, m_axi_mem_wdata};
-
-    always_ff @(posedge aclk) begin
-        ar_held <= m_axi_mem_arvalid && !m_axi_mem_arready;
-        aw_held <= m_axi_mem_awvalid && !m_axi_mem_awready;
-        w_held <= m_axi_mem_wvalid && !m_axi_mem_wready;
-        ar_before <= ar_now;
-        aw_before <= aw_now;
-        w_before <= w_now;
-        if (fault == 0) begin
-            fault_address <= write_taken || aw_held || w_held ? write_beat * BYTES : m_axi_mem_araddr;
-            if ((ar_held && (!m_axi_mem_arvalid || ar_now != ar_before))
-                || (aw_held && (!m_axi_mem_awvalid || aw_now != aw_before))
-                || (w_held && (!m_axi_mem_wvalid || w_now != w_before))) fault <= CHANGED;
-            else if (accept && crosses(m_axi_mem_araddr, m_axi_mem_arlen)) fault <= BOUNDARY;
-            else if (accept && bad(m_axi_mem_araddr, m_axi_mem_arsize, m_axi_mem_arburst)) fault <= BAD_BURST;
-            else if (write_accept && crosses(m_axi_mem_awaddr, m_axi_mem_awlen)) fault <= BOUNDARY;
-            else if (write_accept && bad(m_axi_mem_awaddr, m_axi_mem_awsize, m_axi_mem_awburst)) fault <= BAD_BURST;
-            else if (write_taken && m_axi_mem_wlast != (write_left == 0)) fault <= BAD_LAST;
-            else if (write_taken && 64'(write_beat) >= beats) fault <= OUT_OF_RANGE;
-            else if (put && 64'(put_beat) >= beats) begin
-                fault <= OUT_OF_RANGE;
-                fault_address <= put_beat * BYTES;
-            end
-        end
-        if (!aresetn) begin
-            ar_held <= 0;
-            aw_held <= 0;
-            w_held <= 0;
-            fault <= 0;
-        end
-    end
+    external_memory #(.BITS(BITS)) external_memory (.*);
 
     // Watchdog and end of a job.
     wire interrupt;

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
+
+from vcd.gtkw import GTKWSave
 
 from sw.files import write_atomically
 
@@ -37,8 +40,6 @@ GROUPS = {
 }  # fmt: skip
 """Signals by group; those that the accelerator has are shown there, the others in the testbench."""
 
-_OPEN_GROUP, _CLOSE_GROUP, _BIT, _HEXADECIMAL = "@800200", "@1000200", "@28", "@22"
-
 
 def declared_widths(verilog: str, module: str) -> dict[str, int]:
     """Width of every wire, register and port of a module that is declared on a line of its own.
@@ -50,7 +51,7 @@ def declared_widths(verilog: str, module: str) -> dict[str, int]:
     module : str
         Name of the module.
     """
-    begin = re.search(rf"^module {re.escape(module)}[\s(]", verilog, re.MULTILINE)
+    begin = re.search(rf"^module {re.escape(module)}[\s(;]", verilog, re.MULTILINE)
     if begin is None:
         return {}
     body = verilog[begin.start() :].split("endmodule", 1)[0]
@@ -75,18 +76,17 @@ def save_file(verilog: str, testbench: str) -> str:
         ("testbench.dut", declared_widths(verilog, "spikeloom")),
         ("testbench", declared_widths(testbench, "testbench")),
     )
-    lines = [f'[dumpfile] "{WAVES_FILE}"']
+    text = io.StringIO()
+    save = GTKWSave(text)
+    save.dumpfile(WAVES_FILE, abspath=False)
     for group, names in GROUPS.items():
-        lines += [_OPEN_GROUP, f"-{group}"]
-        for name in names:
-            for scope, widths in scopes:
-                if name in widths:
-                    width = widths[name]
-                    lines += [_BIT if width == 1 else _HEXADECIMAL]
-                    lines += [f"{scope}.{name}" + (f"[{width - 1}:0]" if width > 1 else "")]
-                    break
-        lines += [_CLOSE_GROUP, f"-{group}"]
-    return "\n".join(lines) + "\n"
+        with save.group(group):
+            for name in names:
+                scope, width = next(((scope, widths[name]) for scope, widths in scopes if name in widths), (None, 0))
+                if scope is not None:
+                    bits = f"[{width - 1}:0]" if width > 1 else ""
+                    save.trace(f"{scope}.{name}{bits}", datafmt="hex" if width > 1 else "bin")
+    return text.getvalue()
 
 
 def write_save_file(waves: Path, verilog: str, testbench: str) -> Path:

@@ -93,7 +93,7 @@ def measure_agreement(
     """
     golden, total = GoldenModel(artifact), Agreement()
     for pixels, truth in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
-        trace, exact = Trace(), golden.run(pixels, record=True)
+        trace, exact = Trace(), golden.record(pixels)
         with torch.inference_mode():
             predictions = model(normalised(data, pixels), trace).argmax(dim=1)
         total.images += len(truth)

@@ -18,9 +18,9 @@ from golden.accounting.operations import dense_operations
 from golden.random_artifact import random_artifact, random_images
 from hw.config import LARGE, MINI, WEIGHT_BITS
 from hw.verilog.emit import TOP, accelerator_verilog
-from sim.rtl import RtlRun, run_images
+from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import ImageResult, build
-from sim.verilator.verilate import Build
+from sim.verilator.simulation import Build
 from sw.artifact.artifact import Artifact
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import WORD_BITS
@@ -176,7 +176,8 @@ def run_network(simulator: Build, network: NetworkConfig, folder: Path) -> Netwo
     artifact = random_artifact(network, WEIGHT_BITS, SEED)
     program = compile_artifact(artifact, LARGE)
     pixels = random_images(network, 1, SEED).numpy()
-    rtl = run_images(simulator, artifact, program, pixels, folder=folder, latency=LATENCY)
+    simulation = RtlSimulation(simulator=simulator, artifact=artifact, program=program, folder=folder, latency=LATENCY)
+    rtl = simulation.run(pixels)
     (image,) = rtl.images
     if image.failure or image.job is None:
         raise UserError(f"{LARGE.name}: {image.failure or 'no result'}; see {folder}")

@@ -12,7 +12,7 @@ from golden.cycles.cycle_model import predict_cycles
 from golden.evaluate import evaluate
 from golden.random_artifact import random_artifact, random_images
 from hw.config import HardwareConfig
-from sim.rtl import MEMORY_LATENCY, run_images
+from sim.rtl import MEMORY_LATENCY, RtlSimulation
 from sim.runner import build
 from spikeloom.measure.figures import StatusLine
 from spikeloom.measure.inference import seconds_per_image
@@ -88,7 +88,8 @@ def measure_config(
             simulator = build(config, waves=False, jobs=os.cpu_count() or 1, folder=work / "sim")
             built = time.perf_counter() - began
         with status(f"{config.name}: running one image"):
-            rtl = run_images(simulator, artifact, program, pixels[:1].numpy(), folder=work / "run")
+            simulation = RtlSimulation(simulator=simulator, artifact=artifact, program=program, folder=work / "run")
+            rtl = simulation.run(pixels[:1].numpy())
     (image,) = rtl.images
     if image.failure or image.job is None:
         raise UserError(f"{config.name}: {image.failure or 'no result'}; see what `spikeloom compare` says")

@@ -24,8 +24,8 @@ def test_no_tensor_of_a_batch_outlives_the_next(monkeypatch: pytest.MonkeyPatch)
     alive: list[int] = []
     run = GoldenModel.run
 
-    def watched(self, images, record=False, internals=False, observers=()):
-        result = run(self, images, record, internals, observers)
+    def watched(self, images, observers=()):
+        result = run(self, images, observers)
         made.extend(weakref.ref(tensor) for tensor in (result.logits, result.predictions))
         alive.append(sum(tensor() is not None for tensor in made))
         return result

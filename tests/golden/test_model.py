@@ -12,6 +12,7 @@ from torch.nn import functional
 from golden.arithmetic import EXACT_FLOAT32, exact_arithmetic, exact_dtype, or_pool, weighted_sum
 from golden.evaluate import evaluate
 from golden.model import GoldenModel
+from golden.neuron import thresholds_at
 from golden.random_artifact import random_artifact, random_images
 from sw.artifact.artifact import Artifact
 from sw.export.deployed import run_deployed
@@ -37,7 +38,7 @@ NETWORKS = {
 
 
 def assert_equals_reference(artifact: Artifact, images: torch.Tensor) -> None:
-    result = GoldenModel(artifact).run(images, record=True)
+    result = GoldenModel(artifact).record(images)
     reference = run_reference(artifact, images.numpy())
     for kind in ("spikes", "pooled", "residuals"):
         ours, theirs = getattr(result, kind), reference[kind]
@@ -67,7 +68,7 @@ def test_equals_the_reference(name, weight_bits):
 def test_equals_the_brevitas_model(name, weight_bits):
     network = NETWORKS[name]
     artifact, images = random_artifact(network, weight_bits, seed=7), random_images(network, 4, seed=8)
-    golden = GoldenModel(artifact).run(images, record=True)
+    golden = GoldenModel(artifact).record(images)
     logits, trace = run_deployed(artifact, images)
     assert golden.spikes.keys() == trace.spikes.keys() and golden.residuals.keys() == trace.residual.keys()
     assert all(torch.equal(golden.spikes[layer], spikes) for layer, spikes in trace.spikes.items())
@@ -149,7 +150,7 @@ def test_wide_layers_fall_back_to_int64():
 
 def test_internals_stay_within_the_proven_ranges():
     artifact = random_artifact(TINY, 4, seed=9)
-    result = GoldenModel(artifact).run(random_images(TINY, 8, seed=10), internals=True)
+    result = GoldenModel(artifact).record(random_images(TINY, 8, seed=10), internals=True)
     for name, bounds in artifact.ranges().items():
         if name == "head":
             assert bounds.result[0] <= int(result.logits.min()) and int(result.logits.max()) <= bounds.result[1]
@@ -163,10 +164,24 @@ def test_internals_stay_within_the_proven_ranges():
     assert result.accumulators["conv0"].shape == (1, 8, 2, 8, 8)
 
 
+@pytest.mark.parametrize("name", ["tiny", "if", "pool first"])
+def test_recorded_membranes_are_those_that_fired(name):
+    network = NETWORKS[name]
+    artifact = random_artifact(network, 4, seed=9)
+    result = GoldenModel(artifact).record(random_images(network, 2, seed=10), internals=True)
+    assert result.membranes.keys() == result.spikes.keys()
+    for layer, membranes in result.membranes.items():
+        if layer in artifact.tensors:
+            threshold = torch.tensor(artifact.tensors[layer].threshold)
+            steps = network.timesteps
+            limits = thresholds_at(threshold, steps) if network.leaky else threshold.expand(steps, -1)
+            assert torch.equal(membranes >= limits[:, None, :, None, None], result.spikes[layer].bool()), layer
+
+
 def test_random_artifacts_exercise_the_corners():
     network = NETWORKS["2-64"]
     artifact = random_artifact(network, 4, seed=11)
-    result = GoldenModel(artifact).run(random_images(network, 8, seed=11), record=True, internals=True)
+    result = GoldenModel(artifact).record(random_images(network, 8, seed=11), internals=True)
     layers = {layer.name: layer for layer in network.layers()}
     for name, spikes in result.spikes.items():
         rate = float(spikes.float().mean())
@@ -184,9 +199,7 @@ def test_random_artifacts_exercise_the_corners():
 
 
 def test_random_artifacts_saturate_the_clamp():
-    result = GoldenModel(random_artifact(NETWORKS["clamp"], 4, seed=11)).run(
-        random_images(TINY, 8, seed=11), record=True
-    )
+    result = GoldenModel(random_artifact(NETWORKS["clamp"], 4, seed=11)).record(random_images(TINY, 8, seed=11))
     full, clamped = (result.residuals[f"block0.{part}"] == 3 for part in ("proj", "fc2"))
     assert full[:, :, 0].all() and clamped[:, :, 0].all()  # channel 0 fires into a full integer
     assert 0 < full.float().mean() < 0.5
@@ -195,7 +208,7 @@ def test_random_artifacts_saturate_the_clamp():
 @pytest.mark.parametrize("depth", [2, 10])
 def test_random_artifacts_keep_the_gated_stream_active(depth):
     network = dataclasses.replace(NETWORKS["iand"], depth=depth)
-    result = GoldenModel(random_artifact(network, 4, seed=11)).run(random_images(network, 8, seed=11), record=True)
+    result = GoldenModel(random_artifact(network, 4, seed=11)).record(random_images(network, 8, seed=11))
     joining = [layer.name for layer in network.layers() if layer.residual]
     for name, residual in result.residuals.items():
         assert 0.05 < residual.float().mean() < 0.95, name

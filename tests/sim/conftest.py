@@ -12,7 +12,7 @@ from hw.config import TINY
 from hw.external.axi_reader import split
 from sim.runner import ImageResult, RunResults, build_design, run
 from sim.testbench.protocol import Job
-from sim.verilator.verilate import Build
+from sim.verilator.simulation import Build
 
 DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256

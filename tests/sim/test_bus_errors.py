@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.config import TINY
 from hw.descriptor import Opcode, encode
-from sim.rtl import PAGE_WORDS, run_images
+from sim.rtl import PAGE_WORDS, RtlSimulation
 from sim.runner import ImageResult, build, run
 from sim.testbench.protocol import Disturbance, Job
 from sw.compiler.compiler import compile_artifact
@@ -43,14 +44,21 @@ class Network:
         """What comes out of every image where nothing goes wrong."""
 
     def run(
-        self, folder: Path, images: int, *, stalls: int = 0, latency: int = LATENCY, **options
+        self,
+        folder: Path,
+        images: int,
+        *,
+        stalls: int = 0,
+        latency: int = LATENCY,
+        disturbances: Sequence[Disturbance] = (),
+        **options,
     ) -> list[ImageResult]:
         """The first `images` ones."""
-        rtl = run_images(
-            build(TINY), self.artifact, self.program, self.pixels[:images].numpy(), folder=folder, latency=latency,
+        simulation = RtlSimulation(
+            simulator=build(TINY), artifact=self.artifact, program=self.program, folder=folder, latency=latency,
             stall_percent=stalls, stall_seed=7, **options,
         )  # fmt: skip
-        return list(rtl.images)
+        return list(simulation.run(self.pixels[:images].numpy(), disturbances=disturbances).images)
 
     def check(self, image: ImageResult, *, stalls: int = 0) -> None:
         """The image is exact: its logits, what its layers did and, without stalls, all cycles."""

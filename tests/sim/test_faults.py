@@ -10,8 +10,7 @@ import pytest
 from golden.random_artifact import random_artifact
 from hw.config import BASE, LARGE, TINY
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS
-from sim.faults import find_flip
-from sim.rtl import memory_image
+from sim.faults import find_flip, memory_image
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.errors import UserError

@@ -98,7 +98,7 @@ def test_nothing_depends_on_what_was_never_written(
     artifact = random_artifact(network, 4, seed=3)
     program = compile_artifact(artifact, config)
     pixels = random_images(network, 1, seed=4)
-    golden = GoldenModel(artifact).run(pixels, record=True)
+    golden = GoldenModel(artifact).record(pixels)
     image = pack_image(artifact, config, pixels[0].numpy(), program.image_strips)
     found = simulate(tmp_path, language, program, image)
     assert [name for name, words in found.items() if not all(re.fullmatch("[0-9a-f]+", word) for word in words)] == []

@@ -11,8 +11,8 @@ import torch
 
 from golden.random_artifact import random_artifact, random_images
 from hw.config import LARGE, HardwareConfig
-from sim.comparison.compare import CompareOptions, compare
-from sw.artifact.artifact import save
+from sim.comparison.compare import Comparison
+from sw.compiler.compiler import compile_artifact
 from sw.data.sets import ImageSet
 from sw.named_networks import named_network
 from sw.network import NetworkConfig
@@ -34,18 +34,17 @@ def run(
     config: HardwareConfig = LARGE,
 ) -> dict[str, Any]:  # fmt: skip
     """Compare a random network, every spike of the first image and the logits of all."""
-    model = folder / "random.spikeloom"
-    save(random_artifact(network, bits, seed=1), model)
+    artifact = random_artifact(network, bits, seed=1)
     data = ImageSet(
         images=random_images(network, images, seed=2),
         labels=torch.zeros(images, dtype=torch.int64),
         indices=torch.arange(images),
     )
-    options = CompareOptions(
-        model=model, config=config, data=data, images=images, traced=1, stall_percent=stalls, jobs=1,
-        folder=folder / "run",
+    comparison = Comparison(
+        artifact=artifact, program=compile_artifact(artifact, config), data=data, images=images, traced=1,
+        stall_percent=stalls, jobs=1, folder=folder / "run",
     )  # fmt: skip
-    report = compare(options)
+    report = comparison.run()
     assert report.mismatch is None
     figures = report.to_dict()
     spikes = sum(layer.positions * layer.out_channels for layer in network.layers() if layer.kind != "head")

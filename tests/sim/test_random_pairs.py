@@ -24,9 +24,9 @@ from hw.config import MINI, HardwareConfig
 from hw.descriptor import Opcode
 from sim.comparison.decode import decode_trace
 from sim.comparison.trace import read_trace
-from sim.rtl import RtlRun, run_images
+from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
-from sim.verilator.verilate import Build
+from sim.verilator.simulation import Build
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program, Step
 from sw.driver import LayerCounters
@@ -89,11 +89,12 @@ def test_attention_keeps_its_words_where_a_piece_is_one_read(tmp_path: Path, sim
 
 def check(pair: Pair, simulators: Simulators, folder: Path, *, start_seed: int | None = None) -> None:
     """Run a pair and compare everything."""
-    golden = GoldenModel(pair.artifact).run(pair.images, record=True)
-    rtl = run_images(
-        simulators.of(pair.config), pair.artifact, pair.program, pair.images.numpy(), folder=folder,
-        traced=len(pair.images), latency=pair.latency, start_seed=start_seed,
+    golden = GoldenModel(pair.artifact).record(pair.images)
+    simulation = RtlSimulation(
+        simulator=simulators.of(pair.config), artifact=pair.artifact, program=pair.program, folder=folder,
+        latency=pair.latency, start_seed=start_seed,
     )  # fmt: skip
+    rtl = simulation.run(pair.images.numpy(), traced=len(pair.images))
     assert [image.failure for image in rtl.images] == [None] * len(pair.images)
     compare_values(pair, golden, rtl)
     for image in rtl.images:

@@ -18,7 +18,7 @@ from sim import runner
 from sim.comparison.trace import read_trace
 from sim.runner import build_design, run
 from sim.testbench.protocol import JOB_VARIABLE, Job
-from sim.verilator.verilate import kill_running
+from sim.verilator.processes import kill_running
 from sw.errors import UserError
 
 BURSTS = [(0, 40), (100, 3)]
@@ -134,6 +134,7 @@ def test_waveforms_come_with_a_save_file(reader):
     assert '[dumpfile] "dump.fst"' in save
     assert "@22\ntestbench.dut.core.trace_neuron_data[63:0]\n" in save
     assert "@28\ntestbench.dut.s_axi_ctrl_awvalid\n" in save
+    assert "testbench.beats_read[31:0]\n" in save and "testbench.elapsed[31:0]\n" in save
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.config import BASE, TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
-from sim.comparison.compare import CompareOptions, CompareReport, compare
-from sim.rtl import MEMORY_LATENCY, Flip, run_images
+from sim.comparison.compare import CompareReport, Comparison
+from sim.faults import Flip
+from sim.rtl import MEMORY_LATENCY, RtlSimulation
 from sim.runner import build
-from sw.artifact.artifact import save
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.data.sets import ImageSet
@@ -81,15 +81,14 @@ def run(
     flips: tuple[Flip, ...] = (),
 ) -> CompareReport:
     """Compare a random network on a few images."""
-    model = folder / "random.spikeloom"
-    save(random_artifact(network, weight_bits, seed=3), model)
+    artifact = random_artifact(network, weight_bits, seed=3)
     pixels = random_images(network, images, seed=4)
     data = ImageSet(images=pixels, labels=torch.zeros(images, dtype=torch.int64), indices=torch.arange(images))
-    options = CompareOptions(
-        model=model, config=config, data=data, images=images, traced=images, stall_percent=stalls, flips=flips,
-        jobs=1, folder=folder / "run",
+    comparison = Comparison(
+        artifact=artifact, program=compile_artifact(artifact, config), data=data, images=images, traced=images,
+        stall_percent=stalls, flips=flips, jobs=1, folder=folder / "run",
     )  # fmt: skip
-    return compare(options)
+    return comparison.run()
 
 
 @pytest.mark.parametrize(
@@ -174,9 +173,10 @@ def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, la
     artifact = random_artifact(ODD_GRID, 4, seed=3)
     program = compile_artifact(artifact, TINY)
     pixels = random_images(ODD_GRID, 1, seed=4).numpy()
-    rtl = run_images(build(TINY), artifact, program, pixels, folder=tmp_path, latency=latency)
-    job = rtl.images[0].job
-    assert job is not None
+    simulation = RtlSimulation(
+        simulator=build(TINY), artifact=artifact, program=program, folder=tmp_path, latency=latency
+    )
+    (job,) = simulation.run(pixels).jobs
     predicted = predict_cycles(program, latency)
     assert dict(zip(program.names, (layer.cycles for layer in job.layers), strict=True)) == predicted.layers
     assert job.cycles == predicted.total
@@ -187,24 +187,26 @@ def test_what_memories_hold_at_the_start_does_not_matter(tmp_path: Path, seed: i
     artifact = random_artifact(ODD_GRID, 4, seed=3)
     program = compile_artifact(artifact, TINY)
     pixels = random_images(ODD_GRID, 2, seed=4)
-    rtl = run_images(build(TINY), artifact, program, pixels.numpy(), folder=tmp_path, start_seed=seed)
-    for image, logits in zip(rtl.images, GoldenModel(artifact).run(pixels).logits, strict=True):
-        assert image.job is not None
-        assert list(image.job.logits) == logits.tolist()
-        assert image.job.cycles == predict_cycles(program, MEMORY_LATENCY).total
+    simulation = RtlSimulation(
+        simulator=build(TINY), artifact=artifact, program=program, folder=tmp_path, start_seed=seed
+    )
+    rtl, golden = simulation.run(pixels.numpy()), GoldenModel(artifact).run(pixels)
+    assert rtl.logits.tolist() == golden.logits.tolist()
+    assert rtl.predictions.tolist() == golden.predictions.tolist()
+    assert [job.cycles for job in rtl.jobs] == [predict_cycles(program, MEMORY_LATENCY).total] * 2
 
 
 def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
     artifact = random_artifact(SMALL, 4, seed=3)
     # Half the current in one channel: what the integers do is the same, what they mean is not.
     artifact.tensors["conv1"].scale[2] /= 2
-    save(artifact, tmp_path / "other.spikeloom")
     pixels = random_images(SMALL, 1, seed=4)
     data = ImageSet(images=pixels, labels=torch.zeros(1, dtype=torch.int64), indices=torch.arange(1))
-    options = CompareOptions(
-        model=tmp_path / "other.spikeloom", config=TINY, data=data, images=1, jobs=1, folder=tmp_path / "run"
-    )
-    report = compare(options)
+    comparison = Comparison(
+        artifact=artifact, program=compile_artifact(artifact, TINY), data=data, images=1, jobs=1,
+        folder=tmp_path / "run",
+    )  # fmt: skip
+    report = comparison.run()
     assert report.mismatch is not None and report.mismatch.startswith("image 0, conv1 spikes: ")
     assert "channel 2" in report.mismatch and "Brevitas" in report.mismatch
     counts = report.to_dict()["mismatches"]
@@ -212,15 +214,15 @@ def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
 
 
 def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path: Path):
-    save(random_artifact(SMALL, 4, seed=3), tmp_path / "random.spikeloom")
+    artifact = random_artifact(SMALL, 4, seed=3)
     pixels = random_images(SMALL, 11, seed=4)
     labels = torch.zeros(11, dtype=torch.int64)
     data = ImageSet(images=pixels, labels=labels, indices=torch.arange(11), name="mine.npz")
-    options = CompareOptions(
-        model=tmp_path / "random.spikeloom", config=TINY, data=data, images=2, traced=0, brevitas=11, jobs=1,
-        folder=tmp_path / "run",
+    comparison = Comparison(
+        artifact=artifact, program=compile_artifact(artifact, TINY), data=data, images=2, traced=0, brevitas=11,
+        jobs=1, folder=tmp_path / "run",
     )  # fmt: skip
-    figures = compare(options).to_dict()
+    figures = comparison.run().to_dict()
     spikes = sum(layer.positions * layer.out_channels for layer in SMALL.layers() if layer.kind != "head")
     mismatches = figures["mismatches"]
     assert mismatches.pop("values_compared") == 11 * (SMALL.timesteps * spikes + 5) + 2 * (5 + 1)
@@ -231,7 +233,7 @@ def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path:
     assert measured == {"golden": (11, "mine.npz"), "golden_on_rtl_images": (2, "mine.npz"), "rtl": (2, "mine.npz")}
     assert accuracy["rtl"] == accuracy["golden_on_rtl_images"]
     with pytest.raises(UserError, match="the data has 11 images, 12 cannot run on the Brevitas model"):
-        compare(dataclasses.replace(options, brevitas=12))
+        dataclasses.replace(comparison, brevitas=12)
 
 
 def parameters_of(program: Program, layer: str) -> int:

@@ -343,7 +343,7 @@ def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_pa
         progress("RTL simulation", 1, 2)
         return CompareReport(figures(7 if mismatch else 0), mismatch)
 
-    monkeypatch.setattr("sim.comparison.compare.compare", fake)
+    monkeypatch.setattr("sim.comparison.compare.Comparison.run", fake)
     out = tmp_path / "out" / "compare.json"
     arguments = ["compare", "--model", model, "--config", "tiny", "--images", 2, "--traced", 1, "--data", images,
                  "--stalls", "--flip", "conv0.weight", "--out", out]  # fmt: skip
@@ -366,7 +366,7 @@ def test_a_failed_comparison_leaves_the_old_figures(capsys, tmp_path, monkeypatc
     def fail(*_):
         raise UserError("make is not on the PATH: install it")
 
-    monkeypatch.setattr("sim.comparison.compare.compare", fail)
+    monkeypatch.setattr("sim.comparison.compare.Comparison.run", fail)
     out = tmp_path / "compare.json"
     out.write_text("old")
     refused(capsys, "compare", "--model", model, "--config", "tiny", "--data", images, "--out", out)

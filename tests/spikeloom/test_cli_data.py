@@ -65,7 +65,7 @@ def compared(monkeypatch):
         seen.append(options)
         return CompareReport({"mismatches": dict.fromkeys(COMPARISONS, 0)}, None)
 
-    monkeypatch.setattr("sim.comparison.compare.compare", compare)
+    monkeypatch.setattr("sim.comparison.compare.Comparison.run", compare)
     monkeypatch.setattr("sim.comparison.report.render", lambda *_: None)
     return seen
 

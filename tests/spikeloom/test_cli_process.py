@@ -267,7 +267,7 @@ def comparison(monkeypatch, tmp_path):
         assert (options.folder / CLAIM).exists()
         return CompareReport(figures(0), None)
 
-    monkeypatch.setattr("sim.comparison.compare.compare", fake)
+    monkeypatch.setattr("sim.comparison.compare.Comparison.run", fake)
     monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
     arguments = ["compare", "--model", str(tmp_path / "random.spikeloom"), "--config", TINY.name, "--images", "2",
                  "--data", str(tmp_path / "images.npz")]  # fmt: skip

@@ -77,8 +77,7 @@ def compare(
     Exit code 1 if anything differs, with the place of the first difference. WAVES=1 in the environment writes
     waveforms.
     """
-    from sim.comparison.compare import CompareOptions
-    from sim.comparison.compare import compare as run_comparison
+    from sim.comparison.compare import Comparison
     from sim.comparison.report import render
     from sim.faults import find_flip
     from sw.artifact.artifact import load
@@ -92,10 +91,11 @@ def compare(
     hold(using(BUILD / "sim"))
     run_folder = hold(first_free(check_output(BUILD / "compare", folder=True), _taken))
     out = out or check_output(run_folder.with_suffix(".json"))
-    options = CompareOptions(
-        model=model,
-        config=config,
+    comparison = Comparison(
+        artifact=artifact,
+        program=program,
         data=data,
+        name=shown(model),
         images=min(IMAGES, len(data)) if count is None else count,
         traced=traced,
         brevitas=brevitas,
@@ -105,9 +105,8 @@ def compare(
         folder=run_folder,
     )
     with _progress() as progress:
-        report = run_comparison(options, progress)
+        report = comparison.run(progress)
     figures = report.to_dict()
-    figures["artifact"] = shown(model)
     write_json(out, figures)
     render(figures, console)
     console.print(f"figures: {shown(out)}")

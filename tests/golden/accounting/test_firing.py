@@ -27,7 +27,7 @@ def measured(shape, batch_size=IMAGES):
     statistics = FiringStatistics(shape)
     for _ in model.stream(images, batch_size, observers=(statistics,)):
         pass
-    return statistics, model.run(images, record=True)
+    return statistics, model.record(images)
 
 
 @pytest.mark.parametrize(("timesteps", "events"), [(1, False), (4, False), (6, True)])

@@ -43,7 +43,7 @@ def cifar(dim: int, depth: int, heads: int) -> NetworkConfig:
 def measured() -> tuple[OperationCounter, GoldenModel, torch.Tensor, GoldenResult]:
     model, images = GoldenModel(random_artifact(TINY, 4, seed=21)), random_images(TINY, IMAGES, seed=22)
     counter = OperationCounter(TINY)
-    result = model.run(images, record=True, internals=True, observers=(counter,))
+    result = model.record(images, internals=True, observers=(counter,))
     return counter, model, images, result
 
 

@@ -41,7 +41,7 @@ def measured(network, config, batch_size=IMAGES):
     counter = WordCounter(network, config)
     for _ in model.stream(images, batch_size, observers=(counter,)):
         pass
-    return artifact, images, model.run(images, record=True), counter
+    return artifact, images, model.record(images), counter
 
 
 def tensors_of(result):

@@ -15,10 +15,12 @@ import cocotb_tools.config
 import pytest
 
 from sim.verilator import toolchain
+from sim.verilator.library import LZ4_STORED, keep_objects, take_objects
 from sim.verilator.plain_path import links_into, plain
 from sim.verilator.seals import is_whole
+from sim.verilator.simulation import Simulation
 from sim.verilator.toolchain import find_toolchain
-from sim.verilator.verilate import BUILD_FOLDER, LZ4_STORED, Simulation, keep_objects, take_objects, verilate
+from sim.verilator.verilate import BUILD_FOLDER, verilate
 from sw.errors import UserError
 
 GOOD = "module top(input clk, output reg q); always @(posedge clk) q <= ~q; endmodule\n"

@@ -32,7 +32,7 @@ def measured(artifact=ARTIFACT, config=TINY, **options):
 def test_a_row_holds_what_the_parts_say():
     row = measured()
     model, counter = GoldenModel(ARTIFACT), OperationCounter(NETWORK)
-    result = model.run(IMAGES, record=True, observers=(counter,))
+    result = model.record(IMAGES, observers=(counter,))
     program = compile_artifact(ARTIFACT, TINY)
     assert (row.name, row.dataset, row.config, row.refusal) == ("x", "mine", "tiny", None)
     assert (row.depth, row.embed_dim, row.heads, row.timesteps) == (1, 16, 2, 4)

@@ -220,7 +220,7 @@ def test_projection_skips_the_silent_channels(artifact, name, padded):
 def test_planes_times_segments_are_the_first_convolution(config, bits):
     """As the array goes: the sign plane with the negated weights, then doubling; high and low halves apart."""
     artifact, image = artifact_of(bits), random_images(NETWORK, 1, seed=6)
-    golden = GoldenModel(artifact).run(image, record=True, internals=True)
+    golden = GoldenModel(artifact).record(image, internals=True)
     unpacked = unpack_layer(artifact, config, LAYERS["conv0"])
     slices, groups = unpacked.weights.shape[3] // config.inputs, -(-64 // config.lanes)
     packed = pack_image(artifact, config, image[0].numpy(), (range(8),))

@@ -166,7 +166,7 @@ def test_dead_channels_fire_as_they_did_and_ask_for_no_wider_neurons(neuron, tim
     with torch.no_grad():
         rounded = with_rounded_biases(dead, artifact.bias_fraction_bits)
         expected_logits = rounded(DATA.encode(pixels()).double() * DATA.image_scale, expected)
-    golden = GoldenModel(artifact).run(pixels(), record=True)
+    golden = GoldenModel(artifact).record(pixels())
     for name, spikes in trace.spikes.items():
         assert torch.equal(spikes, expected.spikes[name]), name
         assert torch.equal(spikes, golden.spikes[name]), name

@@ -41,7 +41,7 @@ def test_the_artifact_is_the_quantised_model_in_integers(kind, bits):
     artifact = export_artifact(quantise(lively(network(kind)), bits, DATA.image_scale, grid(4)), DATA)
     assert (artifact.weight_bits, artifact.network) == (bits, network(kind))
     images = load_sample("cifar10").images[:2]
-    golden = GoldenModel(artifact).run(images, record=True)
+    golden = GoldenModel(artifact).record(images)
     logits, trace = run_deployed(artifact, images)
     assert golden.spikes.keys() == trace.spikes.keys()
     for name, spikes in trace.spikes.items():
@@ -68,7 +68,7 @@ def test_dead_channels_of_a_checkpoint_fit_the_hardware():
     artifact = export_artifact(quantise(model, 4, DATA.image_scale, grid(4)), DATA)
     assert compile_artifact(artifact, LARGE).memory.size
     images = load_sample("cifar10").images[:2]
-    golden = GoldenModel(artifact).run(images, record=True)
+    golden = GoldenModel(artifact).record(images)
     logits, trace = run_deployed(artifact, images)
     for name, spikes in trace.spikes.items():
         assert torch.equal(golden.spikes[name], spikes), name
@@ -131,7 +131,7 @@ def test_agreement_counts_spikes_and_predictions():
     images, labels = sample.images[:20], sample.labels[:20]  # more than one batch
     artifact = export_artifact(quantise(model, 4, DATA.image_scale), DATA)
     result = measure(model, artifact, DATA, images, labels)
-    trace, golden = Trace(), GoldenModel(artifact).run(images, record=True)
+    trace, golden = Trace(), GoldenModel(artifact).record(images)
     with torch.no_grad():
         predictions = model(normalised(DATA, images), trace).argmax(dim=1)
     assert result.images == 20

@@ -7,7 +7,7 @@ import pytest
 from hw.array.weight_array import WeightArray
 from hw.attention.attention import Attention
 from hw.config import TINY
-from sim.components.run import build_bench, run_bench
+from sim.components.run import build_component, simulate_component
 
 SHAPES = [
     {"tokens": 49, "head_channels": 16},  # the last chunk and the last group are partly filled
@@ -19,14 +19,14 @@ SHAPES = [
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_attention_attends_like_integer_attention(stall):
-    build = build_bench(Attention(TINY), "attention_tiny")
-    run_bench(build, "attention", config=TINY.to_dict(), shapes=SHAPES, stall=stall, seed=1)
+    build = build_component(Attention(TINY), "attention_tiny")
+    simulate_component(build, "attention", config=TINY.to_dict(), shapes=SHAPES, stall=stall, seed=1)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_weight_array_accumulates_integer_products(stall):
     """In long tiles the weights wait for a free table, in short ones the steps for a filled one."""
-    build = build_bench(WeightArray(TINY), "weight_array_tiny")
+    build = build_component(WeightArray(TINY), "weight_array_tiny")
     whole = TINY.tile_groups
     shape = {"slices": 6, "tile_groups": [whole, whole, 5, 1, 1, whole, 3, 1, whole, whole]}
-    run_bench(build, "weight_array", config=TINY.to_dict(), **shape, stall=stall, seed=1)
+    simulate_component(build, "weight_array", config=TINY.to_dict(), **shape, stall=stall, seed=1)
