@@ -12,6 +12,7 @@ from golden.arithmetic import exact_arithmetic
 from golden.layer_arithmetic import LayerArithmetic
 from golden.walk import LayerActivity, Observer, pool_sums, walk
 from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import layer_ranges
 from sw.network import Layer
 
 BATCH_PIXELS = 8 * 32 * 32
@@ -72,7 +73,7 @@ class GoldenModel:
         self.artifact = artifact
         self.network = artifact.network
         self._table = torch.tensor(artifact.image_table, dtype=torch.float32)
-        ranges = artifact.ranges()
+        ranges = layer_ranges(artifact)
         self._layers = {
             layer.name: LayerArithmetic(artifact, layer, ranges[layer.name]) for layer in self.network.layers()
         }

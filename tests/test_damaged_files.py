@@ -29,7 +29,8 @@ from golden.random_artifact import random_artifact
 from hw.config import MINI, HardwareConfig
 from spikeloom.commands.common import ConfigType
 from spikeloom.commands.images import images_from_file
-from sw.artifact.artifact import Artifact, checksum, load, save
+from sw.artifact.artifact import Artifact
+from sw.artifact.file import checksum, file_header, load, save
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.network import NetworkConfig
@@ -156,7 +157,7 @@ def as_json(tree: Any, rng: random.Random) -> str:
 
 def same(one: Artifact, other: Artifact) -> bool:
     ours, theirs = one.flat_tensors(), other.flat_tensors()
-    return one.header() == other.header() and all(
+    return file_header(one) == file_header(other) and all(
         value.dtype == theirs[name].dtype and np.array_equal(value, theirs[name]) for name, value in ours.items()
     )
 

@@ -23,7 +23,8 @@ from sim.comparison.trace import read_trace
 from sim.rtl import MEMORY_LATENCY, Flip, RtlRun, run_images
 from sim.runner import build
 from sw.artifact.accuracy import counts, recorded, with_share
-from sw.artifact.artifact import Artifact, load
+from sw.artifact.artifact import Artifact
+from sw.artifact.file import load
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program
 from sw.data.sets import ImageSet

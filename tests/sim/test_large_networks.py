@@ -12,7 +12,7 @@ import torch
 from golden.random_artifact import random_artifact, random_images
 from hw.config import LARGE, HardwareConfig
 from sim.comparison.compare import CompareOptions, compare
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.data.sets import ImageSet
 from sw.named_networks import named_network
 from sw.network import NetworkConfig

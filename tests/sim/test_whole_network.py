@@ -17,7 +17,7 @@ from hw.descriptor import DESCRIPTOR_BITS
 from sim.comparison.compare import CompareOptions, CompareReport, compare
 from sim.rtl import MEMORY_LATENCY, Flip, run_images
 from sim.runner import build
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.data.sets import ImageSet

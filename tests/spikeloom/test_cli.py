@@ -28,7 +28,7 @@ from spikeloom.commands.hardware import fmax, synth
 from spikeloom.commands.images import images_for
 from spikeloom.commands.reference import reference
 from sw.artifact.accuracy import counts, with_share
-from sw.artifact.artifact import load, save
+from sw.artifact.file import load, save
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS
 from sw.data.sets import load_sample

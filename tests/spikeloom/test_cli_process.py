@@ -25,7 +25,7 @@ from spikeloom import cli
 from spikeloom.commands import common, project
 from spikeloom.commands.common import console, progress_console
 from spikeloom.commands.measuring import compare
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.claims import CLAIM, claimed
 from sw.files import write_picture
 from sw.interrupts import Terminated, interrupts_kept, termination_unwinds

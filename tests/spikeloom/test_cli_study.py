@@ -10,7 +10,7 @@ import torch
 
 import sw.training.batches
 from spikeloom import cli
-from sw.artifact.artifact import load
+from sw.artifact.file import load
 from sw.data.sets import load_sample
 
 RECIPE = """

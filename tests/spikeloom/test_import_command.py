@@ -8,7 +8,7 @@ import torch
 
 from golden.model import GoldenModel
 from spikeloom import cli
-from sw.artifact.artifact import load
+from sw.artifact.file import load
 from sw.data.sets import load_sample
 from tests.sw.importer.checkpoints import KINDS, checkpoint, lively, network
 

@@ -59,7 +59,7 @@ def measure_all(
     """
     from sim.rtl import MEMORY_LATENCY
     from spikeloom.measure.codesign import measure
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     variants = []
     columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -128,7 +128,7 @@ def find_artifacts(places: Sequence[Path]) -> list[Path]:
     UserError
         If a folder holds none.
     """
-    from sw.artifact.artifact import SUFFIX
+    from sw.artifact.file import SUFFIX
 
     found: list[Path] = []
     for place in places:

@@ -83,7 +83,7 @@ def compare(
     from sim.comparison.report import render
     from sim.faults import find_flip
     from spikeloom.commands.images import images_for
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
     from sw.compiler.compiler import compile_artifact
 
     artifact = load(model)

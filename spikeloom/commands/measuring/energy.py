@@ -28,7 +28,7 @@ def energy(model: Path, count: int | None, place: Path | None, full: bool, out: 
     What is counted, and why papers differ, is in docs/energy.md.
     """
     from golden.evaluate import evaluate
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     artifact = load(model)
     data = measured_images(artifact, count, place, full)

@@ -35,7 +35,7 @@ def statistics(
     from golden.accounting.words import WordCounter
     from golden.evaluate import evaluate
     from spikeloom.measure.statistics_plot import write_statistics
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     artifact = load(model)
     data = measured_images(artifact, count, place, full)

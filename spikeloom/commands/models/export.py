@@ -55,7 +55,7 @@ def export(
     the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model. An
     artifact outside the run's folder gets the run's log and curve as <name>.csv and <name>.png beside it.
     """
-    from sw.artifact.artifact import check_path
+    from sw.artifact.file import check_path
     from sw.data import sets as data
     from sw.training.recipe import load_recipe
 
@@ -100,7 +100,7 @@ def export_run(
     import dataclasses
 
     from golden.evaluate import evaluate as evaluate_golden
-    from sw.artifact import artifact as artifact_file
+    from sw.artifact import file as artifact_file
     from sw.artifact.accuracy import counts
     from sw.data.sets import data_set
     from sw.export.deployed import deployed_model

@@ -89,7 +89,7 @@ def import_(
     measured, float model against golden model.
     """
     from spikeloom.measure.agreement import measure
-    from sw.artifact import artifact as artifact_file
+    from sw.artifact import file as artifact_file
     from sw.export.fold import export_artifact
     from sw.importer.checkpoint_file import read_weights
     from sw.importer.float_model import float_model

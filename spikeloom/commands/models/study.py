@@ -55,7 +55,7 @@ def study(
     from spikeloom.commands.images import first_images
     from spikeloom.commands.measuring.codesign import measure_all, report
     from spikeloom.commands.models.export import export_run
-    from sw.artifact.artifact import SUFFIX
+    from sw.artifact.file import SUFFIX
     from sw.data import sets as data
     from sw.training.processes import Processes
     from sw.training.study import load_study
