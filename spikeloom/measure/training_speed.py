@@ -21,9 +21,9 @@ from golden.accounting.operations import dense_operations
 from sw.model.neuron import compile_neurons
 from sw.model.quantizers import begin_scales
 from sw.network import NetworkConfig
+from sw.training.phases import spikformer_class
 from sw.training.processes import Processes
 from sw.training.step import WARM_UP, TrainStep, adamw
-from sw.training.trainer import spikformer_class
 
 NETWORK = NetworkConfig(image_size=32, image_channels=3, classes=10, embed_dim=256, depth=4, heads=8)
 """Spikformer-4-256 on CIFAR-10's shapes: what is timed."""

@@ -160,7 +160,7 @@ def _load(path: Path, make: Callable[[], Spikformer]) -> Spikformer:
 
 
 def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) -> int:
-    from sw.training.trainer import evaluate
+    from sw.training.evaluation import evaluate
 
     return round(evaluate(model, images, labels, scale) * len(labels) / 100)
 

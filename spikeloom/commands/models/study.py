@@ -110,11 +110,12 @@ def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe,
         Where the variant begins: at its quantised phase, with the models of the phases before in its folder.
     """
     from sw.training import checkpoint
+    from sw.training.phases import phases_of
     from sw.training.study import same_float_run
 
     if (run / checkpoint.FILE).exists():
         return None
-    phases = [name for name, _ in recipe.phases()[:-1]]
+    phases = [phase.name for phase in phases_of(recipe)[:-1]]
     for other, folder in earlier:
         if same_float_run(recipe, other) and all((folder / f"{name}.pt").is_file() for name in phases):
             for name in phases:
@@ -134,6 +135,7 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
         If its folder holds the run of another recipe: said before anything is trained.
     """
     from sw.training import checkpoint
+    from sw.training.phases import phases_of
 
     path = run / checkpoint.FILE
     if not path.exists():
@@ -142,4 +144,4 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
         progress, _, _ = checkpoint.load(path, recipe.to_dict())
     except UserError as error:
         raise UserError(f"variant {recipe.name}: {error}") from error
-    return progress.phase == len(recipe.phases())
+    return progress.phase == len(phases_of(recipe))

@@ -18,8 +18,9 @@ from sw.errors import UserError
 from sw.model.spikformer import Spikformer
 from sw.training.checkpoint import Progress
 from sw.training.log import COLUMNS
+from sw.training.phases import QuantisedPhase
 from sw.training.recipe import Augmentation, Distillation, NetworkRecipe, Phase, Recipe
-from sw.training.trainer import Trainer, TrainingStopped, learning_rate
+from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(
     name="tiny",
@@ -110,7 +111,7 @@ def test_quantised_phase_begins_with_the_float_weights(tmp_path, sample):
     trainer = Trainer(RECIPE, sample, sample, tmp_path)
     trainer.run()
     float_state = torch.load(tmp_path / "float.pt", weights_only=True)
-    model = sw.training.trainer.quantised_from_float(RECIPE, float_state)
+    model = QuantisedPhase(RECIPE, Spikformer).from_float(float_state)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in float_state.items())
 
 
@@ -213,15 +214,6 @@ def test_numbers_that_are_not_finite_stop_the_run(tmp_path, monkeypatch, sample)
         Trainer(RECIPE, sample, sample, tmp_path).run()
 
 
-def test_learning_rate_warms_up_and_ends_at_zero():
-    phase = Phase(epochs=4, learning_rate=0.1, warmup_epochs=1)
-    rates = [learning_rate(phase, step, 10) for step in range(40)]
-    assert rates[0] == pytest.approx(0.01)
-    assert max(rates) == rates[9] == pytest.approx(0.1)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0 < rates[-1] < 1e-3
-
-
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, monkeypatch, sample, optimiser):
     teacher = Distillation(
@@ -258,10 +250,3 @@ def test_too_little_memory_names_a_batch_that_may_fit(tmp_path, monkeypatch, sam
     monkeypatch.setattr(sw.training.trainer.TrainStep, "_learn", exhausted)
     with pytest.raises(UserError, match="cpu has too little memory for batch_size 10; use 5, or more processes"):
         Trainer(RECIPE, sample, sample, tmp_path).run()
-
-
-def test_learning_rate_ends_where_it_should():
-    phase = Phase(epochs=4, learning_rate=0.1, final_learning_rate=0.02, warmup_epochs=1)
-    rates = [learning_rate(phase, step, 10) for step in range(40)]
-    assert max(rates) == pytest.approx(0.1) and rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0.02 < rates[-1] < 0.021
