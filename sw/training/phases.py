@@ -126,7 +126,6 @@ class SpikformerPhase(TrainingPhase):
     def __init__(self, recipe: Recipe, kind: type[Spikformer], settings: Phase) -> None:
         super().__init__(settings)
         self._recipe, self._kind = recipe, kind
-        self._network = recipe.network_config()
 
     def optimiser(self, model: nn.Module, device: torch.device) -> Optimizer:
         """Make AdamW."""
@@ -144,11 +143,11 @@ class SpikformerPhase(TrainingPhase):
     def running(self, model: nn.Module, modes: Modes) -> nn.Module:
         """The model, or in single-step epochs the network of one step with its weights."""
         assert isinstance(model, Spikformer)
-        return model.as_network(replace(self._network, timesteps=1, neuron="if")) if modes.single_step else model
+        return model.as_network(replace(self._recipe.network, timesteps=1, neuron="if")) if modes.single_step else model
 
     def timesteps(self, modes: Modes) -> int:
         """The network's, or 1."""
-        return 1 if modes.single_step else self._network.timesteps
+        return 1 if modes.single_step else self._recipe.network.timesteps
 
 
 class FloatPhase(SpikformerPhase):
@@ -161,7 +160,7 @@ class FloatPhase(SpikformerPhase):
 
     def new_model(self) -> Spikformer:
         """Make a float model."""
-        return self._kind(self._network)
+        return self._kind(self._recipe.network)
 
 
 class QuantisedPhase(SpikformerPhase):
@@ -174,7 +173,7 @@ class QuantisedPhase(SpikformerPhase):
 
     def new_model(self) -> Spikformer:
         """Make a quantised model."""
-        return self._kind(self._network, self._recipe.weight_bits, data_set(self._recipe.data).image_scale)
+        return self._kind(self._recipe.network, self._recipe.weight_bits, data_set(self._recipe.data).image_scale)
 
     def first_model(self, folder: RunFolder) -> Spikformer:
         """Make a quantised model with the weights of the finished float model."""

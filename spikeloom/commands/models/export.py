@@ -108,9 +108,9 @@ def export_run(
     from sw.model.spikformer import Spikformer
 
     info = data_set(settings.data)
-    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network_config()))
+    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network))
     quantised = _load(
-        run / "quantised.pt", lambda: Spikformer(settings.network_config(), settings.weight_bits, info.image_scale)
+        run / "quantised.pt", lambda: Spikformer(settings.network, settings.weight_bits, info.image_scale)
     )
     artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     encoded = info.encode(test.images)

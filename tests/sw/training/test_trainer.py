@@ -16,10 +16,11 @@ from sw.data import sets as data
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.model.spikformer import Spikformer
+from sw.network import NetworkConfig
 from sw.training.checkpoint import Progress
 from sw.training.log import COLUMNS
 from sw.training.phases import QuantisedPhase
-from sw.training.recipe import Augmentation, Distillation, NetworkRecipe, Phase, Recipe
+from sw.training.recipe import Augmentation, Distillation, Phase, Recipe
 from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(
@@ -27,7 +28,7 @@ RECIPE = Recipe(
     data="tiny",
     weight_bits=4,
     batch_size=10,
-    network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
+    network=NetworkConfig(image_size=8, image_channels=1, classes=10, embed_dim=16, depth=1, heads=2, timesteps=2),
     float_phase=Phase(
         epochs=2,
         learning_rate=3e-3,
@@ -126,7 +127,7 @@ def test_single_step_epochs_train_and_evaluate_a_single_step(tmp_path, sample):
         )
         trainer = Trainer(recipe, sample, sample, tmp_path / name)
         trainer.run()
-        assert isinstance(trainer.model, Spikformer) and trainer.model.config == recipe.network_config()
+        assert isinstance(trainer.model, Spikformer) and trainer.model.config == recipe.network
         return [[row[key] for key in measured] for row in trainer.progress.rows]
 
     changing, plain = rows("changing", 1), rows("plain", 0)
