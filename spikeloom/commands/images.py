@@ -89,6 +89,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
         If there are none, or they do not fit the network.
     """
     from sw.data import sets as data
+    from sw.data.samples import load_sample
     from sw.data.sets import RANDOM
 
     if place is not None and not place.is_dir():
@@ -104,7 +105,7 @@ def images_for(artifact: Artifact, place: Path | None, *, whole: bool, count: in
     elif place is not None or whole:
         images = data.load(artifact.dataset, "test", folder=place)
     else:
-        images = data.load_sample(artifact.dataset)
+        images = load_sample(artifact.dataset)
         if count > len(images):
             images = data.load(artifact.dataset, "test")
     check_images(images, artifact.network)

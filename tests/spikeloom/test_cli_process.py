@@ -88,7 +88,7 @@ def test_what_the_user_can_mend_is_one_line(error, message, capsys, monkeypatch)
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     line = refused(capsys, "samples")
     assert message in line and "interrupted" not in line
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_named_where_build_is_a_disk_of_its_own(capsys, monkeypat
 
     full = ROOT / "build"
     full.mkdir(exist_ok=True)
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if place == full else 1 << 40))
     assert f"{full}: no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 

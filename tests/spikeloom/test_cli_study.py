@@ -11,7 +11,7 @@ import torch
 import sw.training.batches
 from spikeloom import cli
 from sw.artifact.file import load
-from sw.data.sets import load_sample
+from sw.data.samples import load_sample
 
 RECIPE = """
 name = "small"

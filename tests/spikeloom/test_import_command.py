@@ -9,7 +9,7 @@ import torch
 from golden.model import GoldenModel
 from spikeloom import cli
 from sw.artifact.file import load
-from sw.data.sets import load_sample
+from sw.data.samples import load_sample
 from tests.sw.importer.checkpoints import KINDS, checkpoint, lively, network
 
 

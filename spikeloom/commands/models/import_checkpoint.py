@@ -180,7 +180,8 @@ def _images(
 ) -> tuple[ImageSet | None, ImageSet | None]:
     """Images to calibrate with and images to measure on, None where there are none."""
     from spikeloom.commands.images import images_from_file
-    from sw.data.sets import DATA_SETS, load, load_sample
+    from sw.data.samples import load_sample
+    from sw.data.sets import DATA_SETS, load
 
     calibration = measured = None
     if folder is not None and calibrate != data.name:

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from sw.data.sets import data_set, load_sample
+from sw.data.samples import load_sample
+from sw.data.sets import data_set
 from sw.network import NetworkConfig
 from sw.training.batches import AT_ONCE, Batches
 from sw.training.processes import Processes

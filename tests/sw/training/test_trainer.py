@@ -13,6 +13,7 @@ import torch
 import sw.training.batches
 import sw.training.trainer
 from sw.data import sets as data
+from sw.data.samples import load_sample
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.model.spikformer import Spikformer
@@ -52,7 +53,7 @@ def sample(monkeypatch) -> ImageSet:
     small = dataclasses.replace(data.data_set("fashion-mnist"), name="tiny", image_size=8)
     monkeypatch.setitem(data.DATA_SETS, "tiny", small)
     chosen = slice(0, 300, 8)
-    everything = data.load_sample("fashion-mnist")
+    everything = load_sample("fashion-mnist")
     return ImageSet(
         images=everything.images[chosen, :, 6:22:2, 6:22:2].contiguous(),
         labels=everything.labels[chosen],

@@ -13,6 +13,7 @@ import torch
 import sw.training.batches
 import sw.training.trainer
 from sw.data import sets as data
+from sw.data.samples import load_sample
 from sw.data.sets import ImageSet
 from sw.network import NetworkConfig
 from sw.training.processes import Processes
@@ -32,7 +33,7 @@ STOPPED_AT = 5
 def sample() -> ImageSet:
     small = dataclasses.replace(data.data_set("fashion-mnist"), name="small", image_size=8)
     data.DATA_SETS["small"] = small
-    everything = data.load_sample("fashion-mnist")
+    everything = load_sample("fashion-mnist")
     return ImageSet(
         images=everything.images[::8, :, 6:22:2, 6:22:2].contiguous(),
         labels=everything.labels[::8],
