@@ -14,7 +14,7 @@ from sw.data.sets import data_set
 from sw.model.quantizers import begin_scales
 from sw.model.spikformer import Spikformer
 from sw.training.recipe import Distillation, Phase, Recipe
-from sw.training.run_folder import RunFolder
+from sw.training.run.folder import RunFolder
 from sw.training.step import adamw, descent
 from sw.training.teacher import Teacher
 

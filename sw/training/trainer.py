@@ -17,18 +17,18 @@ from sw.data.sets import ImageSet, data_set
 from sw.errors import UserError
 from sw.model.neuron import compile_neurons
 from sw.plain_console import PlainConsole
-from sw.training import checkpoint
 from sw.training.batches import Batches
-from sw.training.checkpoint import Progress
-from sw.training.display import Display
 from sw.training.evaluation import evaluate
 from sw.training.phases import Modes, TrainingPhase, phases_of, spikformer_class
 from sw.training.processes import Processes
 from sw.training.recipe import Recipe
-from sw.training.run_folder import RunFolder
+from sw.training.run import checkpoint
+from sw.training.run.checkpoint import Progress
+from sw.training.run.display import Display
+from sw.training.run.folder import RunFolder
+from sw.training.run.stop import StopRequest
 from sw.training.schedule import learning_rate
 from sw.training.step import TrainStep
-from sw.training.stop import StopRequest
 
 CHECKPOINT_EVERY_S = 120.0
 """Seconds of training that a kill may cost."""
@@ -98,7 +98,7 @@ class Trainer:
                 "change one of them"
             )
         self._display = Display(console or PlainConsole(), silent=self._processes.rank > 0)
-        self._folder = RunFolder(out, recipe)
+        self._folder = RunFolder(out, recipe.to_dict(), title=f"{recipe.name}, {recipe.weight_bits}-bit weights")
         self._phases = phases_of(recipe, spikformer_class(self._processes.device))
         self._data = data_set(recipe.data)
         self._batches = Batches(recipe, self._data, train, self._processes)

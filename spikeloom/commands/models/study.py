@@ -20,8 +20,8 @@ from sw.outputs import OUTPUT_FOLDER, check_output
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
     from sw.data.sets import ImageSet
-    from sw.training.checkpoint import Progress
     from sw.training.recipe import Recipe
+    from sw.training.run.checkpoint import Progress
 
 BREVITAS_IMAGES = 256
 """Test images of a variant that the Brevitas model runs on at export; all of them would take longer than the rest."""
@@ -109,8 +109,8 @@ def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe,
     Progress, optional
         Where the variant begins: at its quantised phase, with the models of the phases before in its folder.
     """
-    from sw.training import checkpoint
     from sw.training.phases import phases_of
+    from sw.training.run import checkpoint
     from sw.training.study import same_float_run
 
     if (run / checkpoint.FILE).exists():
@@ -134,8 +134,8 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
     UserError
         If its folder holds the run of another recipe: said before anything is trained.
     """
-    from sw.training import checkpoint
     from sw.training.phases import phases_of
+    from sw.training.run import checkpoint
 
     path = run / checkpoint.FILE
     if not path.exists():

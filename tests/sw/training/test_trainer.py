@@ -18,10 +18,10 @@ from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.model.spikformer import Spikformer
 from sw.network import NetworkConfig
-from sw.training.checkpoint import Progress
-from sw.training.log import COLUMNS
 from sw.training.phases import QuantisedPhase
 from sw.training.recipe import Augmentation, Distillation, Phase, Recipe
+from sw.training.run.checkpoint import Progress
+from sw.training.run.log import COLUMNS
 from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(

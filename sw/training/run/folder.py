@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sw.files import write_atomically
-from sw.training import checkpoint
-from sw.training.checkpoint import Progress
-from sw.training.log import write_curve, write_log
-from sw.training.recipe import Recipe
+from sw.training.run import checkpoint
+from sw.training.run.checkpoint import Progress
+from sw.training.run.log import write_curve, write_log
 
 
 class RunFolder:
@@ -27,27 +26,26 @@ class RunFolder:
     ----------
     path : Path
         The folder.
-    recipe : Recipe
-        What is trained in it.
+    settings : dict
+        The recipe's, as `sw.training.recipe.Recipe.to_dict` has them: a checkpoint of others is refused.
+    title : str
+        Of the learning curve.
     """
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
-        self._path, self._recipe = path, recipe
+    def __init__(self, path: Path, settings: dict[str, Any], title: str) -> None:
+        self._path, self._settings, self._title = path, settings, title
         self.checkpoint = path / checkpoint.FILE
 
     def load(self) -> tuple[Progress, dict[str, Any], Any]:
-        """Read the checkpoint, as `sw.training.checkpoint.load` does."""
-        return checkpoint.load(self.checkpoint, self._recipe.to_dict())
+        """Read the checkpoint, as `sw.training.run.checkpoint.load` does."""
+        return checkpoint.load(self.checkpoint, self._settings)
 
     def save(self, progress: Progress, model: nn.Module, optimiser: Optimizer) -> None:
         """Write the checkpoint, and log and curve of the epochs finished so far."""
-        checkpoint.save(
-            self.checkpoint, self._recipe.to_dict(), progress, model.state_dict(), optimiser.state_dict()
-        )  # fmt: skip
+        checkpoint.save(self.checkpoint, self._settings, progress, model.state_dict(), optimiser.state_dict())
         if progress.rows:
             write_log(self._path / "log.csv", progress.rows)
-            title = f"{self._recipe.name}, {self._recipe.weight_bits}-bit weights"
-            write_curve(self._path / "curve.png", progress.rows, title)
+            write_curve(self._path / "curve.png", progress.rows, self._title)
 
     def save_model(self, phase: str, model: nn.Module) -> None:
         """Write the model of a phase that is over."""

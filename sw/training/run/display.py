@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from sw.plain_console import text_column
-from sw.training.checkpoint import Progress
+from sw.training.run.checkpoint import Progress
 
 
 class Display:
