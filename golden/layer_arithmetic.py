@@ -27,7 +27,7 @@ class LayerArithmetic:
     layer : Layer
         Any layer of ``artifact.network.layers()``.
     bounds : LayerRange
-        Of this layer, from ``artifact.ranges()``.
+        Of this layer, from `layer_ranges`.
     """
 
     def __init__(self, artifact: Artifact, layer: Layer, bounds: LayerRange):

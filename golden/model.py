@@ -13,6 +13,7 @@ from golden.layer_arithmetic import LayerArithmetic
 from golden.recorder import Recorder, Recording
 from golden.walk import Observer, walk
 from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import layer_ranges
 from sw.data.image_table import lookup
 from sw.layer import Layer
 from sw.network import NetworkConfig
@@ -68,7 +69,7 @@ class GoldenModel:
         self.artifact = artifact
         self.network = artifact.network
         self._table = torch.tensor(artifact.image_table, dtype=torch.float32)
-        ranges = artifact.ranges()
+        ranges = layer_ranges(artifact)
         self._layers = {
             layer.name: LayerArithmetic(artifact, layer, ranges[layer.name]) for layer in self.network.layers()
         }

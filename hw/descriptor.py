@@ -11,8 +11,10 @@ from __future__ import annotations
 import functools
 import operator
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import ShapeLike, unsigned
 from amaranth.lib import data, enum
+
+from hw.documented import Documented
 
 DESCRIPTOR_BITS = 512
 DESCRIPTOR_CHECK = 0x5E
@@ -23,12 +25,9 @@ class Opcode(enum.Enum, shape=3):
     """What a descriptor does."""
 
     END = 0
-    LOAD = 1
-    """Copy the packed image from external memory into the spike memory."""
-    WEIGHTS = 2
-    """A layer with weights: convolution, linear or head."""
-    ATTENTION = 3
-    """Spiking self-attention over the stored Q, K and V."""
+    LOAD = Documented(1, "Copy the packed image from external memory into the spike memory.")
+    WEIGHTS = Documented(2, "A layer with weights: convolution, linear or head.")
+    ATTENTION = Documented(3, "Spiking self-attention over the stored Q, K and V.")
 
 
 class Wait(enum.Enum, shape=2):
@@ -36,36 +35,26 @@ class Wait(enum.Enum, shape=2):
 
     NONE = 0
     ALL = 1
-    ALL_BUT_NEWEST = 2
-    """The newest may still use one of two buffers; the other is free."""
+    ALL_BUT_NEWEST = Documented(2, "The newest may still use one of two buffers; the other is free.")
 
 
 class Destination(enum.Enum, shape=3):
     """Where the neurons' spikes of a layer with weights go."""
 
-    SPIKES = 0
-    """The spike memory."""
-    SPIKES_AND_RESIDUAL = 1
-    """The spike memory and, as plane 0, the residual memory."""
-    RESIDUAL = 2
-    """Joined to the integers of the residual memory, as the residual mode says."""
-    KEYS = 3
-    """The attention engine's K memory, token-major."""
-    VALUES = 4
-    """The attention engine's V memory, token-major."""
-    LOGITS = 5
-    """No neuron: sums over tokens and time steps become logits."""
+    SPIKES = Documented(0, "The spike memory.")
+    SPIKES_AND_RESIDUAL = Documented(1, "The spike memory and, as plane 0, the residual memory.")
+    RESIDUAL = Documented(2, "Joined to the integers of the residual memory, as the residual mode says.")
+    KEYS = Documented(3, "The attention engine's K memory, token-major.")
+    VALUES = Documented(4, "The attention engine's V memory, token-major.")
+    LOGITS = Documented(5, "No neuron: sums over tokens and time steps become logits.")
 
 
 class ResidualMode(enum.Enum, shape=2):
     """How spikes join the integers of the residual memory."""
 
-    ADD = 0
-    """``x + s``."""
-    CLAMP = 1
-    """``min(x + s, 3)``; two planes after it."""
-    IAND = 2
-    """``x AND NOT s``; one plane."""
+    ADD = Documented(0, "``x + s``.")
+    CLAMP = Documented(1, "``min(x + s, 3)``; two planes after it.")
+    IAND = Documented(2, "``x AND NOT s``; one plane.")
 
 
 MAX_RESIDUAL_PLANES = 5
@@ -74,64 +63,67 @@ MAX_RESIDUAL_PLANES = 5
 ADDRESS_BITS = 20
 """Width of a word address of the on-chip memories in a descriptor."""
 
-DESCRIPTOR = data.StructLayout({
-    "check": unsigned(8),             # makes the XOR of all bytes DESCRIPTOR_CHECK
-    "opcode": Opcode,
-    "layer": unsigned(8),             # number under which counters are filed
+LAYOUT: dict[str, tuple[ShapeLike, str]] = {
+    "check": (unsigned(8), "makes the XOR of all bytes DESCRIPTOR_CHECK"),
+    "opcode": (Opcode, ""),
+    "layer": (unsigned(8), "number under which counters are filed"),
     # what must have ended before the start
-    "wait_load": Wait,
-    "wait_weights": Wait,             # layers with weights end when their last spike is written
-    "wait_attention": Wait,
-    "follows": unsigned(1),           # reads what the layer with weights before writes: slices as they become complete
-    "overlaps": unsigned(1),          # its spikes may leave the neurons while those of the layer before are written
+    "wait_load": (Wait, ""),
+    "wait_weights": (Wait, "layers with weights end when their last spike is written"),
+    "wait_attention": (Wait, ""),
+    "follows": (unsigned(1), "reads what the layer with weights before writes: slices as they become complete"),
+    "overlaps": (unsigned(1), "its spikes may leave the neurons while those of the layer before are written"),
     # flags
-    "destination": Destination,
-    "source_residual": unsigned(1),   # input from the residual memory, else the spike memory
-    "image": unsigned(1),             # time-step lanes are positions: one sum serves all time steps
-    "kernel3": unsigned(1),           # 3x3 taps, else 1
-    "pool": unsigned(1),              # OR-pool the output spikes
-    "wide": unsigned(1),              # 8-bit weights: the passes are made twice, over the high, then the low halves
-    "token_buffer": unsigned(1),      # K, V: the buffer written; attention: the buffer read
-    "passes": unsigned(4),            # bit-planes walked, top plane first
-    "timesteps": unsigned(5),         # time steps in use (of the last time chunk); lanes above are held silent
+    "destination": (Destination, ""),
+    "source_residual": (unsigned(1), "input from the residual memory, else the spike memory"),
+    "image": (unsigned(1), "time-step lanes are positions: one sum serves all time steps"),
+    "kernel3": (unsigned(1), "3x3 taps, else 1"),
+    "pool": (unsigned(1), "OR-pool the output spikes"),
+    "wide": (unsigned(1), "8-bit weights: the passes are made twice, over the high, then the low halves"),
+    "token_buffer": (unsigned(1), "K, V: the buffer written; attention: the buffer read"),
+    "passes": (unsigned(4), "bit-planes walked, top plane first"),
+    "timesteps": (unsigned(5), "time steps in use (of the last time chunk); lanes above are held silent"),
     # shape
-    "slices": unsigned(10),           # input slices per tap
-    "height": unsigned(9),            # of the feature map, of which a strip of rows may be computed
-    "width": unsigned(9),
-    "positions": unsigned(17),        # positions computed
-    "first_row": unsigned(9),         # row of the first one
-    "rows": unsigned(9),              # rows computed
-    "tiles": unsigned(12),            # position tiles
-    "tile_groups": unsigned(6),       # words of spikes per slice of every position tile but the last
-    "last_tile_groups": unsigned(6),
-    "output_tiles": unsigned(10),
-    "tile_pieces": unsigned(4),       # pieces of every output tile but the last
-    "last_tile_pieces": unsigned(4),
+    "slices": (unsigned(10), "input slices per tap"),
+    "height": (unsigned(9), "of the feature map, of which a strip of rows may be computed"),
+    "width": (unsigned(9), ""),
+    "positions": (unsigned(17), "positions computed"),
+    "first_row": (unsigned(9), "row of the first one"),
+    "rows": (unsigned(9), "rows computed"),
+    "tiles": (unsigned(12), "position tiles"),
+    "tile_groups": (unsigned(6), "words of spikes per slice of every position tile but the last"),
+    "last_tile_groups": (unsigned(6), ""),
+    "output_tiles": (unsigned(10), ""),
+    "tile_pieces": (unsigned(4), "pieces of every output tile but the last"),
+    "last_tile_pieces": (unsigned(4), ""),
     # on-chip addresses
-    "source_base": unsigned(ADDRESS_BITS),
-    "source_slice_stride": unsigned(ADDRESS_BITS),
-    "source_plane_stride": unsigned(ADDRESS_BITS),
-    "destination_base": unsigned(ADDRESS_BITS),
-    "destination_slice_stride": unsigned(ADDRESS_BITS),
-    "residual_base": unsigned(ADDRESS_BITS),
-    "residual_plane_stride": unsigned(ADDRESS_BITS),
-    "residual_planes_in": unsigned(4),   # planes of the residual before the spikes join it
-    "residual_planes_out": unsigned(4),  # and after
-    "residual_mode": ResidualMode,       # how they join
+    "source_base": (unsigned(ADDRESS_BITS), ""),
+    "source_slice_stride": (unsigned(ADDRESS_BITS), ""),
+    "source_plane_stride": (unsigned(ADDRESS_BITS), ""),
+    "destination_base": (unsigned(ADDRESS_BITS), ""),
+    "destination_slice_stride": (unsigned(ADDRESS_BITS), ""),
+    "residual_base": (unsigned(ADDRESS_BITS), ""),
+    "residual_plane_stride": (unsigned(ADDRESS_BITS), ""),
+    "residual_planes_in": (unsigned(4), "planes of the residual before the spikes join it"),
+    "residual_planes_out": (unsigned(4), "and after"),
+    "residual_mode": (ResidualMode, "how they join"),
     # attention
-    "head_channels": unsigned(10),
-    "groups": unsigned(17),              # position groups
-    "attention_threshold": unsigned(24),
+    "head_channels": (unsigned(10), ""),
+    "groups": (unsigned(17), "position groups"),
+    "attention_threshold": (unsigned(24), ""),
     # external memory
-    "weight_beats": unsigned(20),     # weights of an output tile, one segment of them; beats to load for LOAD
-    "memory_address": unsigned(32),   # LOAD: beats from the image's base
+    "weight_beats": (unsigned(20), "weights of an output tile, one segment of them; beats to load for LOAD"),
+    "memory_address": (unsigned(32), "LOAD: beats from the image's base"),
     # time chunks: so many words of a position group lie side by side
-    "time_chunks": unsigned(5),
-    "chunk_groups": unsigned(6),      # position groups of every position tile but the last
-    "last_chunk_groups": unsigned(6),
-    "pace": unsigned(5),              # least reads of a piece, of K, V and logits of a batch: membranes come back
-})  # fmt: skip
-"""Bit layout of a descriptor; the first field is in the lowest bits."""
+    "time_chunks": (unsigned(5), ""),
+    "chunk_groups": (unsigned(6), "position groups of every position tile but the last"),
+    "last_chunk_groups": (unsigned(6), ""),
+    "pace": (unsigned(5), "least reads of a piece, of K, V and logits of a batch: membranes come back"),
+}
+"""Shape of every field of a descriptor and what it holds; the first field is in the lowest bits."""
+
+DESCRIPTOR = data.StructLayout({name: shape for name, (shape, _) in LAYOUT.items()})
+"""Bit layout of a descriptor."""
 
 assert DESCRIPTOR.size <= DESCRIPTOR_BITS, DESCRIPTOR.size
 

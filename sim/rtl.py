@@ -32,7 +32,7 @@ from sw.claims import first_free, using
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.compiler.program import Program
-from sw.driver import JobResult, LayerCounters
+from sw.driver.results import JobResult, LayerCounters
 from sw.errors import UserError
 
 IMAGES_PER_PROCESS = 64

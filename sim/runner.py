@@ -19,7 +19,7 @@ from sim.verilator.toolchain import find_toolchain
 from sim.verilator.verilate import BUILD_FOLDER, content_hash, verilate
 from sim.verilator.waves import WAVES_FILE, write_save_file
 from sw.checkout import ROOT
-from sw.driver import JobResult, ResultRecord
+from sw.driver.results import JobResult, ResultRecord
 from sw.errors import UserError
 from sw.files import check_room, write_atomically
 

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from hw.verilog.emit import emit as emit_verilog
     from sim.comparison.compare import CompareReport, compare
     from sim.rtl import RtlRun, simulate
-    from sw.artifact.artifact import Artifact, load, save
+    from sw.artifact.artifact import Artifact
+    from sw.artifact.file import load, save
     from sw.compiler.compiler import compile_artifact as compile
     from sw.compiler.program import Program
-    from sw.data.sets import ImageSet, load_sample
+    from sw.data.samples import load_sample
+    from sw.data.sets import ImageSet
     from sw.errors import UserError
     from sw.network import NetworkConfig
 
@@ -53,10 +55,12 @@ _MODULES = {
     "hw.verilog.emit": ("emit",),
     "sim.comparison.compare": ("CompareReport", "compare"),
     "sim.rtl": ("RtlRun", "simulate"),
-    "sw.artifact.artifact": ("Artifact", "load", "save"),
+    "sw.artifact.artifact": ("Artifact",),
+    "sw.artifact.file": ("load", "save"),
     "sw.compiler.compiler": ("compile_artifact",),
     "sw.compiler.program": ("Program",),
-    "sw.data.sets": ("ImageSet", "load_sample"),
+    "sw.data.samples": ("load_sample",),
+    "sw.data.sets": ("ImageSet",),
     "sw.errors": ("UserError",),
     "sw.network": ("NetworkConfig",),
 }

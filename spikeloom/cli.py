@@ -43,8 +43,6 @@ COMMANDS = {
         "measuring.training_speed",
         "Time training on this machine, beside SpikingJelly's if it is installed.",
     ),
-    "split": ("models.parts", "Cut a checkpoint into parts below 16 MB."),
-    "join": ("models.parts", "Put the parts of a checkpoint together."),
     "export": ("models.export", "Export a finished training run as an artifact."),
     "import": (
         "models.import_checkpoint",

@@ -5,8 +5,9 @@ Registers are 32-bit words behind an AXI4-Lite slave, at byte addresses. `RULES`
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
+
+from hw.documented import Documented, IntEnum, IntFlag
 
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
@@ -66,100 +67,87 @@ RULES = (
 """What a host must know of accesses at any time, in plain words: for documentation and C header."""
 
 
-class Control(enum.IntFlag):
+class Control(IntFlag):
     """Bits of CONTROL; both do something when a 1 is written."""
 
-    START = 1
-    """Starts a job; ignored while busy and beside RESET, which STATUS and INTERRUPT_STATUS then show."""
-    RESET = 2
-    """Stops the job under way, if any, and forgets its state; busy until outstanding transfers have ended."""
+    START = Documented(
+        1, "Starts a job; ignored while busy and beside RESET, which STATUS and INTERRUPT_STATUS then show."
+    )
+    RESET = Documented(
+        2, "Stops the job under way, if any, and forgets its state; busy until outstanding transfers have ended."
+    )
 
 
-class Status(enum.IntFlag):
+class Status(IntFlag):
     """Bits of STATUS."""
 
-    BUSY = 1
-    """A job runs, or a reset waits for outstanding transfers."""
-    DONE = 2
-    """The last job has ended, with or without an error."""
-    ERROR = 4
-    """The last job ended with an error, see ERROR."""
-    IGNORED = 8
-    """A start was ignored, see Control; cleared by a RESET without START or a start that is not ignored."""
+    BUSY = Documented(1, "A job runs, or a reset waits for outstanding transfers.")
+    DONE = Documented(2, "The last job has ended, with or without an error.")
+    ERROR = Documented(4, "The last job ended with an error, see ERROR.")
+    IGNORED = Documented(
+        8, "A start was ignored, see Control; cleared by a RESET without START or a start that is not ignored."
+    )
 
 
-class Interrupt(enum.IntFlag):
+class Interrupt(IntFlag):
     """Bits of INTERRUPT_ENABLE and INTERRUPT_STATUS; `interrupt` is high while both have one in common."""
 
-    DONE = 1
-    """A job has ended, with or without an error."""
-    ERROR = 2
-    """A job has ended with an error."""
-    IGNORED = 4
-    """A start was ignored."""
+    DONE = Documented(1, "A job has ended, with or without an error.")
+    ERROR = Documented(2, "A job has ended with an error.")
+    IGNORED = Documented(4, "A start was ignored.")
 
 
-class Counter(enum.IntEnum):
+class Counter(IntEnum):
     """Hardware counters kept for every layer, in the order of the PROFILE window."""
 
-    CYCLES = 0
-    """Cycles in which the array works on the layer, or waits to begin it. Those of all layers are the job's."""
-    BUSY = 1
-    """Cycles in which the weight array did work; for attention those of its engine, beside the array."""
-    STALL_WEIGHTS = 2
-    """Cycles the array waited for weights or their subset-sum tables."""
-    STALL_DRAIN = 3
-    """Cycles the array waited for the neurons to take earlier sums."""
-    STALL_DATA = 4
-    """Cycles the array waited for spikes of the layer before."""
-    STALL_ATTENTION = 5
-    """Cycles the array waited for attention."""
-    STALL_LOAD = 6
-    """Cycles the array waited for the image."""
-    SPIKES = 7
-    """Output spikes of the layer's neurons (before a pool)."""
+    CYCLES = Documented(
+        0, "Cycles in which the array works on the layer, or waits to begin it. Those of all layers are the job's."
+    )
+    BUSY = Documented(
+        1, "Cycles in which the weight array did work; for attention those of its engine, beside the array."
+    )
+    STALL_WEIGHTS = Documented(2, "Cycles the array waited for weights or their subset-sum tables.")
+    STALL_DRAIN = Documented(3, "Cycles the array waited for the neurons to take earlier sums.")
+    STALL_DATA = Documented(4, "Cycles the array waited for spikes of the layer before.")
+    STALL_ATTENTION = Documented(5, "Cycles the array waited for attention.")
+    STALL_LOAD = Documented(6, "Cycles the array waited for the image.")
+    SPIKES = Documented(7, "Output spikes of the layer's neurons (before a pool).")
 
 
 COUNTER_SLOTS = 8
 """Words per layer in the PROFILE window."""
 
 
-class ErrorCause(enum.IntEnum):
+class ErrorCause(IntEnum):
     """Why a job stopped."""
 
-    NONE = 0
-    """It ran to its end."""
-    BAD_CHECK = 1
-    """The bytes of a descriptor do not XOR to the constant."""
-    BAD_OPCODE = 2
-    """A descriptor names no operation."""
-    PROGRAM_LENGTH = 3
-    """PROGRAM_BYTES ended before the END descriptor."""
-    PROGRAM_TOO_LARGE = 4
-    """A descriptor's weights for an output tile do not fit the program buffer, or there are none."""
-    MEMORY_ERROR = 5
-    """External memory answered a read with SLVERR or DECERR."""
-    RESULT_ERROR = 6
-    """External memory answered the write of the result record with SLVERR or DECERR."""
+    NONE = Documented(0, "It ran to its end.")
+    BAD_CHECK = Documented(1, "The bytes of a descriptor do not XOR to the constant.")
+    BAD_OPCODE = Documented(2, "A descriptor names no operation.")
+    PROGRAM_LENGTH = Documented(3, "PROGRAM_BYTES ended before the END descriptor.")
+    PROGRAM_TOO_LARGE = Documented(
+        4, "A descriptor's weights for an output tile do not fit the program buffer, or there are none."
+    )
+    MEMORY_ERROR = Documented(5, "External memory answered a read with SLVERR or DECERR.")
+    RESULT_ERROR = Documented(6, "External memory answered the write of the result record with SLVERR or DECERR.")
 
 
 RECORD_LINE_WORDS = 16
 """32-bit words in a line of the result record; its address must be a multiple of a line, 64 bytes."""
 
 
-class Record(enum.IntEnum):
+class Record(IntEnum):
     """Words of the first line of the result record; the logits follow in the lines behind it, padded with zeros."""
 
-    PREDICTION = 0
-    """As in the register."""
-    CYCLES = 1
-    """As in the register."""
-    ERROR = 2
-    """As in the register."""
-    DESCRIPTORS = 3
-    """As in the register."""
-    JOB = 15
-    """As in the register JOBS. This line is written when the others have arrived, so a host may wait for the number."""
+    PREDICTION = Documented(0, "As in the register.")
+    CYCLES = Documented(1, "As in the register.")
+    ERROR = Documented(2, "As in the register.")
+    DESCRIPTORS = Documented(3, "As in the register.")
+    JOB = Documented(
+        15,
+        "As in the register JOBS. This line is written when the others have arrived, so a host may wait for the "
+        "number.",
+    )
 
 
 REGISTERS = {

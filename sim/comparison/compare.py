@@ -26,7 +26,8 @@ from sim.runner import build
 from sim.verilator.simulation import Build
 from sim.verilator.verilate import BUILD_FOLDER
 from sw.artifact.accuracy import counts, recorded, with_share
-from sw.artifact.artifact import Artifact, load
+from sw.artifact.artifact import Artifact
+from sw.artifact.file import load
 from sw.checkout import BUILD
 from sw.claims import first_free, using
 from sw.compiler.compiler import compile_artifact

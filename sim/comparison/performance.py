@@ -14,7 +14,7 @@ from golden.cycles.cycle_model import predict_cycles
 from hw.host.registers import Counter
 from sim.rtl import MEMORY_LATENCY, RtlRun
 from sw.compiler.program import Program
-from sw.driver import JobResult
+from sw.driver.results import JobResult
 from sw.network import NetworkConfig
 
 STALLS = tuple(counter.name.removeprefix("STALL_").lower() for counter in Counter if counter.name.startswith("STALL_"))

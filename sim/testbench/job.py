@@ -20,7 +20,7 @@ from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
 from sim.testbench.protocol import JOB_VARIABLE, Event, Job
-from sw.driver import Driver
+from sw.driver.driver import Driver
 from sw.files import write_atomically
 
 PERIOD_NS = 10
@@ -40,7 +40,7 @@ FAULTS = {
 
 
 class TestbenchBus:
-    """The register bus of the testbench, as `sw.driver.Bus`."""
+    """The register bus of the testbench, as `sw.driver.bus.Bus`."""
 
     def __init__(self, dut: Any):
         self._dut = dut

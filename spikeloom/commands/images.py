@@ -142,6 +142,7 @@ def images_for(artifact: Artifact, choice: ImageChoice) -> ImageSet:
 
 def _images_of_set(artifact: Artifact, choice: ImageChoice) -> ImageSet:
     from sw.data import sets as data
+    from sw.data.samples import load_sample
     from sw.data.sets import RANDOM
 
     if artifact.dataset == RANDOM and choice.folder is None:
@@ -157,7 +158,7 @@ def _images_of_set(artifact: Artifact, choice: ImageChoice) -> ImageSet:
         check_count(choice.count, there, data.split_name(artifact.dataset, "test"))
     if choice.folder is not None or choice.whole:
         return data.load(artifact.dataset, "test", folder=choice.folder)
-    sample = data.load_sample(artifact.dataset)
+    sample = load_sample(artifact.dataset)
     return sample if (choice.count or 0) <= len(sample) else data.load(artifact.dataset, "test")
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import enum
-import inspect
-import re
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 
 from hw import config
 from hw import descriptor as isa
+from hw.documented import text_of
 from hw.host import registers
 
 COMMAND = "spikeloom docs"
@@ -36,21 +33,21 @@ def reference() -> str:
             ],
         ),
         "### Bits of CONTROL",
-        _members(registers, registers.Control),
+        _members(registers.Control),
         "### Bits of STATUS",
-        _members(registers, registers.Status),
+        _members(registers.Status),
         "### Bits of INTERRUPT_ENABLE and INTERRUPT_STATUS",
-        _members(registers, registers.Interrupt),
+        _members(registers.Interrupt),
         "### Counters of a layer",
         f"`PROFILE` has {registers.COUNTER_SLOTS} words per descriptor, in this order:",
-        _members(registers, registers.Counter),
+        _members(registers.Counter),
         "### Causes of an error",
-        _members(registers, registers.ErrorCause),
+        _members(registers.ErrorCause),
         "### Result record",
         f"With RESULT_ENABLE the accelerator writes lines of {registers.RECORD_LINE_WORDS} 32-bit words to external "
         f"memory when a job ends: the words below, and from word {registers.RECORD_LINE_WORDS} on `max_classes` "
         "logits. Words without a name are 0.",
-        _members(registers, registers.Record),
+        _members(registers.Record),
         "## Descriptors",
         f"A program is one stream of little-endian beats: {isa.DESCRIPTOR_BITS}-bit descriptors, read in order until "
         "`END`, and behind each of a layer with weights, output tile by output tile, the parameters and the weights. "
@@ -58,16 +55,16 @@ def reference() -> str:
         _table(
             ("bits", "width", "field", "content"),
             [
-                (f"{field.offset + field.width - 1}:{field.offset}", field.width, f"`{name}`", text)
-                for (name, field), text in zip(isa.DESCRIPTOR, _field_texts(), strict=True)
+                (f"{field.offset + field.width - 1}:{field.offset}", field.width, f"`{name}`", isa.LAYOUT[name][1])
+                for name, field in isa.DESCRIPTOR
             ],
         ),
         "### Opcodes",
-        _members(isa, isa.Opcode),
+        _members(isa.Opcode),
         "### Destinations",
-        _members(isa, isa.Destination),
+        _members(isa.Destination),
         "### Residual modes",
-        _members(isa, isa.ResidualMode),
+        _members(isa.ResidualMode),
         "## Named configurations",
         _configurations(),
     ]
@@ -79,25 +76,11 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _members(module: ModuleType, kind: type[enum.Enum]) -> str:
-    """Members of an enumeration with the strings that document them in the source."""
-    tree = ast.parse(inspect.getsource(module))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__).body
-    texts: dict[str, str] = {}
-    for statement, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            texts[statement.targets[0].id] = str(following.value.value) if documented else ""  # type: ignore[union-attr]
-    rows = [(member.value, f"`{member.name}`", texts[member.name]) for member in kind]
-    return _table(("value", "name", "meaning"), rows)
-
-
-def _field_texts() -> list[str]:
-    """Comment beside every field of the descriptor, in order."""
-    source = inspect.getsource(isa)
-    layout = source[source.index("DESCRIPTOR = data.StructLayout") :]
-    layout = layout[: layout.index("})")]
-    return [match[1] or "" for match in re.finditer(r'^ +"\w+": [^#\n]*?(?:# *(.*))?$', layout, re.MULTILINE)]
+def _members(kind: type[enum.Enum]) -> str:
+    """Members of an enumeration, with what they mean."""
+    return _table(
+        ("value", "name", "meaning"), [(member.value, f"`{member.name}`", text_of(member)) for member in kind]
+    )
 
 
 def _configurations() -> str:

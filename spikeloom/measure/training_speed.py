@@ -21,9 +21,9 @@ from golden.accounting.operations import dense_operations
 from sw.model.neuron import compile_neurons
 from sw.model.quantizers import begin_scales
 from sw.named_networks import SPIKFORMER_4_256
+from sw.training.phases import spikformer_class
 from sw.training.processes import Processes
 from sw.training.step import WARM_UP, TrainStep, adamw
-from sw.training.trainer import spikformer_class
 
 OPERATIONS = 2 * 3
 """Floating-point operations of a training step per multiply-accumulate of the forward pass."""

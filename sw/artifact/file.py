@@ -1,64 +1,210 @@
-"""What makes an artifact valid: every refusal of a wrong one, each a line with the value, the limit and the remedy."""
+"""The artifact's file: written whole or not at all, read with every refusal a line of value, limit and remedy.
+
+`sw.artifact.artifact` says what a file holds. Here is how: the header, its versions, and the checksum.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
-import sys
+import logging
+import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_bytes
 
-from hw.user_text import listed, quoted
-from sw.artifact.artifact import (
-    CHECKSUM,
-    CHECKSUM_SINCE,
-    FORMAT,
-    HEADER_FIELDS,
-    HEADER_KEY,
-    VERSION,
-    Artifact,
-    LayerParameters,
-    checksum,
-)
+from hw.user_text import quoted
+from sw.artifact.artifact import EXPORT_AGAIN, Artifact, LayerParameters, check_same_names
+from sw.artifact.ranges import layer_ranges
 from sw.errors import UserError
-from sw.layer import WEIGHT_WIDTHS, Layer
+from sw.files import write_atomically
 from sw.network import NetworkConfig
 from sw.strict_json import parse_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FORMAT = "spikeloom-artifact"
+
+VERSION = 4
+"""Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
+
+Version 2 brought ``residual_mode`` and ``pools`` to the network, before they are ``add`` and 2. Version 3 brought
+``events``, ``pool_order``, ``linear_bias`` and ``neuron``, before they are false, ``after``, ``all`` and ``lif``.
+Version 4 brought `CHECKSUM`; a file without it is read with a remark.
+"""
+CHECKSUM_SINCE = 4
+CHECKSUM = "sha256"
+"""Key of the header with `checksum`."""
+SUFFIX = ".spikeloom"
+HEADER_KEY = "spikeloom"
+HEADER_FIELDS = frozenset(
+    {"format", "version", "network", "weight_bits", "bias_fraction_bits", "image_scale", "dataset", "class_names"}
+    | {"provenance", "accuracy", "ranges", CHECKSUM}
+)
+
 FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3, "pool_order": 3, "linear_bias": 3, "neuron": 3}
 """Version of the format that brought a network field; the others were always there."""
-
-EXPORT_AGAIN = "export the artifact again with this version"
-
 
 LARGEST_HEADER = 1 << 24
 """Characters of the JSON header; the log of a long training is a hundredth of it."""
 
-LARGEST_COUNT = 1 << 31
-"""Most images of an accuracy."""
 
-LONGEST_NAME = 200
-"""Characters of the names of data sets, classes and models."""
+def file_header(artifact: Artifact) -> dict[str, Any]:
+    """Make the JSON header that a file of `artifact` holds, but for its checksum."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": artifact.network.to_dict(),
+        "weight_bits": artifact.weight_bits,
+        "bias_fraction_bits": artifact.bias_fraction_bits,
+        "image_scale": artifact.image_scale,
+        "dataset": artifact.dataset,
+        "class_names": None if artifact.class_names is None else list(artifact.class_names),
+        "provenance": artifact.provenance,
+        "accuracy": artifact.accuracy,
+        "ranges": {name: bounds.to_dict() for name, bounds in layer_ranges(artifact).items()},
+    }
 
 
-def _same_names(what: str, have: Collection[str], want: Collection[str]) -> None:
-    missing, unknown = set(want) - set(have), set(have) - set(want)
-    if missing:
-        raise UserError(f"{what} missing: {listed(sorted(missing))}; {EXPORT_AGAIN}")
-    if unknown:
-        raise UserError(f"{what} unknown: {listed(sorted(unknown))}; {EXPORT_AGAIN}")
+def checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over all that a file means, in hexadecimal digits: of a JSON text with sorted keys.
+
+    The text is an object of ``header``, as in the file but without the checksum itself, and of ``tensors``, for every
+    name a list of type, shape and the SHA-256 of the bytes. Spaces and the order of keys in the file do not matter.
+
+    Parameters
+    ----------
+    header : mapping of str to plain JSON values
+    tensors : mapping of str to array
+        By their names in the file.
+    """
+    described = {
+        name: [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
+        for name, value in tensors.items()
+    }
+    meant = {key: value for key, value in header.items() if key != CHECKSUM}
+    text = json.dumps({"header": meant, "tensors": described}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
+def check_path(path: Path) -> None:
+    """Refuse a path that no artifact may have: for commands that take long before they write one.
+
+    Raises
+    ------
+    UserError
+        If the suffix is not ``.spikeloom``.
+    """
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: an artifact's file name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
+
+
+def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
+    """Write `artifact` to `path` so that the file is there whole or not at all.
+
+    The same artifact always gives the same bytes.
+
+    Raises
+    ------
+    UserError
+        If the suffix is not ``.spikeloom`` or the file cannot be written.
+    """
+    path = Path(path)
+    check_path(path)
+    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
+    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
+    header[CHECKSUM] = checksum(header, tensors)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+
+
+def load(path: str | os.PathLike[str]) -> Artifact:
+    """Read the artifact at `path` and check all of it.
+
+    Raises
+    ------
+    UserError
+        In one line that names the file, the value, the limit and the remedy, for anything not understood.
+    """
+    path = Path(path)
+    metadata, tensors = _read(path)
+    try:
+        header = _check_header(metadata)
+        _check_checksum(header, tensors)
+        artifact = _artifact_of(header, tensors)
+        _check_ranges(artifact, header["ranges"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if header["version"] < CHECKSUM_SINCE:
+        _remark(path, header["version"])
+    return artifact
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """Metadata and tensors of a safetensors file."""
+    if not path.is_file():  # a device or a pipe might never end
+        reason = "a folder" if path.is_dir() else "not a file" if path.exists() else "no such file"
+        raise UserError(f"{path}: cannot read ({reason}); give the path of an artifact")
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            return metadata, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no iterator)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error}); give the path of an artifact") from error
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
+
+
+def _artifact_of(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Artifact:
+    """Build what a file with these tensors holds; its values are checked as an `Artifact`."""
+    network = _network_from_header(header["network"], header["version"])
+    _check_tensor_names(network, tensors)
+    return Artifact(
+        network=network,
+        weight_bits=header["weight_bits"],
+        bias_fraction_bits=header["bias_fraction_bits"],
+        tensors={
+            layer.name: LayerParameters(
+                weight=tensors[f"{layer.name}.weight"],
+                bias=tensors[f"{layer.name}.bias"],
+                threshold=tensors.get(f"{layer.name}.threshold"),
+                scale=tensors[f"{layer.name}.scale"],
+            )
+            for layer in network.layers()
+            if layer.has_weights
+        },
+        image_table=tensors["image.table"],
+        image_scale=header["image_scale"],
+        dataset=header["dataset"],
+        class_names=None if header["class_names"] is None else tuple(header["class_names"]),
+        provenance=header["provenance"],
+        accuracy=header["accuracy"],
+    )
+
+
+@functools.cache
+def _remark(path: Path, version: int) -> None:
+    """Say once what a file without a checksum cannot show."""
+    logging.getLogger("spikeloom").warning(
+        "%s: version %d of the format has no checksum, so damage may go unnoticed; renew it: spikeloom info --renew %s",
+        path, version, path,
+    )  # fmt: skip
+
+
+def _check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Parse the JSON header in a file's `metadata`; its form only, the values are checked as an `Artifact`."""
     if HEADER_KEY not in metadata:
         raise UserError(f"no '{HEADER_KEY}' header, so not an artifact; export one from a trained model")
-
     text = metadata[HEADER_KEY]
     if len(text) > LARGEST_HEADER:
         raise UserError(f"the header has {len(text):,} characters, at most {LARGEST_HEADER:,}; {EXPORT_AGAIN}")
@@ -72,13 +218,13 @@ def check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     version = header.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise UserError(f"version is {quoted(version)}, this reader knows 1 to {VERSION}; {EXPORT_AGAIN}")
-    _same_names("header keys", header, HEADER_FIELDS - ({CHECKSUM} if version < CHECKSUM_SINCE else set()))
+    check_same_names("header keys", header, HEADER_FIELDS - ({CHECKSUM} if version < CHECKSUM_SINCE else set()))
     if header["class_names"] is not None and not isinstance(header["class_names"], list):
         raise UserError(f"class_names must be a list or null, not {quoted(header['class_names'])}; {EXPORT_AGAIN}")
     return header
 
 
-def check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+def _check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
     """Refuse a file whose header and tensors are not those its checksum was made of; an old one has none."""
     if header["version"] >= CHECKSUM_SINCE and header[CHECKSUM] != (found := checksum(header, tensors)):
         raise UserError(
@@ -87,7 +233,7 @@ def check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]
         )
 
 
-def network_from_header(values: object, version: int) -> NetworkConfig:
+def _network_from_header(values: object, version: int) -> NetworkConfig:
     """Build the network configuration from the ``network`` object of a header of `version`."""
     if not isinstance(values, dict):
         raise UserError(f"network must be an object, not {quoted(values)}; {EXPORT_AGAIN}")
@@ -96,7 +242,7 @@ def network_from_header(values: object, version: int) -> NetworkConfig:
         for field in dataclasses.fields(NetworkConfig)
         if FIELD_SINCE.get(field.name, 1) <= version
     }
-    _same_names("network fields", values, fields)
+    check_same_names("network fields", values, fields)
     for name, kind in fields.items():
         value = values[name]
         exact = {"int": int, "bool": bool}
@@ -108,135 +254,29 @@ def network_from_header(values: object, version: int) -> NetworkConfig:
         raise UserError(f"network {error}; {EXPORT_AGAIN}") from error
 
 
-def check_tensor_names(network: NetworkConfig, names: Collection[str]) -> None:
+def _check_tensor_names(network: NetworkConfig, names: Collection[str]) -> None:
     """Refuse a file whose tensors are not exactly those of `network`."""
     want = {"image.table"}
     for layer in network.layers():
         if layer.has_weights:
             parts = ("weight", "bias", "scale") if layer.kind == "head" else ("weight", "bias", "threshold", "scale")
             want |= {f"{layer.name}.{part}" for part in parts}
-    _same_names("tensors", names, want)
+    check_same_names("tensors", names, want)
 
 
-def check_ranges(artifact: Artifact, recorded: object) -> None:
+def _check_ranges(artifact: Artifact, recorded: object) -> None:
     """Refuse a header whose ranges are not those the tensors prove."""
-    proven = {name: bounds.to_dict() for name, bounds in artifact.ranges().items()}
+    proven = {name: bounds.to_dict() for name, bounds in layer_ranges(artifact).items()}
     if not isinstance(recorded, dict):
         raise UserError(f"ranges must be an object, not {quoted(recorded)}; {EXPORT_AGAIN}")
-    _same_names("ranges", recorded, proven)
+    check_same_names("ranges", recorded, proven)
     for name, bounds in proven.items():
         if not isinstance(recorded[name], dict):
             raise UserError(f"ranges of {name} must be an object, not {quoted(recorded[name])}; {EXPORT_AGAIN}")
-        _same_names(f"ranges of {name}", recorded[name], bounds)
+        check_same_names(f"ranges of {name}", recorded[name], bounds)
         for key, value in bounds.items():
             if recorded[name][key] != value:
                 raise UserError(
                     f"{key} of {name} is recorded as {quoted(recorded[name][key])}, but its tensors prove {value}; "
                     f"{EXPORT_AGAIN}"
                 )
-
-
-def check_artifact(artifact: Artifact) -> None:
-    """Refuse values that break the integer contract of `sw.artifact.artifact`."""
-    if artifact.weight_bits not in WEIGHT_WIDTHS or type(artifact.weight_bits) is not int:
-        widths = ", ".join(map(str, WEIGHT_WIDTHS))
-        raise UserError(
-            f"weight_bits must be one of {widths}, not {quoted(artifact.weight_bits)}; quantise to one of these"
-        )
-    fraction = artifact.bias_fraction_bits
-    if type(fraction) is not int or not 0 <= fraction <= 8:
-        raise UserError(f"bias_fraction_bits must be 0 to 8, not {quoted(fraction)}; export with fewer fraction bits")
-    _check_tensor("image.table", artifact.image_table, np.int8, (artifact.network.image_channels, 256))
-    if artifact.image_table.min() == -128:
-        raise UserError("image.table holds -128, outside -127..127; quantise the image with a narrow range")
-    if artifact.network.events and not np.isin(artifact.image_table, (0, 1)).all():
-        worst = artifact.image_table[~np.isin(artifact.image_table, (0, 1))][0]
-        raise UserError(f"image.table holds {worst}, but events are 0 or 1; map every pixel value to one of them")
-    _check_descriptions(artifact)
-    weighted = {layer.name: layer for layer in artifact.network.layers() if layer.has_weights}
-    _same_names("layers", artifact.tensors, weighted)
-    for name, layer in weighted.items():
-        _check_layer(layer, artifact.tensors[name], artifact.weight_bits)
-
-
-def _check_descriptions(artifact: Artifact) -> None:
-    scale = artifact.image_scale
-    if type(scale) not in (int, float) or not 0 < scale <= sys.float_info.max:
-        raise UserError(f"image_scale must be a positive finite number, not {quoted(scale)}; calibrate the image input")
-    _check_names("dataset", (artifact.dataset,), "name the data set")
-    names, classes = artifact.class_names, artifact.network.classes
-    if names is not None:
-        if len(names) != classes:
-            raise UserError(f"class_names holds {len(names)} names for {classes} classes; give one name for each class")
-        _check_names("class_names", names, "give one name for each class")
-    for field in ("provenance", "accuracy"):
-        value = getattr(artifact, field)
-        if not isinstance(value, dict):
-            raise UserError(f"{field} must be a dict, not {quoted(value)}; give plain JSON values")
-        try:
-            parse_json(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise UserError(f"{field} is not plain JSON ({error}); give finite numbers, text, lists") from error
-    _check_names("accuracy", artifact.accuracy, "name the model")
-    for name, counts in artifact.accuracy.items():
-        correct, images = (counts.get("correct"), counts.get("images")) if isinstance(counts, dict) else (None, None)
-        if type(correct) is not int or type(images) is not int or not 0 <= correct <= images or images < 1:
-            rule = "must count 0 <= correct <= images"
-            raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(counts)}; evaluate it again")
-        if images > LARGEST_COUNT:
-            rule = f"must count at most {LARGEST_COUNT:,} images"
-            raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(images)}; evaluate it again")
-        if not isinstance(counts.get("set", ""), str):
-            rule = "must name its set of images"
-            raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(counts['set'])}; evaluate it again")
-
-
-def _check_names(field: str, names: Collection[object], remedy: str) -> None:
-    for name in names:
-        if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-            raise UserError(f"{field} must be 1 to {LONGEST_NAME} printable characters, not {quoted(name)}; {remedy}")
-
-
-def _check_tensor(name: str, value: object, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype != dtype:
-        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise UserError(f"{name} must be {np.dtype(dtype)}, not {kind}; {EXPORT_AGAIN}")
-    if value.shape != shape:
-        raise UserError(f"{name} must have shape {list(shape)}, not {quoted(list(value.shape))}; {EXPORT_AGAIN}")
-
-
-def _check_layer(layer: Layer, parameters: LayerParameters, weight_bits: int) -> None:
-    name, out = layer.name, (layer.out_channels,)
-    _check_tensor(f"{name}.weight", parameters.weight, np.int8, layer.weight_shape)
-    _check_tensor(f"{name}.bias", parameters.bias, np.int32, out)
-    _check_tensor(f"{name}.scale", parameters.scale, np.float64, out)
-    limit = layer.weight_limit(weight_bits)
-    magnitude = np.abs(parameters.weight.astype(np.int64))
-    if magnitude.max() > limit:
-        worst = parameters.weight.flat[int(magnitude.argmax())]
-        raise UserError(
-            f"{name}.weight holds {worst}, outside -{limit}..{limit} of {weight_bits}-bit weights"
-            f"{' of the image' if layer.source == 'image' else ''}; quantise with a narrow range"
-        )
-    if layer.kind == "head":
-        if parameters.threshold is not None:
-            raise UserError(f"{name}.threshold must be absent, the head has no neuron; leave it out")
-        if np.unique(parameters.scale).size > 1:
-            raise UserError(
-                f"{name}.scale holds {parameters.scale.min()} and {parameters.scale.max()} but must be one value, as "
-                "logits are compared as integers; quantise the head per tensor"
-            )
-    else:
-        _check_tensor(f"{name}.threshold", parameters.threshold, np.int64, out)
-        assert parameters.threshold is not None
-        if parameters.threshold.min() < 1:
-            raise UserError(
-                f"{name}.threshold holds {parameters.threshold.min()}, below the limit 1; "
-                "flip the channel's weights so that its scale is positive"
-            )
-    wrong = ~(np.isfinite(parameters.scale) & (parameters.scale > 0))
-    if wrong.any():
-        raise UserError(
-            f"{name}.scale holds {parameters.scale[wrong][0]}, not a positive finite number; "
-            "flip the channel's weights so that its scale is positive"
-        )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sw.artifact.artifact import Artifact
+from sw.layer import Layer
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from sw.artifact.artifact import Artifact
-    from sw.layer import Layer
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -10,7 +10,7 @@ from hw.integers import ceil_div
 from hw.neurons.head import LOGIT_BITS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact
-from sw.artifact.ranges import accumulator_range, input_range, signed_bits
+from sw.artifact.ranges import accumulator_range, input_range, layer_ranges, signed_bits
 from sw.compiler.heads import padded_head
 from sw.compiler.weight_pack import segments
 from sw.errors import UserError
@@ -60,7 +60,7 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
             f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
             f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
         )
-    ranges = artifact.ranges()
+    ranges = layer_ranges(artifact)
     require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
     for layer in layers:
         if layer.has_weights:

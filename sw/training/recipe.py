@@ -1,55 +1,38 @@
-"""Training recipes: a TOML file, checked field by field into frozen dataclasses."""
+"""Training recipes: what decides the outcome of a run, read from a TOML file."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from hw.user_text import listed, quoted
 from sw.data.sets import data_set
 from sw.errors import UserError
-from sw.files import read_small_text
 from sw.layer import WEIGHT_WIDTHS
 from sw.named_networks import named_network
-from sw.network import LinearBias, NetworkConfig, NeuronKind, PoolOrder, ResidualMode
-
-T = TypeVar("T")
+from sw.network import NetworkConfig
+from sw.training.fields import Earlier, Matching, OneOf, Range, Settled, build, read_table
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Names of models: each has a folder and an artifact of that name."""
 
 FILE_NAME_RULE = "1 to 64 letters, digits, '.', '_' and '-', not one of the last three first"
 
-LARGEST_FILE = 1 << 16
-"""Bytes of a TOML file."""
-
-LARGEST_INTEGER_BITS = 64
-"""Of a number that may have a fraction."""
-
-LONGEST_LINE = 500
-"""Characters of its lines: the reader's work grows with the square of the parts of a dotted key."""
+OF_THE_DATA_SET = ("image_size", "image_channels", "classes", "events", "attention_scale")
+"""Fields of a network that a recipe leaves out, as its data set settles them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkRecipe:
-    """The part of `NetworkConfig` that the data set does not settle."""
+def _known_data_set(key: str, name: str, earlier: Earlier) -> None:
+    data_set(name)
 
-    embed_dim: int
-    depth: int
-    heads: int
-    timesteps: int = 4
-    mlp_ratio: int = 4
-    residual_mode: ResidualMode = "add"
-    pools: int = 2
-    pool_order: PoolOrder = "after"
-    linear_bias: LinearBias = "all"
-    neuron: NeuronKind = "lif"
+
+def _of_the_data_set(earlier: Earlier) -> dict[str, Any]:
+    """Values of `OF_THE_DATA_SET`; every data set so far has images, with the paper's attention scale."""
+    data = data_set(earlier["data"])
+    sizes = (data.image_size, data.image_channels, len(data.class_names))
+    return dict(zip(OF_THE_DATA_SET, (*sizes, NetworkConfig.events, NetworkConfig.attention_scale), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +51,10 @@ class Augmentation:
         Magnitude, up to 10, of the random operations of `sw.training.rand_augment`; 0 for none.
     """
 
-    shift: int = 0
+    shift: Annotated[int, Range(0, 16)] = 0
     flip: bool = False
-    erase: float = 0.0
-    rand_augment: float = 0.0
+    erase: Annotated[float, Range(0, 1)] = 0.0
+    rand_augment: Annotated[float, Range(0, 10)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +81,14 @@ class Phase:
         Changes to the training images; none by default.
     """
 
-    epochs: int
-    learning_rate: float
-    final_learning_rate: float = 0.0
-    warmup_epochs: float = 0.0
-    mixup: float = 0.0
-    mixup_epochs: int = 0
-    freeze_norm_epochs: int = 0
-    single_step_epochs: int = 0
+    epochs: Annotated[int, Range(1, 10_000)]
+    learning_rate: Annotated[float, Range(1e-9, 1)]
+    final_learning_rate: Annotated[float, Range(0, lambda earlier: earlier["learning_rate"])] = 0.0
+    warmup_epochs: Annotated[float, Range(0, lambda earlier: earlier["epochs"])] = 0.0
+    mixup: Annotated[float, Range(0, 10)] = 0.0
+    mixup_epochs: Annotated[int, Range(0, lambda earlier: earlier["epochs"])] = 0
+    freeze_norm_epochs: Annotated[int, Range(0, lambda earlier: earlier["epochs"])] = 0
+    single_step_epochs: Annotated[int, Range(0, lambda earlier: earlier["epochs"] - 1)] = 0
     augmentation: Augmentation = Augmentation()
 
 
@@ -129,11 +112,11 @@ class Distillation:
         The teacher's own training.
     """
 
-    width: int
-    weight: float
-    temperature: float
+    width: Annotated[int, Range(8, 512)]
+    weight: Annotated[float, Range(0, 1)]
+    temperature: Annotated[float, Range(0.1, 100)]
     optimiser: Literal["adamw", "sgd"]
-    weight_decay: float
+    weight_decay: Annotated[float, Range(0, 1)]
     phase: Phase
 
 
@@ -157,54 +140,33 @@ class Recipe:
         ``bf16`` or ``fp32``: arithmetic of the training steps. Evaluation is fp32.
     label_smoothing, weight_decay : float
         As in the usual cross-entropy and AdamW.
-    network : NetworkRecipe
-        Shape of the network.
+    network : NetworkConfig
+        Shape of the network; what `OF_THE_DATA_SET` names is as the data set needs it.
     float_phase, quantised_phase : Phase
         The float phase, and the quantisation-aware phase that starts from its weights.
     teacher : Distillation, optional
         Trained before both phases, which then learn from it.
     """
 
-    name: str
-    data: str
-    weight_bits: int
-    batch_size: int
-    network: NetworkRecipe
+    name: Annotated[str, Matching(FILE_NAME, FILE_NAME_RULE)]
+    data: Annotated[str, _known_data_set]
+    weight_bits: Annotated[int, OneOf(WEIGHT_WIDTHS)]
+    batch_size: Annotated[int, Range(1, 65536)]
+    network: Annotated[NetworkConfig, Settled(_of_the_data_set)]
     float_phase: Phase
     quantised_phase: Phase
-    seed: int = 1
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 1
     precision: Literal["bf16", "fp32"] = "bf16"
-    label_smoothing: float = 0.0
-    weight_decay: float = 0.0
+    label_smoothing: Annotated[float, Range(0, 0.9)] = 0.0
+    weight_decay: Annotated[float, Range(0, 1)] = 0.0
     teacher: Distillation | None = None
 
-    def phases(self) -> tuple[tuple[str, Phase], ...]:
-        """Names and settings of the phases, in order."""
-        own = (("float", self.float_phase), ("quantised", self.quantised_phase))
-        return own if self.teacher is None else (("teacher", self.teacher.phase), *own)
-
-    def network_config(self) -> NetworkConfig:
-        """The network's shape, with what the data set brings.
-
-        Raises
-        ------
-        UserError
-            If the shape is impossible.
-        """
-        data = data_set(self.data)
-        try:
-            return NetworkConfig(
-                image_size=data.image_size,
-                image_channels=data.image_channels,
-                classes=len(data.class_names),
-                **dataclasses.asdict(self.network),
-            )
-        except ValueError as error:
-            raise UserError(f"[network]: {error}") from error
-
     def to_dict(self) -> dict[str, Any]:
-        """Flat settings, ``section.key`` to value: for records and comparisons."""
-        return _flat(dataclasses.asdict(self))
+        """Flat settings, ``section.key`` to value, as in the file: for records and comparisons."""
+        settings = dataclasses.asdict(self)
+        for name in OF_THE_DATA_SET:
+            del settings["network"][name]
+        return _flat(settings)
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -229,33 +191,6 @@ def load_recipe(path: Path) -> Recipe:
         raise UserError(f"recipe {path}: {error}") from error
 
 
-def read_table(path: Path, kind: str) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Parameters
-    ----------
-    path : Path
-    kind : str
-        What the file should be, for the refusal.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read or is not TOML.
-    """
-    try:
-        text = read_small_text(path, LARGEST_FILE)
-        if max(map(len, text.split("\n"))) > LONGEST_LINE:
-            raise ValueError(f"a line of more than {LONGEST_LINE} characters")
-        return tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"{kind} {path} cannot be read ({error.strerror}); see recipes/ for examples") from error
-    except RecursionError as error:
-        raise UserError(f"{kind} {path} is not valid TOML: too many brackets in each other") from error
-    except ValueError as error:
-        raise UserError(f"{kind} {path} is not valid TOML: {listed([str(error)])}") from error
-
-
 def recipe_of(table: dict[str, Any]) -> Recipe:
     """Check a recipe's table.
 
@@ -268,83 +203,8 @@ def recipe_of(table: dict[str, Any]) -> Recipe:
     if isinstance(network, dict) and "name" in network:  # one of the paper's; other keys change it
         base = named_network(network["name"]).to_dict()
         own = {key: value for key, value in network.items() if key != "name"}
-        table = table | {"network": {field.name: base[field.name] for field in dataclasses.fields(NetworkRecipe)} | own}
-    recipe = _build(Recipe, table, "")
-    _check(recipe)
-    recipe.network_config()
+        table = table | {"network": {key: base[key] for key in base if key not in OF_THE_DATA_SET} | own}
+    recipe = build(Recipe, table)
+    if recipe.teacher is not None and (single := recipe.teacher.phase.single_step_epochs):
+        raise UserError(f"teacher.phase.single_step_epochs must be 0, not {single}: a teacher has no time steps")
     return recipe
-
-
-def _build(kind: type[T], table: dict[str, Any], section: str) -> T:
-    """Make a dataclass of a TOML table: no unknown keys, none missing, every value of the declared type."""
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(table) - set(fields)):
-        raise UserError(f"unknown key {section}{listed(unknown[:1], 40)}; known are {', '.join(fields)}")
-    values: dict[str, Any] = {}
-    for name, field in fields.items():
-        if name in table:
-            values[name] = _value(hints[name], table[name], f"{section}{name}")
-        elif field.default is dataclasses.MISSING:
-            raise UserError(f"key {section}{name} is missing")
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, key: str) -> Any:
-    if typing.get_origin(hint) is types.UnionType:  # an optional table: there is no null in TOML
-        hint = typing.get_args(hint)[0]
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise UserError(f"{key} must be a table, not {quoted(value)}")
-        return _build(typing.cast(type[Any], hint), value, f"{key}.")
-    if typing.get_origin(hint) is Literal:
-        if value not in typing.get_args(hint):
-            raise UserError(f"{key} must be one of {', '.join(typing.get_args(hint))}, not {quoted(value)}")
-        return value
-    if hint is float and type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS:
-        return float(value)
-    if type(value) is not hint:
-        raise UserError(f"{key} must be of type {hint.__name__}, not {quoted(value)}")
-    return value
-
-
-def _check(recipe: Recipe) -> None:
-    """Limits of the values."""
-    if not FILE_NAME.fullmatch(recipe.name):
-        raise UserError(f"name must be {FILE_NAME_RULE}, not {quoted(recipe.name)}")
-    data_set(recipe.data)
-    limits: list[tuple[str, float, float, float]] = [
-        ("batch_size", recipe.batch_size, 1, 65536),
-        ("seed", recipe.seed, 0, 2**31 - 1),
-        ("label_smoothing", recipe.label_smoothing, 0, 0.9),
-        ("weight_decay", recipe.weight_decay, 0, 1),
-    ]
-    if recipe.teacher is not None:
-        limits += [
-            ("teacher.width", recipe.teacher.width, 8, 512),
-            ("teacher.weight", recipe.teacher.weight, 0, 1),
-            ("teacher.temperature", recipe.teacher.temperature, 0.1, 100),
-            ("teacher.weight_decay", recipe.teacher.weight_decay, 0, 1),
-        ]
-    for kind, phase in recipe.phases():
-        name = "teacher.phase" if kind == "teacher" else f"{kind}_phase"
-        limits += [
-            (f"{name}.epochs", phase.epochs, 1, 10_000),
-            (f"{name}.learning_rate", phase.learning_rate, 1e-9, 1),
-            (f"{name}.final_learning_rate", phase.final_learning_rate, 0, phase.learning_rate),
-            (f"{name}.warmup_epochs", phase.warmup_epochs, 0, phase.epochs),
-            (f"{name}.mixup", phase.mixup, 0, 10),
-            (f"{name}.mixup_epochs", phase.mixup_epochs, 0, phase.epochs),
-            (f"{name}.freeze_norm_epochs", phase.freeze_norm_epochs, 0, phase.epochs),
-            (f"{name}.single_step_epochs", phase.single_step_epochs, 0, 0 if kind == "teacher" else phase.epochs - 1),
-            (f"{name}.augmentation.shift", phase.augmentation.shift, 0, 16),
-            (f"{name}.augmentation.erase", phase.augmentation.erase, 0, 1),
-            (f"{name}.augmentation.rand_augment", phase.augmentation.rand_augment, 0, 10),
-        ]
-    for key, value, low, high in limits:
-        if not low <= value <= high:
-            allowed = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            raise UserError(f"{key} must be {allowed}, not {quoted(value)}")
-    if recipe.weight_bits not in WEIGHT_WIDTHS:
-        widths = ", ".join(map(str, WEIGHT_WIDTHS))
-        raise UserError(f"weight_bits must be one of {widths}, not {quoted(recipe.weight_bits)}")

@@ -8,7 +8,8 @@ from typing import Any
 
 from hw.user_text import listed, quoted
 from sw.errors import UserError
-from sw.training.recipe import FILE_NAME, FILE_NAME_RULE, Recipe, load_recipe, read_table, recipe_of
+from sw.training.fields import read_table
+from sw.training.recipe import FILE_NAME, FILE_NAME_RULE, Recipe, load_recipe, recipe_of
 
 KEYS = ("recipe", "variants")
 """Keys of a study's file."""

@@ -15,6 +15,7 @@ from golden.model import GoldenModel
 from golden.neuron import thresholds_at
 from golden.random_artifact import random_artifact, random_images
 from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import layer_ranges
 from sw.export.deployed import run_deployed
 from sw.layer import Layer
 from sw.network import NetworkConfig
@@ -151,7 +152,7 @@ def test_wide_layers_fall_back_to_int64():
 def test_internals_stay_within_the_proven_ranges():
     artifact = random_artifact(TINY, 4, seed=9)
     result = GoldenModel(artifact).record(random_images(TINY, 8, seed=10), internals=True)
-    for name, bounds in artifact.ranges().items():
+    for name, bounds in layer_ranges(artifact).items():
         if name == "head":
             assert bounds.result[0] <= int(result.logits.min()) and int(result.logits.max()) <= bounds.result[1]
             continue

@@ -29,7 +29,7 @@ from sim.runner import build
 from sim.verilator.simulation import Build
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program, Step
-from sw.driver import LayerCounters
+from sw.driver.results import LayerCounters
 from sw.network import NetworkConfig
 from tests.sim.random_pairs import Pair, random_pair
 

@@ -28,10 +28,10 @@ from spikeloom.commands.hardware import fmax, synth
 from spikeloom.commands.images import images_for
 from spikeloom.commands.reference import reference
 from sw.artifact.accuracy import counts, with_share
-from sw.artifact.artifact import load, save
+from sw.artifact.file import load, save
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS
-from sw.data.sets import load_sample
+from sw.data.samples import load_sample
 from sw.errors import UserError
 from sw.network import NetworkConfig
 from sw.synthesis.cells import FAMILIES, RESOURCES
@@ -284,7 +284,7 @@ def test_interruptions_and_full_disks_are_one_line(error, message, capsys, monke
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     assert message in refused(capsys, "samples")
 
 
@@ -292,7 +292,7 @@ def test_a_full_disk_is_seen_behind_any_error(capsys, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("PytorchStreamWriter failed writing file data.pkl: file write failed")
 
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert "no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 
@@ -301,7 +301,7 @@ def test_a_bug_is_not_dressed_up_as_the_users_mistake(monkeypatch):
     def fail(*_, **__):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "x")
 
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     with pytest.raises(FileNotFoundError):
         cli.run(["samples"])
 

@@ -14,7 +14,7 @@ from golden.random_artifact import random_artifact, random_images
 from sim.comparison.compare import CompareReport
 from sim.comparison.report import COMPARISONS
 from spikeloom import cli
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.data import sources as data_sources
 from sw.errors import UserError
 from sw.network import NetworkConfig

@@ -12,7 +12,7 @@ import pytest
 from golden.random_artifact import random_artifact, random_images
 from hw.config import TINY
 from spikeloom import cli
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.network import NetworkConfig
 
 NETWORK = NetworkConfig(image_size=16, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)

@@ -25,7 +25,7 @@ from spikeloom import cli
 from spikeloom.commands import common, project
 from spikeloom.commands.common import console, progress_console
 from spikeloom.commands.measuring import compare
-from sw.artifact.artifact import save
+from sw.artifact.file import save
 from sw.claims import CLAIM, claimed
 from sw.files import write_picture
 from sw.interrupts import Terminated, interrupts_kept, termination_unwinds
@@ -59,12 +59,12 @@ def test_a_closed_output_is_no_difference():
 
 
 def test_letters_that_the_terminal_lacks_are_replaced(tmp_path):
-    (tmp_path / "data").write_bytes(b"content")
-    out = tmp_path / "größe"
+    out = tmp_path / "größe" / "a.spikeloom"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    result = process(["-m", "spikeloom.cli", "split", tmp_path / "data", "--out", out], env=environment)
+    small = ["--size", "8", "--channels", "1", "--classes", "2", "--dim", "8", "--depth", "1", "--heads", "1"]
+    result = process(["-m", "spikeloom.cli", "random", out, *small], env=environment)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "gr??e" in result.stdout and len(list(out.iterdir())) == 2
+    assert "gr??e" in result.stdout and [path.name for path in out.parent.iterdir()] == ["a.spikeloom"]
 
 
 def test_a_bug_has_an_exit_code_of_its_own_and_its_traceback():
@@ -88,7 +88,7 @@ def test_what_the_user_can_mend_is_one_line(error, message, capsys, monkeypatch)
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     line = refused(capsys, "samples")
     assert message in line and "interrupted" not in line
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_named_where_build_is_a_disk_of_its_own(capsys, monkeypat
 
     full = ROOT / "build"
     full.mkdir(exist_ok=True)
-    monkeypatch.setattr("sw.data.sets.make_samples", fail)
+    monkeypatch.setattr("sw.data.samples.make_samples", fail)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if place == full else 1 << 40))
     assert f"{full}: no space left on device (RuntimeError); free some space" in refused(capsys, "samples")
 
@@ -121,21 +121,20 @@ def test_a_full_disk_is_named_where_output_was_to_go(capsys, monkeypatch, tmp_pa
     def fail(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sw.training.parts.split", fail)
+    monkeypatch.setattr("golden.random_artifact.random_artifact", fail)
     monkeypatch.setattr(
         shutil, "disk_usage", lambda place: SimpleNamespace(free=0 if Path(place) == tmp_path else 1 << 40)
     )
-    line = refused(capsys, "split", tmp_path / "x", "--out", tmp_path / "a" / "b")
+    line = refused(capsys, "random", tmp_path / "a" / "b" / "x.spikeloom")
     assert f"{tmp_path}: no space left on device; free some space" in line
 
 
 OUTPUTS = {
     "compare": ["--out"], "energy": ["--out"], "statistics": ["--out"], "codesign": ["x.spikeloom", "--out"],
     "training-speed": ["--out"], "import": ["x.pt", "--out"], "random": [], "export": ["x.toml", "--out"],
-    "train": ["x.toml", "--out"], "study": ["x.toml", "--out"], "verilog": ["--out"], "split": ["x", "--out"],
-    "join": ["x.parts", "--out"],
+    "train": ["x.toml", "--out"], "study": ["x.toml", "--out"], "verilog": ["--out"],
 }  # fmt: skip
-FOLDERS = ("train", "study", "verilog", "split")
+FOLDERS = ("train", "study", "verilog")
 
 
 @pytest.mark.parametrize("command", OUTPUTS)

@@ -10,8 +10,8 @@ import torch
 
 import sw.training.batches
 from spikeloom import cli
-from sw.artifact.artifact import load
-from sw.data.sets import load_sample
+from sw.artifact.file import load
+from sw.data.samples import load_sample
 
 RECIPE = """
 name = "small"

@@ -8,8 +8,8 @@ import torch
 
 from golden.model import GoldenModel
 from spikeloom import cli
-from sw.artifact.artifact import load
-from sw.data.sets import load_sample
+from sw.artifact.file import load
+from sw.data.samples import load_sample
 from tests.sw.importer.checkpoints import KINDS, checkpoint, lively, network
 
 

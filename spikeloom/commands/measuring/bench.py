@@ -116,7 +116,7 @@ def measure_speeds(model: Path, configs: tuple[HardwareConfig, ...]) -> None:
     from spikeloom.commands.images import RANDOM_IMAGES, ImageChoice, images_for, random_set
     from spikeloom.measure.inference import INSTALL
     from spikeloom.measure.speeds import measure_config, measure_golden, measure_inference
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
     from sw.data.sets import DATA_SETS
 
     artifact = load(model)

@@ -56,7 +56,7 @@ def measure_all(paths: Mapping[str, Path], config: HardwareConfig, choice: Image
     """
     from sim.rtl import MEMORY_LATENCY
     from spikeloom.measure.codesign import measure_variant
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     variants = []
     columns = (text_column("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -126,7 +126,7 @@ def find_artifacts(places: Sequence[Path]) -> list[Path]:
     UserError
         If a folder holds none.
     """
-    from sw.artifact.artifact import SUFFIX
+    from sw.artifact.file import SUFFIX
 
     found: list[Path] = []
     for place in places:

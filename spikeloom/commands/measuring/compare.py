@@ -80,7 +80,7 @@ def compare(
     from sim.comparison.compare import Comparison
     from sim.comparison.report import render
     from sim.faults import find_flip
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
     from sw.compiler.compiler import compile_artifact
 
     artifact = load(model)

@@ -29,7 +29,7 @@ def energy(model: Path, choice: ImageChoice, out: Path) -> None:
     What is counted, and why papers differ, is in docs/energy.md.
     """
     from golden.evaluate import evaluate
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     artifact = load(model)
     data = measured_images(artifact, choice)

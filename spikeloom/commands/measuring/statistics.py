@@ -38,7 +38,7 @@ def statistics(model: Path, config: HardwareConfig, choice: ImageChoice, out: Pa
     from golden.accounting.words import WordCounter
     from golden.evaluate import evaluate
     from spikeloom.measure.statistics_plot import write_statistics
-    from sw.artifact.artifact import load
+    from sw.artifact.file import load
 
     artifact = load(model)
     data = measured_images(artifact, choice)

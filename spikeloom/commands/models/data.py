@@ -41,7 +41,7 @@ def samples(folder: Path | None) -> None:
 
     The first 30 test images of every class; byte for byte the same every time.
     """
-    from sw.data.sets import make_samples
+    from sw.data.samples import make_samples
 
     with progress_console.status("reading the data sets"):
         paths = make_samples(folder=folder)

@@ -55,7 +55,7 @@ def export(
     the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model. An
     artifact outside the run's folder gets the run's log and curve as <name>.csv and <name>.png beside it.
     """
-    from sw.artifact.artifact import check_path
+    from sw.artifact.file import check_path
     from sw.data import sets as data
     from sw.training.recipe import load_recipe
 
@@ -100,7 +100,7 @@ def export_run(
     import dataclasses
 
     from golden.evaluate import evaluate as evaluate_golden
-    from sw.artifact import artifact as artifact_file
+    from sw.artifact import file as artifact_file
     from sw.artifact.accuracy import counts
     from sw.data.sets import data_set
     from sw.export.deployed import deployed_model
@@ -108,9 +108,9 @@ def export_run(
     from sw.model.spikformer import Spikformer
 
     info = data_set(settings.data)
-    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network_config()))
+    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network))
     quantised = _load(
-        run / "quantised.pt", lambda: Spikformer(settings.network_config(), settings.weight_bits, info.image_scale)
+        run / "quantised.pt", lambda: Spikformer(settings.network, settings.weight_bits, info.image_scale)
     )
     artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     encoded = info.encode(test.images)
@@ -160,7 +160,7 @@ def _load(path: Path, make: Callable[[], Spikformer]) -> Spikformer:
 
 
 def _correct(model: Spikformer, images: Tensor, labels: Tensor, scale: float) -> int:
-    from sw.training.trainer import evaluate
+    from sw.training.evaluation import evaluate
 
     return round(evaluate(model, images, labels, scale) * len(labels) / 100)
 

@@ -89,7 +89,7 @@ def import_(
     measured, float model against golden model.
     """
     from spikeloom.measure.agreement import measure_agreement
-    from sw.artifact import artifact as artifact_file
+    from sw.artifact import file as artifact_file
     from sw.export.fold import export_artifact
     from sw.importer.checkpoint_file import read_weights
     from sw.importer.float_model import float_model
@@ -180,7 +180,8 @@ def _images(
 ) -> tuple[ImageSet | None, ImageSet | None]:
     """Images to calibrate with and images to measure on, None where there are none."""
     from spikeloom.commands.images import images_from_file
-    from sw.data.sets import DATA_SETS, load, load_sample
+    from sw.data.samples import load_sample
+    from sw.data.sets import DATA_SETS, load
 
     calibration = measured = None
     if folder is not None and calibrate != data.name:

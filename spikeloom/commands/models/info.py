@@ -27,14 +27,14 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     """
     from hw.config import CONFIGS
     from sw.artifact.accuracy import recorded
-    from sw.artifact.artifact import VERSION, load, save
+    from sw.artifact.file import VERSION, file_header, load, save
 
     artifact = load(model)
     if renew:
         save(artifact, model)
         progress_console.print(f"{shown(model)}: written in version {VERSION}")
     if as_json:
-        click.echo(json.dumps(artifact.header(), indent=2))
+        click.echo(json.dumps(file_header(artifact), indent=2))
         return
     net = artifact.network
     weights = sum(parameters.weight.size for parameters in artifact.tensors.values())
@@ -56,12 +56,12 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
 
 def layer_table(artifact: Artifact) -> Table:
     """Shape and proven ranges of every layer."""
-    from sw.artifact.ranges import input_range
+    from sw.artifact.ranges import input_range, layer_ranges
 
     table = Table("layer", "kind", title="Layers, with the worst case proven from the weights")
     for heading in ("channels", "grid", "input", "accumulator", "bits", "membrane or logit", "bits"):
         table.add_column(heading, justify="right")
-    ranges = artifact.ranges()
+    ranges = layer_ranges(artifact)
     for layer in artifact.network.layers():
         bounds = ranges[layer.name]
         table.add_row(

@@ -55,7 +55,7 @@ def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
     accuracy means nothing.
     """
     from golden.random_artifact import random_artifact
-    from sw.artifact.artifact import check_path, save
+    from sw.artifact.file import check_path, save
 
     check_path(out)
     given = {SHAPE.get(name, name): value for name, value in shape.items() if value is not None}

@@ -20,8 +20,8 @@ from sw.outputs import OUTPUT_FOLDER, check_output
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
     from sw.data.sets import ImageSet
-    from sw.training.checkpoint import Progress
     from sw.training.recipe import Recipe
+    from sw.training.run.checkpoint import Progress
 
 BREVITAS_IMAGES = 256
 """Test images of a variant that the Brevitas model runs on at export; all of them would take longer than the rest."""
@@ -55,7 +55,7 @@ def study(
     from spikeloom.commands.images import ImageChoice, first_images
     from spikeloom.commands.measuring.codesign import measure_all, report
     from spikeloom.commands.models.export import export_run
-    from sw.artifact.artifact import SUFFIX
+    from sw.artifact.file import SUFFIX
     from sw.data import sets as data
     from sw.training.processes import Processes
     from sw.training.study import load_study
@@ -113,12 +113,13 @@ def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe,
     Progress, optional
         Where the variant begins: at its quantised phase, with the models of the phases before in its folder.
     """
-    from sw.training import checkpoint
+    from sw.training.phases import phases_of
+    from sw.training.run import checkpoint
     from sw.training.study import same_float_run
 
     if (run / checkpoint.FILE).exists():
         return None
-    phases = [name for name, _ in recipe.phases()[:-1]]
+    phases = [phase.name for phase in phases_of(recipe)[:-1]]
     for other, folder in earlier:
         if same_float_run(recipe, other) and all((folder / f"{name}.pt").is_file() for name in phases):
             for name in phases:
@@ -137,7 +138,8 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
     UserError
         If its folder holds the run of another recipe: said before anything is trained.
     """
-    from sw.training import checkpoint
+    from sw.training.phases import phases_of
+    from sw.training.run import checkpoint
 
     path = run / checkpoint.FILE
     if not path.exists():
@@ -146,4 +148,4 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
         progress, _, _ = checkpoint.load(path, recipe.to_dict())
     except UserError as error:
         raise UserError(f"variant {recipe.name}: {error}") from error
-    return progress.phase == len(recipe.phases())
+    return progress.phase == len(phases_of(recipe))

@@ -15,7 +15,7 @@ from golden.random_artifact import random_artifact, random_images
 from golden.walk import walk
 from hw.config import BASE, LARGE, TINY
 from hw.descriptor import Opcode
-from sw.artifact.artifact import load
+from sw.artifact.file import load
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.network import NetworkConfig

@@ -10,7 +10,7 @@ import pytest
 from golden.random_artifact import random_artifact
 from spikeloom.commands.models.export import training_command
 from sw.artifact.accuracy import UNKNOWN_SET, counts, recorded
-from sw.artifact.artifact import load, save
+from sw.artifact.file import load, save
 from sw.checkout import ROOT
 from sw.errors import UserError
 from sw.network import NetworkConfig

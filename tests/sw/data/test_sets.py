@@ -1,4 +1,4 @@
-"""Data sets: sources in their order, checksums, encodings and the committed samples."""
+"""Data sets: sources in their order, checksums and encodings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from sw.data import sets as data
 from sw.data import sources as data_sources
+from sw.data.samples import load_sample
 from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
 
@@ -171,36 +172,6 @@ def test_cifar10_pictures_become_the_official_records(tmp_path):
 
 
 @pytest.mark.parametrize("name", list(data.DATA_SETS))
-def test_committed_sample_is_balanced(name):
-    sample, info = data.load_sample(name), data.data_set(name)
-    assert sample.images.shape == (300, info.image_channels, info.image_size, info.image_size)
-    assert (sample.images.dtype, sample.labels.dtype) == (torch.uint8, torch.int64)
-    assert sample.labels.bincount().tolist() == [30] * 10
-    assert (sample.indices.diff() > 0).all()
-    assert (data.SAMPLES / f"{name}.npz").stat().st_size < 1_200_000
-
-
-def test_missing_sample_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"sample .*mnist\.npz is missing"):
-        data.load_sample("mnist", folder=tmp_path)
-
-
-def test_samples_are_the_first_test_images_of_every_class(tmp_path, monkeypatch):
-    whole = data.ImageSet(
-        images=torch.arange(700, dtype=torch.int64).to(torch.uint8).view(-1, 1, 1, 1),
-        labels=torch.arange(700) * 7 % 10,
-        indices=torch.arange(700),
-    )
-    monkeypatch.setattr(data, "load", lambda *_, **__: whole)
-    paths = data.make_samples(out=tmp_path)
-    first = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in data.make_samples(out=tmp_path)] == first
-    sample = data.load_sample("mnist", folder=tmp_path)
-    assert torch.equal(sample.indices, torch.arange(300))
-    assert torch.equal(sample.labels, whole.labels[:300])
-
-
-@pytest.mark.parametrize("name", list(data.DATA_SETS))
 def test_image_table_rounds_the_normalised_pixel(name):
     info = data.data_set(name)
     table = info.image_table()
@@ -214,7 +185,7 @@ def test_image_table_rounds_the_normalised_pixel(name):
 
 
 def test_encode_is_the_table_per_channel():
-    info, sample = data.data_set("cifar10"), data.load_sample("cifar10")
+    info, sample = data.data_set("cifar10"), load_sample("cifar10")
     encoded, table = info.encode(sample.images[:3]), info.image_table()
     assert encoded.dtype == torch.int8
     assert encoded[2, 1, 5, 7] == table[1, int(sample.images[2, 1, 5, 7])]

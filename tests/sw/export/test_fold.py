@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from golden.model import GoldenModel
 from hw.config import LARGE
-from sw.artifact import artifact as artifact_file
+from sw.artifact import file as artifact_file
+from sw.artifact.ranges import layer_ranges
 from sw.compiler.compiler import compile_artifact
 from sw.data.sets import data_set
 from sw.errors import UserError
@@ -158,7 +159,7 @@ def test_dead_channels_fire_as_they_did_and_ask_for_no_wider_neurons(neuron, tim
                         module.norm.bias.data[each] = constant
     begin_scales(dead)
     artifact, expected = export_artifact(dead, DATA), Trace()
-    widths = [export_artifact(plain, DATA).ranges(), artifact.ranges()]
+    widths = [layer_ranges(each) for each in (export_artifact(plain, DATA), artifact)]
     assert max(r.result_bits for r in widths[1].values()) <= max(r.result_bits for r in widths[0].values()) + 1
     if neuron == "lif":
         assert compile_artifact(artifact, dataclasses.replace(LARGE, time_chunks=2)).memory.size

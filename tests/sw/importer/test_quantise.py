@@ -13,7 +13,8 @@ from golden.model import GoldenModel
 from hw.config import LARGE
 from spikeloom.measure.agreement import measure, normalised
 from sw.compiler.compiler import compile_artifact
-from sw.data.sets import data_set, load_sample
+from sw.data.samples import load_sample
+from sw.data.sets import data_set
 from sw.errors import UserError
 from sw.export.deployed import run_deployed
 from sw.export.fold import export_artifact

@@ -7,15 +7,18 @@ import dataclasses
 import pytest
 import torch
 
-from sw.data.sets import data_set, load_sample
+from sw.data.samples import load_sample
+from sw.data.sets import data_set
+from sw.network import NetworkConfig
 from sw.training.batches import AT_ONCE, Batches
 from sw.training.processes import Processes
-from sw.training.recipe import Augmentation, NetworkRecipe, Phase, Recipe
+from sw.training.recipe import Augmentation, Phase, Recipe
 
 PLAIN = Phase(epochs=4, learning_rate=1e-3)
 RECIPE = Recipe(
     name="batches", data="fashion-mnist", weight_bits=4, batch_size=64, float_phase=PLAIN, quantised_phase=PLAIN,
-    network=NetworkRecipe(embed_dim=16, depth=1, heads=2), label_smoothing=0.1,
+    network=NetworkConfig(image_size=28, image_channels=1, classes=10, embed_dim=16, depth=1, heads=2),
+    label_smoothing=0.1,
 )  # fmt: skip
 CPU = Processes(torch.device("cpu"))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from sw.data.sets import load_sample
+from sw.data.samples import load_sample
 from sw.training.rand_augment import equalise, rand_augment
 
 FILL = torch.tensor([125, 123, 114], dtype=torch.uint8)

@@ -30,7 +30,7 @@ def load(tmp_path: Path, text: str):
 
 def test_network_may_be_one_of_the_papers_with_changes(tmp_path):
     named = GOOD.replace("{embed_dim = 16, depth = 1, heads = 2}", '{name = "spikformer-2-384", timesteps = 2}')
-    config = load(tmp_path, named).network_config()
+    config = load(tmp_path, named).network
     assert (config.embed_dim, config.depth, config.heads, config.timesteps) == (384, 2, 12, 2)
     assert (config.image_size, config.image_channels) == (28, 1)  # of the data set
     with pytest.raises(UserError, match="unknown network 'spikformer-1-1'; choose one of"):
@@ -41,7 +41,7 @@ def test_defaults_and_network(tmp_path):
     recipe = load(tmp_path, GOOD)
     assert (recipe.seed, recipe.precision, recipe.float_phase.augmentation) == (1, "bf16", Augmentation())
     assert recipe.quantised_phase.learning_rate == 1.0
-    config = recipe.network_config()
+    config = recipe.network
     assert (config.image_size, config.image_channels, config.classes, config.embed_dim) == (28, 1, 10, 16)
     assert config.residual_mode == "add"
     assert recipe.to_dict()["network.embed_dim"] == 16
@@ -50,7 +50,7 @@ def test_defaults_and_network(tmp_path):
 
 def test_residual_mode_and_neuron_reach_the_network(tmp_path):
     text = GOOD.replace("heads = 2", 'heads = 2, residual_mode = "iand", neuron = "if"')
-    network = load(tmp_path, text).network_config()
+    network = load(tmp_path, text).network
     assert (network.residual_mode, network.neuron) == ("iand", "if")
 
 

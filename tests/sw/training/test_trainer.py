@@ -13,20 +13,23 @@ import torch
 import sw.training.batches
 import sw.training.trainer
 from sw.data import sets as data
+from sw.data.samples import load_sample
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.model.spikformer import Spikformer
-from sw.training.checkpoint import Progress
-from sw.training.log import COLUMNS
-from sw.training.recipe import Augmentation, Distillation, NetworkRecipe, Phase, Recipe
-from sw.training.trainer import Trainer, TrainingStopped, learning_rate
+from sw.network import NetworkConfig
+from sw.training.phases import QuantisedPhase
+from sw.training.recipe import Augmentation, Distillation, Phase, Recipe
+from sw.training.run.checkpoint import Progress
+from sw.training.run.log import COLUMNS
+from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(
     name="tiny",
     data="tiny",
     weight_bits=4,
     batch_size=10,
-    network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
+    network=NetworkConfig(image_size=8, image_channels=1, classes=10, embed_dim=16, depth=1, heads=2, timesteps=2),
     float_phase=Phase(
         epochs=2,
         learning_rate=3e-3,
@@ -50,7 +53,7 @@ def sample(monkeypatch) -> ImageSet:
     small = dataclasses.replace(data.data_set("fashion-mnist"), name="tiny", image_size=8)
     monkeypatch.setitem(data.DATA_SETS, "tiny", small)
     chosen = slice(0, 300, 8)
-    everything = data.load_sample("fashion-mnist")
+    everything = load_sample("fashion-mnist")
     return ImageSet(
         images=everything.images[chosen, :, 6:22:2, 6:22:2].contiguous(),
         labels=everything.labels[chosen],
@@ -110,7 +113,7 @@ def test_quantised_phase_begins_with_the_float_weights(tmp_path, sample):
     trainer = Trainer(RECIPE, sample, sample, tmp_path)
     trainer.run()
     float_state = torch.load(tmp_path / "float.pt", weights_only=True)
-    model = sw.training.trainer.quantised_from_float(RECIPE, float_state)
+    model = QuantisedPhase(RECIPE, Spikformer).from_float(float_state)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in float_state.items())
 
 
@@ -125,7 +128,7 @@ def test_single_step_epochs_train_and_evaluate_a_single_step(tmp_path, sample):
         )
         trainer = Trainer(recipe, sample, sample, tmp_path / name)
         trainer.run()
-        assert isinstance(trainer.model, Spikformer) and trainer.model.config == recipe.network_config()
+        assert isinstance(trainer.model, Spikformer) and trainer.model.config == recipe.network
         return [[row[key] for key in measured] for row in trainer.progress.rows]
 
     changing, plain = rows("changing", 1), rows("plain", 0)
@@ -213,15 +216,6 @@ def test_numbers_that_are_not_finite_stop_the_run(tmp_path, monkeypatch, sample)
         Trainer(RECIPE, sample, sample, tmp_path).run()
 
 
-def test_learning_rate_warms_up_and_ends_at_zero():
-    phase = Phase(epochs=4, learning_rate=0.1, warmup_epochs=1)
-    rates = [learning_rate(phase, step, 10) for step in range(40)]
-    assert rates[0] == pytest.approx(0.01)
-    assert max(rates) == rates[9] == pytest.approx(0.1)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0 < rates[-1] < 1e-3
-
-
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, monkeypatch, sample, optimiser):
     teacher = Distillation(
@@ -258,10 +252,3 @@ def test_too_little_memory_names_a_batch_that_may_fit(tmp_path, monkeypatch, sam
     monkeypatch.setattr(sw.training.trainer.TrainStep, "_learn", exhausted)
     with pytest.raises(UserError, match="cpu has too little memory for batch_size 10; use 5, or more processes"):
         Trainer(RECIPE, sample, sample, tmp_path).run()
-
-
-def test_learning_rate_ends_where_it_should():
-    phase = Phase(epochs=4, learning_rate=0.1, final_learning_rate=0.02, warmup_epochs=1)
-    rates = [learning_rate(phase, step, 10) for step in range(40)]
-    assert max(rates) == pytest.approx(0.1) and rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0.02 < rates[-1] < 0.021

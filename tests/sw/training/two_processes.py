@@ -13,14 +13,16 @@ import torch
 import sw.training.batches
 import sw.training.trainer
 from sw.data import sets as data
+from sw.data.samples import load_sample
 from sw.data.sets import ImageSet
+from sw.network import NetworkConfig
 from sw.training.processes import Processes
-from sw.training.recipe import Augmentation, NetworkRecipe, Phase, Recipe
+from sw.training.recipe import Augmentation, Phase, Recipe
 from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(
     name="two", data="small", weight_bits=4, batch_size=10,
-    network=NetworkRecipe(embed_dim=16, depth=1, heads=2, timesteps=2),
+    network=NetworkConfig(image_size=8, image_channels=1, classes=10, embed_dim=16, depth=1, heads=2, timesteps=2),
     float_phase=Phase(epochs=2, learning_rate=3e-3, augmentation=Augmentation(shift=1, flip=True)),
     quantised_phase=Phase(epochs=1, learning_rate=1e-3, freeze_norm_epochs=1),
 )  # fmt: skip
@@ -31,7 +33,7 @@ STOPPED_AT = 5
 def sample() -> ImageSet:
     small = dataclasses.replace(data.data_set("fashion-mnist"), name="small", image_size=8)
     data.DATA_SETS["small"] = small
-    everything = data.load_sample("fashion-mnist")
+    everything = load_sample("fashion-mnist")
     return ImageSet(
         images=everything.images[::8, :, 6:22:2, 6:22:2].contiguous(),
         labels=everything.labels[::8],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sw.training import log as training_log
+from sw.training.run import log as training_log
 
 
 @pytest.fixture

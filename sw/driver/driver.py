@@ -1,4 +1,4 @@
-"""The host's side of the registers: start a job, read what came out.
+"""The host driver: start a job, wait for it, read what came out.
 
 The same driver runs on a board (over whatever reaches the registers) and in simulation; only the `Bus` differs.
 """
@@ -6,9 +6,7 @@ The same driver runs on a board (over whatever reaches the registers) and in sim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from hw.config import HardwareConfig
 from hw.external.memory_port import BYTE_ADDRESS_BITS
@@ -20,187 +18,12 @@ from hw.host.registers import (
     VERSION,
     Control,
     Counter,
-    ErrorCause,
     Interrupt,
-    Record,
 )
 from hw.host.registers import Status as StatusBits
+from sw.driver.bus import Bus, DeviceTimeout, Snapshot, Status
+from sw.driver.results import JobResult, LayerCounters, error_name, signed
 from sw.errors import UserError
-
-
-class Bus(Protocol):
-    """Access to the accelerator's 32-bit registers by byte address; an access that is answered with an error raises."""
-
-    async def read(self, address: int) -> int:
-        """Value of a register, unsigned."""
-        ...
-
-    async def write(self, address: int, value: int) -> None:
-        """Write a register."""
-        ...
-
-
-@dataclass(frozen=True)
-class Status:
-    """The STATUS register.
-
-    Attributes
-    ----------
-    busy, done, error, ignored : bool
-        A job runs, or a reset waits for outstanding transfers; the last job has ended; it ended with an error; a start
-        was ignored.
-    """
-
-    busy: bool
-    done: bool
-    error: bool
-    ignored: bool = False
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What the registers show that may be read at any time.
-
-    Attributes
-    ----------
-    status : Status
-    error : str
-        Name of the `hw.host.registers.ErrorCause`.
-    interrupts : Interrupt
-        Pending ones.
-    cycles, descriptors : int
-        Of the job, so far: cycles go on while it runs, descriptors where it gets what it waits for.
-    jobs : int
-        Jobs ended since power-up.
-    """
-
-    status: Status
-    error: str
-    interrupts: Interrupt
-    cycles: int
-    descriptors: int
-    jobs: int
-
-    def __str__(self) -> str:
-        flags = [name.upper() for name, value in asdict(self.status).items() if value]
-        return (
-            f"STATUS {'|'.join(flags) or 0}, ERROR {self.error}, INTERRUPT_STATUS {self.interrupts.value}, "
-            f"CYCLES {self.cycles}, DESCRIPTORS {self.descriptors}, JOBS {self.jobs}"
-        )
-
-
-class DeviceTimeout(TimeoutError):
-    """The accelerator is still busy when the time that the caller gave it is over.
-
-    Parameters
-    ----------
-    message : str
-        What was waited for, how long, and what can be done.
-    snapshot : Snapshot
-        The registers at that time; part of the message.
-    """
-
-    def __init__(self, message: str, snapshot: Snapshot):
-        super().__init__(f"{message} ({snapshot})")
-        self.snapshot = snapshot
-
-
-@dataclass(frozen=True)
-class LayerCounters:
-    """Hardware counters of one descriptor, see `hw.host.registers.Counter`.
-
-    Attributes
-    ----------
-    cycles, busy, stall_weights, stall_drain, stall_data, stall_attention, stall_load, spikes : int
-    """
-
-    cycles: int
-    busy: int
-    stall_weights: int
-    stall_drain: int
-    stall_data: int
-    stall_attention: int
-    stall_load: int
-    spikes: int
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What one job left in the registers.
-
-    Attributes
-    ----------
-    prediction : int
-        Class with the largest logit.
-    logits : tuple of int
-        Signed logits, one per class.
-    cycles : int
-        Clock cycles of the job.
-    error : str
-        Name of the `hw.host.registers.ErrorCause`; ``NONE`` if the job ran to its end.
-    descriptors : int
-        Descriptors taken.
-    layers : tuple of LayerCounters
-        By the number of the layer.
-    """
-
-    prediction: int
-    logits: tuple[int, ...]
-    cycles: int
-    error: str
-    descriptors: int
-    layers: tuple[LayerCounters, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> JobResult:
-        """Inverse of `to_dict`."""
-        layers = tuple(LayerCounters(**layer) for layer in fields["layers"])
-        return cls(**{**fields, "logits": tuple(fields["logits"]), "layers": layers})
-
-
-@dataclass(frozen=True)
-class ResultRecord:
-    """What one job left in memory, see `hw.host.registers.Record`.
-
-    Attributes
-    ----------
-    job : int
-        Jobs ended so far, this one included; changes when the record is complete.
-    prediction, cycles, descriptors : int
-        As in the registers.
-    error : str
-        Name of the `hw.host.registers.ErrorCause`.
-    logits : tuple of int
-        Signed logits.
-    """
-
-    job: int
-    prediction: int
-    cycles: int
-    descriptors: int
-    error: str
-    logits: tuple[int, ...]
-
-    @classmethod
-    def from_words(cls, words: Sequence[int], classes: int) -> ResultRecord:
-        """Take a record apart.
-
-        Parameters
-        ----------
-        words : sequence of int
-            Unsigned 32-bit words from the record's address on.
-        classes : int
-            Logits to take.
-        """
-        return cls(
-            job=words[Record.JOB], prediction=words[Record.PREDICTION], cycles=words[Record.CYCLES],
-            descriptors=words[Record.DESCRIPTORS], error=error_name(words[Record.ERROR]),
-            logits=tuple(_signed(word) for word in words[RECORD_LINE_WORDS : RECORD_LINE_WORDS + classes]),
-        )  # fmt: skip
 
 
 class Driver:
@@ -397,7 +220,7 @@ class Driver:
         """
         return JobResult(
             prediction=await self.read("PREDICTION"),
-            logits=tuple([_signed(await self.read("LOGITS", index)) for index in range(classes)]),
+            logits=tuple([signed(await self.read("LOGITS", index)) for index in range(classes)]),
             cycles=await self.read("CYCLES"),
             error=error_name(await self.read("ERROR")),
             descriptors=await self.read("DESCRIPTORS"),
@@ -410,15 +233,3 @@ class Driver:
         for counter in Counter:
             values[counter.name.lower()] = await self.read("PROFILE", layer * COUNTER_SLOTS + counter)
         return LayerCounters(**values)
-
-
-def error_name(code: int) -> str:
-    """Name of an error cause; a number the map does not know stays a number."""
-    try:
-        return ErrorCause(code).name
-    except ValueError:
-        return f"UNKNOWN_{code}"
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 32) if word >> 31 else word

@@ -7,18 +7,11 @@ import asyncio
 import pytest
 
 from hw.config import BASE, TINY
-from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Record
+from hw.host.registers import IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt
 from hw.host.registers import Status as StatusBits
-from sw.driver import (
-    DeviceTimeout,
-    Driver,
-    JobResult,
-    LayerCounters,
-    ResultRecord,
-    Snapshot,
-    Status,
-    error_name,
-)
+from sw.driver.bus import DeviceTimeout, Snapshot, Status
+from sw.driver.driver import Driver
+from sw.driver.results import JobResult, LayerCounters
 from sw.errors import UserError
 
 
@@ -197,15 +190,6 @@ def test_interrupts_are_read_and_cleared():
     assert bus.written == [(address("INTERRUPT_STATUS"), 3)]
 
 
-def test_a_result_record_is_taken_apart():
-    words = [0] * RECORD_LINE_WORDS + [0xFFFF_FFFE, 5, 7, 0]
-    words[Record.JOB], words[Record.PREDICTION], words[Record.CYCLES] = 12, 1, 900
-    words[Record.DESCRIPTORS], words[Record.ERROR] = 4, ErrorCause.MEMORY_ERROR
-    assert ResultRecord.from_words(words, 3) == ResultRecord(
-        job=12, prediction=1, cycles=900, descriptors=4, error="MEMORY_ERROR", logits=(-2, 5, 7)
-    )
-
-
 def test_start_refuses_a_busy_device():
     with pytest.raises(RuntimeError, match="busy"):
         asyncio.run(Driver(Registers(STATUS=1), TINY).start(0, 64, 0))
@@ -230,10 +214,6 @@ def test_result_reads_signed_logits_and_counters_of_layers():
         layers=(LayerCounters(*range(10, 18)), LayerCounters(*range(18, 26))),
     )
     assert JobResult.from_dict(result.to_dict()) == result
-
-
-def test_errors_have_names():
-    assert [error_name(code) for code in (0, 1, 2, 99)] == ["NONE", "BAD_CHECK", "BAD_OPCODE", "UNKNOWN_99"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The host's side of the registers: reach them, run jobs, read what came out."""
