@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """The cycle model: predicts the RTL's cycles, layer by layer, from the program alone.
 
 It follows the few events that bound each other (beats of the program arriving, a table filled, a slice's steps, the
@@ -17,8 +19,10 @@ from golden.cycles.attention import attention_cycles
 from golden.cycles.filing import counted_elsewhere, counted_layers
 from golden.cycles.program_stream import ExternalMemory, ProgramStream, Word
 from golden.cycles.spike_writes import spike_writes
+from hw.array.step import DRAIN_BUFFERS
+from hw.array.table_write import TABLE_ENTRIES
 from hw.array.walker import Walker
-from hw.array.weight_array import DRAIN_BUFFERS, FILL_CYCLES, TABLE_ENTRIES, done_latency
+from hw.array.weight_array import WeightArray
 from hw.config import HardwareConfig
 from hw.core import written_latency
 from hw.counters import WALKER_COUNTERS
@@ -235,6 +239,7 @@ class _Array:
 
     def __init__(self, config: HardwareConfig):
         self.config = config
+        self.done_latency = WeightArray(config).done_latency
         self.loaded = -TABLE_ENTRIES  # when the table writer took the last slice
         self.released = deque([-1, -1], maxlen=2)  # when the last two tables were free again
         self.taken, self.groups = -1, 1
@@ -261,7 +266,7 @@ class _Array:
                             final = turn == fields["passes"] - 1 and index == fields["slices"] * taps - 1
                             arrived = stream.weights(config.slice_beats, ready=self.loaded)
                             self.loaded = max(arrived + 1, self.loaded + TABLE_ENTRIES, self.released[0] + 1)
-                            take = max(self.loaded + FILL_CYCLES, self.taken + self.groups, earliest)
+                            take = max(self.loaded + WeightArray.fill_latency, self.taken + self.groups, earliest)
                             if written is not None:
                                 pieces = (index // taps + 1) * config.word_pieces
                                 tiles_needed = ceil_div(pieces, config.tile_pieces)
@@ -272,7 +277,7 @@ class _Array:
                             self.taken, self.groups = take, groups
                             self.released.append(take + groups + Walker.latency)
                             if final:
-                                neurons.sums_done(take + groups + Walker.latency + done_latency(config))
+                                neurons.sums_done(take + groups + Walker.latency + self.done_latency)
                 begin, pieces = neurons.read(fields, groups)
                 if word is not None:
                     first = tile * fields["tile_groups"]

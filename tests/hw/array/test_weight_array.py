@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, TABLE_ENTRIES, WeightArray, done_latency
+from hw.array.step import DRAIN_BUFFERS
+from hw.array.table_write import TABLE_ENTRIES
+from hw.array.weight_array import WeightArray
 from hw.config import TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
 from tests.hw.benches import simulate
 
@@ -196,7 +198,7 @@ class Bench:
         config, dut = self.config, self.dut
         groups = [len(one.steps) for one in self.slices if one.steps[-1]["last_of_tile"]]
         batches, idle = config.outputs // config.neurons, 0
-        asked: deque[tuple[int, int, int, bool] | None] = deque([None] * DRAIN_LATENCY)
+        asked: deque[tuple[int, int, int, bool] | None] = deque([None] * dut.drain_latency)
         waiting: deque[tuple[int, int, int, bool]] = deque()
         while len(self.drained) < len(groups) or waiting or any(asked):
             if len(self.drained) < len(self.dones):
@@ -236,7 +238,7 @@ def test_accumulates_every_lane(name, rate):
     bench = Bench(config, random_slices(config, rng, tiles), seed=2, rate=rate)
     bench.run()
     assert bench.drained == tiles_of_sums(config, bench.slices)
-    assert bench.dones == [cycle + done_latency(config) for cycle in bench.last_steps]
+    assert bench.dones == [cycle + bench.dut.done_latency for cycle in bench.last_steps]
 
 
 @pytest.mark.parametrize("name", ["one_table", "two_tables"])
@@ -312,7 +314,7 @@ def test_two_tables_fill_ahead_of_the_first_claim(name):
 
     simulate(dut, bench)
     load = taken[config.slice_beats - 1] + 1
-    assert available.index(1) == load + FILL_CYCLES
+    assert available.index(1) == load + dut.fill_latency
     assert len(taken) == 3 * config.slice_beats
 
 
