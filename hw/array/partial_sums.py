@@ -12,7 +12,7 @@ from hw.config import TABLE_INPUTS, HardwareConfig
 from hw.parts.delay import delayed
 from hw.parts.lut_ram import LutRam
 from hw.parts.technology import Technology
-from hw.parts.ternary_tree import ternary_levels, ternary_tree
+from hw.parts.ternary_tree import ternary_tree, ternary_tree_latency
 
 
 class PartialSums(wiring.Component):
@@ -61,7 +61,7 @@ class PartialSums(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `step` and `spikes` to `sums`: the lookup and the adder tree's levels."""
-        return 1 + ternary_levels(self._tables_per_output)
+        return 1 + ternary_tree_latency(self._tables_per_output)
 
     @property
     def _tables_per_output(self) -> int:
