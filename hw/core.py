@@ -258,7 +258,7 @@ class Core(wiring.Component):
         attention_layer = Signal(8)
         with m.If(dispatcher.attention_start):
             m.d.sync += attention_layer.eq(dispatcher.attention.layer)
-        fired, _ = tree_sum(m, list(neurons.spikes), name="fired", registered=False)
+        fired = tree_sum(m, list(neurons.spikes), name="fired", registered=False)
         neuron_spikes = Signal(12)
         attention_spikes = Signal(12)
         neuron_layer = Signal(8)

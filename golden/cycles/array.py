@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """When the array takes each slice of weights: tables, walker, and what they wait for."""
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from typing import NamedTuple
 from golden.cycles.external_memory import Word
 from golden.cycles.neurons import NeuronTiming
 from golden.cycles.program_stream import ProgramStream
+from hw.array.table_write import TABLE_ENTRIES
 from hw.array.walker import Walker
-from hw.array.weight_array import FILL_CYCLES, TABLE_ENTRIES, done_latency
+from hw.array.weight_array import WeightArray
 from hw.config import HardwareConfig
 
 
@@ -64,6 +67,7 @@ class ArrayTiming:
 
     def __init__(self, config: HardwareConfig, stream: ProgramStream, neurons: NeuronTiming):
         self._config, self._stream, self._neurons = config, stream, neurons
+        self._done_latency = WeightArray(config).done_latency
         self._loaded = -TABLE_ENTRIES  # when the table writer took the last slice
         self._released = deque([-1, -1], maxlen=2)  # when the last two tables were free again
         self._free = 0  # when the walker is through with the last slice
@@ -108,10 +112,10 @@ class ArrayTiming:
         """Fill a table and walk the tile's words with it, once its input is readable."""
         arrived = self._stream.weights(self._config.slice_beats, ready=self._loaded)
         self._loaded = max(arrived + 1, self._loaded + TABLE_ENTRIES, self._released[0] + 1)
-        taken = max(self._loaded + FILL_CYCLES, self._free, readable)
+        taken = max(self._loaded + WeightArray.fill_latency, self._free, readable)
         if weights.completes:
             taken = max(taken, self._neurons.buffer_free())
         self._free = taken + weights.groups
         self._released.append(self._free + Walker.latency)
         if weights.completes:
-            self._neurons.sums_done(self._free + Walker.latency + done_latency(self._config))
+            self._neurons.sums_done(self._free + Walker.latency + self._done_latency)

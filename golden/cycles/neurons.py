@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from golden.cycles.external_memory import Word
 from golden.cycles.spike_writes import spike_writes
-from hw.array.weight_array import DRAIN_BUFFERS
+from hw.array.step import DRAIN_BUFFERS
 from hw.config import HardwareConfig
 from hw.neurons.drain_walk import drain_cycles
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array.padding import PaddingMask
-from hw.array.weight_array import DRAIN_BUFFERS, step_layout
+from hw.array.step import DRAIN_BUFFERS, step_layout
 from hw.config import HardwareConfig
 from hw.descriptor import ADDRESS_BITS, DESCRIPTOR
 from hw.parts.small_multiple import multiple

@@ -151,7 +151,7 @@ class Attention(wiring.Component):
             sums.last.eq(delayed(m, last, LOOKUP_LATENCY, name="last", reset=True)),
             output.valid.eq(delayed(m, fired, LOOKUP_LATENCY + SUMS_LATENCY, name="fired", reset=True)),
         ]
-        spikes, _ = tree_sum(m, list(sums.spikes.as_value()), name="spikes_of_a_cycle", registered=False)
+        spikes = tree_sum(m, list(sums.spikes.as_value()), name="spikes_of_a_cycle", registered=False)
         m.d.comb += self.fired.eq(Mux(output.valid, spikes, 0))
         before_done = delayed(m, output.last, WRITE_LATENCY + DONE_LATENCY - 1, name="last_write", reset=True)
         if self._config.time_chunks > 1:

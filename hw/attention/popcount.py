@@ -7,7 +7,7 @@ from collections.abc import Callable
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hw.integers import ceil_div
-from hw.parts.adder_tree import tree_levels, tree_sum
+from hw.parts.adder_tree import tree_sum, tree_sum_latency
 from hw.parts.delay import delayed
 
 BLOCK_PAIRS = 18
@@ -56,13 +56,13 @@ def and_popcount(m: Module, a: Value, b: Value, *, name: str) -> tuple[Value, in
             _tabulated(m, bits, int.bit_count, limit=leaves, name=f"{bits.name}_count") for bits in (low, high)
         )
         counts.append(_added(m, lows, highs, limit=len(pairs), name=f"{prefix}_count"))
-    total, levels = tree_sum(m, counts, name=f"{name}_blocks", registered=True, width=width.bit_length())
-    return total, BLOCK_LATENCY + levels
+    total = tree_sum(m, counts, name=f"{name}_blocks", registered=True, width=width.bit_length())
+    return total, popcount_latency(width)
 
 
 def popcount_latency(width: int) -> int:
     """Latency of `and_popcount` for words of `width` bits."""
-    return BLOCK_LATENCY + tree_levels(_blocks(width))
+    return BLOCK_LATENCY + tree_sum_latency(_blocks(width))
 
 
 def _blocks(width: int) -> int:

@@ -10,7 +10,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.array.weight_array import DRAIN_BUFFERS
+from hw.array.step import DRAIN_BUFFERS
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR, Destination
 from hw.neurons.batch import batch_layout

@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
 from hw.neurons.batch import batch_layout, channel_bits
-from hw.parts.adder_tree import tree_levels, tree_sum
+from hw.parts.adder_tree import tree_sum, tree_sum_latency
 from hw.parts.delay import delayed
 
 LOGIT_BITS = 32
@@ -18,7 +18,7 @@ LOGIT_BITS = 32
 
 def head_latency(config: HardwareConfig) -> int:
     """Cycles from a tile's last group to its first logit: the lanes' tree, accumulator, read and sum of the logit."""
-    return tree_levels(config.lanes) + 3
+    return tree_sum_latency(config.lanes) + 3
 
 
 class Head(wiring.Component):
@@ -65,7 +65,7 @@ class Head(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, lanes = self._config, self._config.lanes
-        depth, neuron_bits = tree_levels(lanes), exact_log2(config.neurons)
+        depth, neuron_bits = tree_sum_latency(lanes), exact_log2(config.neurons)
         batch = self.batch
         adding = delayed(
             m, batch.valid & (batch.destination == Destination.LOGITS), depth, name="adding", reset=True
@@ -83,7 +83,7 @@ class Head(wiring.Component):
         leaving = [Signal(signed(LOGIT_BITS), name=f"leaving_{n}", reset_less=True) for n in range(config.neurons)]
         m.d.comb += complete.eq(adding & last)
         for neuron in range(config.neurons):
-            tokens, _ = tree_sum(
+            tokens = tree_sum(
                 m, [self.sums[neuron * lanes + i] for i in range(lanes)], name=f"lanes_{neuron}", registered=True
             )
             bias = delayed(m, self.biases[neuron], depth, name=f"bias_{neuron}")

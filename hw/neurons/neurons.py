@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
+from hw.array.drain_buffers import DrainBuffers
+from hw.array.step import DRAIN_BUFFERS
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from hw.neurons.batch import batch_layout
@@ -21,7 +22,7 @@ from hw.parts.technology import Technology
 
 def sum_latency(config: HardwareConfig) -> int:
     """Cycles from a read to `Neurons.sums`: the drain buffer, and joining the halves of 8-bit weights."""
-    return DRAIN_LATENCY + (config.weight_bits > WEIGHT_BITS)
+    return DrainBuffers.latency + (config.weight_bits > WEIGHT_BITS)
 
 
 def neurons_latency(config: HardwareConfig) -> int:
@@ -59,7 +60,7 @@ class Neurons(wiring.Component):
     tile_done : In(1)
         From the array: the next drain buffer is full, even one of a layer that has not been started.
     drain_group, drain_buffer, drain_batch : Out; drain_sums : In
-        Read side of the drain buffers, `DRAIN_LATENCY` cycles.
+        Read side of the drain buffers, `DrainBuffers.latency` cycles.
     parameters : In(ParameterWrite)
         Bias and threshold.
     buffers_freed : Out(2)
@@ -179,8 +180,8 @@ class Neurons(wiring.Component):
         if config.weight_bits == WEIGHT_BITS:
             m.d.comb += self.sums.eq(self.drain_sums)
             return
-        wide = delayed(m, walk.wide, DRAIN_LATENCY, name="wide")
-        signed_half = delayed(m, walk.image | ~walk.wide, DRAIN_LATENCY, name="signed_half")
+        wide = delayed(m, walk.wide, DrainBuffers.latency, name="wide")
+        signed_half = delayed(m, walk.image | ~walk.wide, DrainBuffers.latency, name="signed_half")
         for lane in range(config.neurons * config.lanes):
             half = self.drain_sums[lane]
             high = Signal(signed(config.accumulator_bits), name=f"high_{lane}", reset_less=True)

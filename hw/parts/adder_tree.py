@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
 
+from hw.parts.tree import join_levels, tree_levels
 
-def tree_levels(terms: int) -> int:
-    """Levels of a binary tree over `terms` values: the latency of a registered one."""
-    return (terms - 1).bit_length()
+CHILDREN = 2
+"""Of a node: one carry chain."""
 
 
-def tree_sum(
-    m: Module, terms: Sequence[Value], *, name: str, registered: bool, width: int | None = None
-) -> tuple[Value, int]:
+def tree_sum_latency(terms: int) -> int:
+    """Cycles from the terms of a registered `tree_sum` to its sum."""
+    return tree_levels(terms, CHILDREN)
+
+
+def tree_sum(m: Module, terms: Sequence[Value], *, name: str, registered: bool, width: int | None = None) -> Value:
     """Sum of `terms` by a balanced binary tree; Python's ``sum`` would grow one bit per term.
 
     A node is one bit wider than its wider child, signed if a term is signed, and at most `width` bits.
@@ -36,9 +39,7 @@ def tree_sum(
     Returns
     -------
     Value
-        The sum, of `latency` cycles ago.
-    int
-        The latency: ``tree_levels(len(terms))`` if registered, else 0.
+        The sum, if registered ``tree_sum_latency(len(terms))`` cycles later.
 
     Raises
     ------
@@ -48,22 +49,16 @@ def tree_sum(
     if not terms:
         raise ValueError(f"an adder tree needs at least one term ({name})")
     is_signed = any(Shape.cast(term.shape()).signed for term in terms)
-    domain = m.d.sync if registered else m.d.comb
-    level, nodes = 0, list(terms)
-    while len(nodes) > 1:
-        following: list[Value] = []
-        for i in range(0, len(nodes), 2):
-            children = nodes[i : i + 2]
-            bits = max(_bits(child, is_signed) for child in children) + len(children) - 1
-            bits = bits if width is None else min(bits, width)
-            node = Signal(
-                signed(bits) if is_signed else unsigned(bits), name=f"{name}_{level}_{i // 2}", reset_less=True
-            )
-            total = children[0] + children[1] if len(children) == 2 else children[0]
-            domain += node.eq(total)
-            following.append(node)
-        nodes, level = following, level + 1
-    return nodes[0], level if registered else 0
+
+    def join(children: Sequence[Value], place: str) -> Value:
+        bits = max(_bits(child, is_signed) for child in children) + len(children) - 1
+        bits = bits if width is None else min(bits, width)
+        node = Signal(signed(bits) if is_signed else unsigned(bits), name=f"{name}_{place}", reset_less=True)
+        total = node.eq(children[0] + children[1] if len(children) == CHILDREN else children[0])
+        m.d["sync" if registered else "comb"] += total
+        return node
+
+    return join_levels(terms, CHILDREN, join)[0]
 
 
 def _bits(value: Value, is_signed: bool) -> int:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 
-from hw.integers import ceil_div
 from hw.parts.carry_chain import MOST_TERMS as CHILDREN
 from hw.parts.carry_chain import add_three
 from hw.parts.technology import Technology
+from hw.parts.tree import join_levels, tree_levels
+
+Bounded = tuple[Value, int]
+"""A value and the most that it can be."""
 
 
-def ternary_levels(terms: int) -> int:
-    """Levels of a tree over `terms` values: its latency."""
-    levels = 0
-    while terms > 1:
-        terms, levels = ceil_div(terms, CHILDREN), levels + 1
-    return levels
+def ternary_tree_latency(terms: int) -> int:
+    """Cycles from the terms of a `ternary_tree` to its sum."""
+    return tree_levels(terms, CHILDREN)
 
 
 def ternary_tree(
@@ -32,7 +32,7 @@ def ternary_tree(
 ) -> Value:
     """Sum of `terms`, less `offset` if `subtract` is set.
 
-    Every level is a register without reset: a new sum every cycle, ``ternary_levels(len(terms))`` cycles later.
+    Every level is a register without reset: a new sum every cycle.
 
     Parameters
     ----------
@@ -55,19 +55,21 @@ def ternary_tree(
     Returns
     -------
     Value
-        The signed sum.
+        The signed sum, ``ternary_tree_latency(len(terms))`` cycles later.
+
+    Raises
+    ------
+    ValueError
+        If `offset` does not lie on top of a child.
     """
-    level, nodes = 0, [(term, largest) for term in terms]
-    while len(nodes) > CHILDREN:
-        count = ceil_div(len(nodes), CHILDREN)
-        following = []
-        for i in range(count):
-            children = nodes[i * len(nodes) // count : (i + 1) * len(nodes) // count]
-            most = sum(bound for _, bound in children)
-            node = Signal(most.bit_length(), name=f"{name}_{level}_{i}", reset_less=True)
-            _add(m, node, [child for child, _ in children], technology)
-            following.append((node, most))
-        nodes, level = following, level + 1
+
+    def join(children: Sequence[Bounded], place: str) -> Bounded:
+        most = sum(bound for _, bound in children)
+        node = Signal(most.bit_length(), name=f"{name}_{place}", reset_less=True)
+        _add(m, node, [child for child, _ in children], technology)
+        return node, most
+
+    nodes = join_levels([(term, largest) for term in terms], CHILDREN, join, left=CHILDREN)
     (least, bound), *others = sorted(nodes, key=lambda child: child[1])
     high = offset.bit_length() - 1
     if not others or offset != 1 << high or bound >= offset:

@@ -13,7 +13,8 @@ import torch
 from cocotb.triggers import RisingEdge
 from torch import Tensor
 
-from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY, FILL_CYCLES, done_latency
+from hw.array.step import DRAIN_BUFFERS
+from hw.array.weight_array import WeightArray
 from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from sim.components.harness import MAX_IDLE_CYCLES, parameters, start
 from sim.components.or_pool import pack
@@ -60,8 +61,8 @@ async def accumulates_integer_products(dut: Any) -> None:
     for read, (_, expected) in zip(watch.sums, tiles, strict=True):
         assert torch.equal(read, expected)
     assert len(watch.beats) == len(beats)
-    assert watch.available[0] == watch.beats[config.slice_beats - 1] + 1 + FILL_CYCLES
-    assert watch.dones == [cycle + done_latency(config) for cycle in watch.last_steps]
+    assert watch.available[0] == watch.beats[config.slice_beats - 1] + 1 + WeightArray.fill_latency
+    assert watch.dones == [cycle + WeightArray(config).done_latency for cycle in watch.last_steps]
 
 
 def random_tile(
@@ -162,7 +163,7 @@ async def drain(dut: Any, config: HardwareConfig, tile_groups: Sequence[int], rn
     """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order; note what happens when."""
     reads: deque[tuple[int, int, int]] = deque()
     # An address driven after one edge is sampled at the next; its sums are read just before the edge after the latency.
-    asked: deque[tuple[int, int, int] | None] = deque([None] * (1 + DRAIN_LATENCY))
+    asked: deque[tuple[int, int, int] | None] = deque([None] * (1 + WeightArray.drain_latency))
     cycle = idle = 0
     while len(watch.dones) < len(tile_groups) or reads or any(asked):
         await RisingEdge(dut.clk)

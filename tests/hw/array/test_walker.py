@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from hw.array.step import DRAIN_BUFFERS
 from hw.array.walker import Walker
-from hw.array.weight_array import DRAIN_BUFFERS
 from hw.config import TINY, HardwareConfig
 from hw.descriptor import ADDRESS_BITS, DESCRIPTOR
 from tests.hw.benches import simulate, tile_fields

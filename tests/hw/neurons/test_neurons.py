@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from golden.neuron import lif
-from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
+from hw.array.drain_buffers import DrainBuffers
+from hw.array.step import DRAIN_BUFFERS
 from hw.config import BASE, PARAMETER_BITS, TINY, HardwareConfig
 from hw.descriptor import Destination
 from hw.neurons.batch import batch_layout
@@ -152,7 +153,7 @@ class Bench:
     async def array(self, ctx: Any) -> None:
         """Read side of the drain buffers."""
         config, dut, width = self.config, self.dut, self.config.accumulator_bits
-        under_way = deque([0] * (DRAIN_LATENCY - 1))
+        under_way = deque([0] * (DrainBuffers.latency - 1))
         while True:
             _, _, group, buffer, batch = await ctx.tick().sample(dut.drain_group, dut.drain_buffer, dut.drain_batch)
             words = self.buffers[buffer]

@@ -23,7 +23,7 @@ from hw.config import TINY
 from hw.parts.carry_chain import add_or_subtract, add_three, at_least
 from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam
 from hw.parts.technology import Technology
-from hw.parts.ternary_tree import ternary_levels, ternary_tree
+from hw.parts.ternary_tree import ternary_tree, ternary_tree_latency
 from tests.hw.verilated import run_bench
 
 PRIMITIVES = ("RAM32M16", "LUT6_2", "CARRY8")
@@ -139,7 +139,7 @@ def test_trees_of_primitives_sum_what_adders_sum(tmp_path, count):
         return convert(m, [subtract, *terms, result])
 
     gold, gate = (tree(technology) for technology in Technology)
-    steps = ternary_levels(count) + 1
+    steps = ternary_tree_latency(count) + 1
     assert proves(tmp_path, gold, gate, [], rename="", steps=steps)
     if count > 4:
         assert not proves(tmp_path, gold, swap(gate, "O5", "O6"), [], rename="", steps=steps)

@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.adder_tree import tree_levels, tree_sum
+from hw.parts.adder_tree import tree_sum, tree_sum_latency
 from tests.hw.pipelines import run_pipeline
 
 
@@ -18,7 +18,7 @@ class Summed(wiring.Component):
 
     def __init__(self, shapes: list[Shape], *, registered: bool, width: int | None = None):
         self._registered, self._width = registered, width
-        self.latency = tree_levels(len(shapes)) if registered else 1
+        self.latency = tree_sum_latency(len(shapes)) if registered else 1
         self.sum_shape = None
         terms = data.StructLayout({f"term{i}": shape for i, shape in enumerate(shapes)})
         super().__init__({"terms": In(terms), "total": Out(Shape(32, signed=True))})
@@ -26,8 +26,7 @@ class Summed(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         terms = [self.terms[name] for name, _ in self.terms.shape()]
-        total, latency = tree_sum(m, terms, name="total", registered=self._registered, width=self._width)
-        assert latency == (self.latency if self._registered else 0)
+        total = tree_sum(m, terms, name="total", registered=self._registered, width=self._width)
         self.sum_shape = Shape.cast(total.shape())
         domain = m.d.comb if self._registered else m.d.sync
         domain += self.total.eq(total)

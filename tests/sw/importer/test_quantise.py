@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from golden.model import GoldenModel
 from hw.config import LARGE
-from spikeloom.measure.agreement import measure, normalised
+from spikeloom.measure.agreement import measure_agreement, normalised
 from sw.compiler.compiler import compile_artifact
 from sw.data.samples import load_sample
 from sw.data.sets import data_set
@@ -83,7 +83,7 @@ def test_eight_bits_are_nearer_than_four():
     shares = []
     for bits in (4, 8):
         artifact = export_artifact(quantise(model, bits, DATA.image_scale), DATA)
-        layers = measure(model, artifact, DATA, images.images[:4], images.labels[:4]).layers
+        layers = measure_agreement(model, artifact, DATA, images.images[:4], images.labels[:4]).layers
         shares.append([layer.share for layer in layers.values()])
     assert sum(shares[0]) < sum(shares[1]) and min(shares[1]) > 0.9
 
@@ -131,7 +131,7 @@ def test_agreement_counts_spikes_and_predictions():
     model, sample = lively(network("authors-cifar")), load_sample("cifar10")
     images, labels = sample.images[:20], sample.labels[:20]  # more than one batch
     artifact = export_artifact(quantise(model, 4, DATA.image_scale), DATA)
-    result = measure(model, artifact, DATA, images, labels)
+    result = measure_agreement(model, artifact, DATA, images, labels)
     trace, golden = Trace(), GoldenModel(artifact).record(images)
     with torch.no_grad():
         predictions = model(normalised(DATA, images), trace).argmax(dim=1)
