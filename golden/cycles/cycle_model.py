@@ -26,7 +26,7 @@ from hw.descriptor import DESCRIPTOR, Opcode, Wait
 from hw.external.axi_reader import OUTSTANDING_BURSTS, split
 from hw.external.memory_port import BURST_LENGTH_BITS
 from hw.integers import ceil_div
-from hw.neurons.drain_walk import drain_cycles
+from hw.neurons.neuron_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
 from hw.program.dispatcher import LOOK_LATENCY
 from sw.compiler.image_pack import WORD_BITS

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
-from hw.neurons.drain_walk import drain_cycles
+from hw.neurons.neuron_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
 from hw.writeback.or_pool import OrPool
 

@@ -10,7 +10,7 @@ from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from hw.neurons.batch import batch_layout
-from hw.neurons.drain_walk import NeuronWalk
+from hw.neurons.neuron_walk import NeuronWalk
 from hw.neurons.lif import Lif, lif_latency
 from hw.neurons.membranes import READ_LATENCY, Membranes
 from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
