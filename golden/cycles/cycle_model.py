@@ -26,8 +26,8 @@ from hw.descriptor import DESCRIPTOR, Opcode, Wait
 from hw.external.axi_reader import OUTSTANDING_BURSTS, split
 from hw.external.memory_port import BURST_LENGTH_BITS
 from hw.integers import ceil_div
-from hw.neurons.neuron_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
+from hw.neurons.read_plan import drain_cycles
 from hw.program.dispatcher import LOOK_LATENCY
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import Program

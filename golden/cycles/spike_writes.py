@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
-from hw.neurons.neuron_walk import drain_cycles
 from hw.neurons.neurons import neurons_latency
+from hw.neurons.read_plan import drain_cycles
 from hw.writeback.or_pool import OrPool
 
 COLLECT_LATENCY = 2

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR
-from hw.neurons.batch import batch_layout
-from hw.neurons.neuron_walk import NeuronWalk
+from hw.neurons.batch import batch_layout, delay_batch
 from hw.neurons.lif import Lif, lif_latency
 from hw.neurons.membranes import READ_LATENCY, Membranes
+from hw.neurons.neuron_walk import NeuronWalk
 from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
 from hw.neurons.parameter_write import ParameterWrite
 from hw.parts.delay import delayed
@@ -122,14 +122,14 @@ class Neurons(wiring.Component):
             parameters.parity.eq(walk.parity),
             self.biases.eq(parameters.biases),
         ]
-        self._follow(m, walk.batch, self.sums_batch, sum_latency(config) - 1, "sums_batch")
-        self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
+        delay_batch(m, walk.batch, self.sums_batch, sum_latency(config) - walk.batch_latency, name="sums_batch")
+        delay_batch(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), name="batch")
         self._join_halves(m, walk)
         # The lane whose sum is a time step's current: its own, in an image layer the one being read for all of them.
         chosen = []
         for t in range(config.timesteps):
             choice = Signal(range(max(2, config.timesteps)), name=f"lane_of_step{t}", reset_less=True)
-            m.d.sync += choice.eq(delayed(m, Mux(walk.image, walk.sub, t), sum_latency(config) - 1, name=f"lane{t}"))
+            m.d.sync += choice.eq(delayed(m, Mux(walk.image, walk.lane, t), sum_latency(config) - 1, name=f"lane{t}"))
             chosen.append(choice)
 
         lifs = []
@@ -165,13 +165,6 @@ class Neurons(wiring.Component):
         ]
         for number, lif in enumerate(lifs):
             m.d.comb += lif.carried.eq(carry.carried.word_select(number, config.carried_bits))
-
-    @staticmethod
-    def _follow(m: Module, batch: data.View, late: data.View, cycles: int, name: str) -> None:
-        """Delay a batch; of all its fields only `valid` needs a reset."""
-        for field, _ in batch.shape():
-            value = Value.cast(batch[field])
-            m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field == "valid"))
 
     def _join_halves(self, m: Module, walk: NeuronWalk) -> None:
         """The two halves of 8-bit weights become one sum; others pass."""

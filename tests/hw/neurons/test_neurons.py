@@ -16,8 +16,8 @@ from hw.array.weight_array import DRAIN_BUFFERS, DRAIN_LATENCY
 from hw.config import BASE, PARAMETER_BITS, TINY, HardwareConfig
 from hw.descriptor import Destination
 from hw.neurons.batch import batch_layout
-from hw.neurons.neuron_walk import drain_cycles
 from hw.neurons.neurons import Neurons, neurons_latency, sum_latency
+from hw.neurons.read_plan import drain_cycles
 from tests.hw.batches import Batch, Fields, layer_fields, layer_tiles, members_of, tile_batches, tile_cycles
 from tests.hw.benches import simulate
 
