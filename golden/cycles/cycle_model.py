@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """The cycle model: predicts the RTL's cycles, layer by layer, from the program alone.
 
 It follows the few events that bound each other (beats of the program arriving, a table filled, a slice's steps, the
@@ -26,7 +28,7 @@ from hw.descriptor import DESCRIPTOR, Opcode, Wait
 from hw.external.axi_reader import OUTSTANDING_BURSTS, split
 from hw.external.memory_port import BURST_LENGTH_BITS
 from hw.integers import ceil_div
-from hw.neurons.neurons import neurons_latency
+from hw.neurons.neurons import Neurons
 from hw.neurons.read_plan import drain_cycles
 from hw.program.dispatcher import LOOK_LATENCY
 from sw.compiler.image_pack import WORD_BITS
@@ -214,7 +216,7 @@ class _Machine:
         self.walked.append((begins + 1, fields["layer"]))
         self.handed_over = max(enter + 1, self.neurons.idle, 0 if fields["overlaps"] else before)
         self.neurons.begin(start=self.handed_over + 1)
-        self.read.append((self.handed_over + neurons_latency(self.config) + 2, fields["layer"]))
+        self.read.append((self.handed_over + self.neurons.latency + 2, fields["layer"]))
         written = self.slices_written if fields["follows"] else None
         self.walker_left = self.array.run(
             fields,
@@ -276,7 +278,9 @@ class _Array:
                 begin, pieces = neurons.read(fields, groups)
                 if word is not None:
                     first = tile * fields["tile_groups"]
-                    word.held.update(spike_writes(config, fields, begin, range(first, first + groups), pieces))
+                    word.held.update(
+                        spike_writes(config, fields, begin + neurons.latency, range(first, first + groups), pieces)
+                    )
             neurons.end_output_tile()
         return self.taken + self.groups + 1
 
@@ -286,6 +290,7 @@ class _Neurons:
 
     def __init__(self, config: HardwareConfig):
         self._config = config
+        self.latency = Neurons(config).latency  # from a read to its spikes
         self._done: deque[int] = deque()  # when the sums that wait to be read were complete
         self._freed = deque([-1] * DRAIN_BUFFERS, maxlen=DRAIN_BUFFERS)  # when the last buffers were read
         self._drained = deque([-1, -1], maxlen=2)  # when the last two output tiles' parameters were free

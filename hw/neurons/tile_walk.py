@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 from hw.array.weight_array import DRAIN_BUFFERS
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
-from hw.parts.delay import delayed
 
 
 def tile_layout(config: HardwareConfig) -> data.StructLayout:
@@ -109,7 +108,11 @@ class TileWalk(wiring.Component):
         full = Signal(range(DRAIN_BUFFERS + 1))
         complete = Signal()
         begin = Signal()
-        planned = delayed(m, busy, self._plan_latency - 1, name="planned", reset=True)
+        planned = busy
+        for cycle in range(2, self._plan_latency + 1):
+            for_so_long = Signal(name=f"busy_for_{cycle}")
+            m.d.sync += for_so_long.eq(planned & busy)
+            planned = for_so_long
         m.d.comb += [
             of_tile.eq(Mux(self.wide, 2, 1)),
             complete.eq(Mux(self.wide, full >= 2, full != 0)),
