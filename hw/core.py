@@ -1,6 +1,10 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """The accelerator behind its bus adapters: the block diagram of docs/architecture.md in one file."""
 
 from __future__ import annotations
+
+import functools
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
@@ -17,8 +21,8 @@ from hw.external.read_arbiter import ReadArbiter
 from hw.host.registers import COUNTER_SLOTS, ErrorCause
 from hw.memory.image_load import ImageLoad
 from hw.memory.spike_memory import WRITE_LATENCY, SpikeMemory
-from hw.neurons.head import LOGIT_BITS, Head, head_latency
-from hw.neurons.neurons import Neurons, neurons_latency, sum_latency
+from hw.neurons.head import LOGIT_BITS, Head
+from hw.neurons.neurons import Neurons
 from hw.parts.adder_tree import tree_sum
 from hw.parts.technology import Technology
 from hw.program.dispatcher import Dispatcher
@@ -29,11 +33,13 @@ FILING_CYCLES = 6 * COUNTER_SLOTS
 """Cycles from the last descriptor to `done`: the last counts are filed."""
 
 
+@functools.cache
 def written_latency(config: HardwareConfig) -> int:
     """Cycles from the neurons' last read of a layer to its last write, whatever its destination: an upper bound."""
+    neurons, head = Neurons(config), Head(config)
     return max(
-        neurons_latency(config) + writeback_latency(config) + WRITE_LATENCY,
-        sum_latency(config) + head_latency(config) + config.neurons,
+        neurons.latency + writeback_latency(config) + WRITE_LATENCY,
+        neurons.sums_latency + head.latency + config.neurons,
     )
 
 

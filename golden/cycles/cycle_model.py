@@ -25,7 +25,6 @@ from hw.counters import WALKER_COUNTERS
 from hw.descriptor import DESCRIPTOR, Opcode
 from hw.external.axi_reader import OUTSTANDING_BURSTS
 from hw.integers import ceil_div
-from hw.neurons.neurons import neurons_latency
 from hw.program.dispatcher import LOOK_LATENCY
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import Program
@@ -170,7 +169,7 @@ class _Machine:
         self._label_array(fields["layer"])
         self.handed_over = max(enter + 1, self.neurons.idle, 0 if fields["overlaps"] else before)
         self.neurons.begin(start=self.handed_over + 1)
-        self.labels.neurons.append((self.handed_over + neurons_latency(self.config) + 2, fields["layer"]))
+        self.labels.neurons.append((self.handed_over + self.neurons.latency + 2, fields["layer"]))
         inputs = self._inputs(fields, first=enter + 1 + Walker.start_latency)
         self.walker_left = self.array.run(fields, inputs, self.loads.word)
         latency = written_latency(self.config) + 1

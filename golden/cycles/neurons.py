@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """When the neurons read the drain buffers, tile by tile, and what is free from then on."""
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from golden.cycles.external_memory import Word
 from golden.cycles.spike_writes import spike_writes
 from hw.array.step import DRAIN_BUFFERS
 from hw.config import HardwareConfig
-from hw.neurons.drain_walk import drain_cycles
+from hw.neurons.neurons import Neurons
+from hw.neurons.read_plan import drain_cycles
 
 
 class NeuronTiming:
@@ -23,12 +26,15 @@ class NeuronTiming:
     ----------
     idle : int
         First cycle in which the next layer's descriptor may come.
+    latency : int
+        Cycles from a read to its spikes.
     output_tiles_read : list of int
         When the last read of each output tile of the layer was made.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config = config
+        self.latency = Neurons(config).latency
         self._done: deque[int] = deque()  # when the sums that wait to be read were complete
         self._freed = deque([-1] * DRAIN_BUFFERS, maxlen=DRAIN_BUFFERS)  # when the last buffers were read
         self._drained = deque([-1, -1], maxlen=2)  # when the last two output tiles' parameters were free
@@ -72,7 +78,7 @@ class NeuronTiming:
         self._earliest = begin + drain_cycles(self._config, fields, len(groups), pieces)
         self._freed.extend([self._earliest] * buffers)
         if load is not None:
-            load.held.update(spike_writes(self._config, fields, begin, groups, pieces))
+            load.held.update(spike_writes(self._config, fields, begin + self.latency, groups, pieces))
 
     def end_output_tile(self) -> None:
         """The tile read last was its output tile's last one."""

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
-from hw.neurons.drain_walk import drain_cycles
-from hw.neurons.neurons import neurons_latency
+from hw.neurons.read_plan import drain_cycles
 from hw.writeback.or_pool import OrPool
 
 COLLECT_LATENCY = 2
@@ -15,7 +14,7 @@ COLLECT_LATENCY = 2
 
 
 def spike_writes(
-    config: HardwareConfig, fields: Mapping[str, int], begin: int, groups: range, pieces: int
+    config: HardwareConfig, fields: Mapping[str, int], leaves: int, groups: range, pieces: int
 ) -> Iterator[int]:
     """Cycles in which the spikes of a position tile of an output tile are written.
 
@@ -24,8 +23,8 @@ def spike_writes(
     config : HardwareConfig
     fields : mapping
         The layer's descriptor; what is missing is 0.
-    begin : int
-        The cycle before the neurons' first read of the tile.
+    leaves : int
+        The cycle before the neurons' first read of the tile, and `Neurons.latency` cycles more.
     groups : range
         The tile's words of sums.
     pieces : int
@@ -44,12 +43,12 @@ def spike_writes(
     whole, rest = divmod(fields["positions"], config.positions)
     existing = whole + (time_chunks if rest else 0)
     pace = drain_cycles(config, fields, 1, 1) // words
-    leaves = begin + neurons_latency(config) + COLLECT_LATENCY
+    written_from = leaves + COLLECT_LATENCY
     for word in range(groups.start * words, min(groups.stop * words, existing)):
         position = word // time_chunks * config.positions
         row, column = divmod(position, fields["width"])
         for piece in range(pieces):
-            written = leaves + ((word - groups.start * words) * pieces + piece + 1) * pace
+            written = written_from + ((word - groups.start * words) * pieces + piece + 1) * pace
             if not fields["pool"]:
                 yield written
             elif row % 2:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import data
 
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, Destination
 from hw.memory.spike_memory import address_bits
+from hw.parts.delay import delayed
 
 
 def word_address_bits(config: HardwareConfig) -> int:
@@ -54,3 +55,27 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
             **chunked,
         }
     )
+
+
+def delay_batch(
+    m: Module, batch: data.View, late: data.View, cycles: int, *, name: str, without: tuple[str, ...] = ()
+) -> None:
+    """Drive `late` with the `batch` of `cycles` cycles ago. Of its fields only `valid` needs a reset.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    batch, late : View of batch_layout
+        What comes, and what leaves.
+    cycles : int
+        Length of the line.
+    name : str
+        Prefix of the registers' names.
+    without : tuple of str
+        Fields that are driven elsewhere.
+    """
+    for field, _ in batch.shape():
+        if field not in without:
+            value = Value.cast(batch[field])
+            m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field == "valid"))

@@ -16,18 +16,13 @@ from hw.parts.delay import delayed
 LOGIT_BITS = 32
 
 
-def head_latency(config: HardwareConfig) -> int:
-    """Cycles from a tile's last group to its first logit: the lanes' tree, accumulator, read and sum of the logit."""
-    return tree_sum_latency(config.lanes) + 3
-
-
 class Head(wiring.Component):
     """``logit = (sum over tokens and time steps << fraction) + bias``, and the index of the first largest logit.
 
     The batches of a channel arrive position tile by position tile, a position group per cycle at most. After a tile's
-    last group its channels are added to their logits, one per cycle, the first ``head_latency(config)`` cycles after
-    that group. Meanwhile the next batch may come; its last group must keep `neurons` cycles away. The mean of the
-    network is in the logits' scale, one for all classes, so integers compare.
+    last group its channels are added to their logits, one per cycle, the first `latency` cycles after that group.
+    Meanwhile the next batch may come; its last group must keep `neurons` cycles away. The mean of the network is in the
+    logits' scale, one for all classes, so integers compare.
 
     Parameters
     ----------
@@ -61,6 +56,11 @@ class Head(wiring.Component):
                 "host_logit": Out(signed(LOGIT_BITS)),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a tile's last group to its first logit: the lanes' tree, the accumulator, two of the logit."""
+        return tree_sum_latency(self._config.lanes) + 3
 
     def elaborate(self, platform):
         m = Module()

@@ -14,11 +14,6 @@ CYCLES_PER_STEP = 2
 """One for the adder, one for the comparator: a single carry chain between registers."""
 
 
-def lif_latency(timesteps: int) -> int:
-    """Cycles from `Lif.sums`, `Lif.bias`, `Lif.threshold` to `Lif.spikes`."""
-    return CYCLES_PER_STEP * timesteps
-
-
 class Lif(wiring.Component):
     """Leaky integrate and fire with tau = 2 and hard reset, all time steps unrolled into a pipeline.
 
@@ -114,7 +109,7 @@ class Lif(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `sums`, `bias`, `threshold` to `spikes`."""
-        return lif_latency(self._timesteps)
+        return CYCLES_PER_STEP * self._timesteps
 
     def elaborate(self, platform):
         m = Module()

@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """Membranes on their way from one time chunk to the next."""
 
 from __future__ import annotations
@@ -7,10 +9,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
-from hw.neurons.lif import lif_latency
-
-READ_LATENCY = 1
-"""Cycles from `read_index` to `carried`."""
+from hw.neurons.lif import Lif
 
 
 def membrane_words(config: HardwareConfig) -> int:
@@ -21,9 +20,10 @@ def membrane_words(config: HardwareConfig) -> int:
 def carry_cycles(config: HardwareConfig) -> int:
     """Least cycles between the reads of a neuron's sums of one time chunk and of the next.
 
-    The membranes are read `READ_LATENCY` cycles before they meet the currents, and come back behind the neuron.
+    The membranes are read before they meet the currents, come back behind the neuron, and can be read one cycle later.
     """
-    return READ_LATENCY + lif_latency(config.timesteps) + 1
+    neuron = Lif(config.timesteps, config.sum_bits, config.bias_fraction_bits)
+    return Membranes(config).latency + neuron.latency + 1
 
 
 class Membranes(wiring.Component):
@@ -43,7 +43,7 @@ class Membranes(wiring.Component):
     read_index : In, fresh : In(1)
         A set, and whether it starts from zero: the first time chunk.
     carried : Out(neurons * positions * carried_bits)
-        The set, `READ_LATENCY` cycles later.
+        The set, `latency` cycles later.
     write : In(1), write_index : In, membranes : In(neurons * positions * carried_bits)
         A set to keep; it can be read from the next cycle on.
     """
@@ -61,6 +61,11 @@ class Membranes(wiring.Component):
                 "membranes": In(shape),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `read_index`, `fresh` to `carried`."""
+        return 1
 
     def elaborate(self, platform):
         m = Module()

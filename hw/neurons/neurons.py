@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# A component made to ask for its latency is not elaborated.
 """Takes finished sums through the neurons, a few output channels per cycle."""
 
 from __future__ import annotations
@@ -10,24 +12,17 @@ from hw.array.drain_buffers import DrainBuffers
 from hw.array.step import DRAIN_BUFFERS
 from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR
-from hw.neurons.batch import batch_layout
-from hw.neurons.drain_walk import NeuronWalk
-from hw.neurons.lif import Lif, lif_latency
-from hw.neurons.membranes import READ_LATENCY, Membranes
+from hw.neurons.batch import batch_layout, delay_batch
+from hw.neurons.lif import Lif
+from hw.neurons.membranes import Membranes
+from hw.neurons.neuron_walk import NeuronWalk
 from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
 from hw.neurons.parameter_write import ParameterWrite
 from hw.parts.delay import delayed
 from hw.parts.technology import Technology
 
-
-def sum_latency(config: HardwareConfig) -> int:
-    """Cycles from a read to `Neurons.sums`: the drain buffer, and joining the halves of 8-bit weights."""
-    return DrainBuffers.latency + (config.weight_bits > WEIGHT_BITS)
-
-
-def neurons_latency(config: HardwareConfig) -> int:
-    """Cycles from a read (of two halves, the second) to `Neurons.spikes`: the sums, their choice, the neuron."""
-    return sum_latency(config) + 1 + lif_latency(config.timesteps)
+CHOICE_LATENCY = 1
+"""Cycles from `Neurons.sums` to a neuron's currents: the choice among the sums of the lanes."""
 
 
 class Neurons(wiring.Component):
@@ -43,7 +38,7 @@ class Neurons(wiring.Component):
     In a machine of several time chunks a neuron starts from the membrane that it had after the chunk before, see
     `Membranes`.
 
-    `sums` leaves ``sum_latency(config)`` cycles after the read, `spikes` ``neurons_latency(config)`` cycles after it.
+    `sums` leaves `sums_latency` cycles after the read, `spikes` `latency` cycles after it.
 
     Parameters
     ----------
@@ -100,6 +95,16 @@ class Neurons(wiring.Component):
             }
         )
 
+    @property
+    def sums_latency(self) -> int:
+        """Cycles from a read (of two halves, the second) to `sums`: the drain buffer, joining the halves."""
+        return DrainBuffers.latency + (self._config.weight_bits > WEIGHT_BITS)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a read (of two halves, the second) to `spikes`: the sums, the choice among them, the neuron."""
+        return self.sums_latency + CHOICE_LATENCY + self._new_neuron().latency
+
     def elaborate(self, platform):
         m = Module()
         config = self._config
@@ -116,28 +121,23 @@ class Neurons(wiring.Component):
             self.layer_done.eq(walk.layer_done),
             self.done.eq(walk.done),
         ]
-        m.submodules.parameters = parameters = ParameterBuffer(config, sum_latency(config))
+        m.submodules.parameters = parameters = ParameterBuffer(config, self.sums_latency)
         connect(m, flipped(self.parameters), parameters.write)
         m.d.comb += [
             parameters.select.eq(walk.select),
             parameters.parity.eq(walk.parity),
             self.biases.eq(parameters.biases),
         ]
-        self._follow(m, walk.batch, self.sums_batch, sum_latency(config) - 1, "sums_batch")
-        self._follow(m, self.sums_batch, self.batch, neurons_latency(config) - sum_latency(config), "batch")
+        delay_batch(m, walk.batch, self.sums_batch, self.sums_latency - walk.batch_latency, name="sums_batch")
+        delay_batch(m, self.sums_batch, self.batch, self.latency - self.sums_latency, name="batch")
         self._join_halves(m, walk)
-        # The lane whose sum is a time step's current: its own, in an image layer the one being read for all of them.
-        chosen = []
-        for t in range(config.timesteps):
-            choice = Signal(range(max(2, config.timesteps)), name=f"lane_of_step{t}", reset_less=True)
-            m.d.sync += choice.eq(delayed(m, Mux(walk.image, walk.sub, t), sum_latency(config) - 1, name=f"lane{t}"))
-            chosen.append(choice)
+        chosen = self._choose_lanes(m, walk)
 
         lifs = []
         fire = Signal(config.neurons * config.lanes)
         for neuron in range(config.neurons):
-            threshold = delayed(m, parameters.thresholds[neuron], 1, name=f"threshold_{neuron}")
-            bias = delayed(m, parameters.biases[neuron][: config.current_bits], 1, name=f"bias_{neuron}")
+            threshold = delayed(m, parameters.thresholds[neuron], CHOICE_LATENCY, name=f"threshold_{neuron}")
+            bias = delayed(m, parameters.biases[neuron][: config.current_bits], CHOICE_LATENCY, name=f"bias_{neuron}")
             for position in range(config.positions):
                 first = (neuron * config.positions + position) * config.timesteps
                 lanes = [self.sums[first + t] for t in range(config.timesteps)]
@@ -153,26 +153,19 @@ class Neurons(wiring.Component):
         """Membranes from one time chunk to the next."""
         config = self._config
         m.submodules.carry = carry = Membranes(config)
-        read = delayed(m, walk.membrane, sum_latency(config), name="membrane_read")
-        fresh = delayed(m, walk.batch.time_chunk == 0, sum_latency(config) - 1, name="membrane_fresh")
+        # Membranes meet the currents behind the choice.
+        ahead = self.sums_latency + CHOICE_LATENCY - carry.latency
+        read = delayed(m, walk.membrane, ahead, name="membrane_read")
+        fresh = delayed(m, walk.batch.time_chunk == 0, ahead - walk.batch_latency, name="membrane_fresh")
         m.d.comb += [
             carry.read_index.eq(read),
             carry.fresh.eq(fresh),
             carry.write.eq(self.batch.valid),
-            carry.write_index.eq(
-                delayed(m, read, READ_LATENCY + lif_latency(config.timesteps), name="membrane_written")
-            ),
+            carry.write_index.eq(delayed(m, read, carry.latency + lifs[0].latency, name="membrane_written")),
             carry.membranes.eq(Cat(lif.membrane for lif in lifs)),
         ]
         for number, lif in enumerate(lifs):
             m.d.comb += lif.carried.eq(carry.carried.word_select(number, config.carried_bits))
-
-    @staticmethod
-    def _follow(m: Module, batch: data.View, late: data.View, cycles: int, name: str) -> None:
-        """Delay a batch; of all its fields only `valid` needs a reset."""
-        for field, _ in batch.shape():
-            value = Value.cast(batch[field])
-            m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field == "valid"))
 
     def _join_halves(self, m: Module, walk: NeuronWalk) -> None:
         """The two halves of 8-bit weights become one sum; others pass."""
@@ -190,18 +183,32 @@ class Neurons(wiring.Component):
             m.d.sync += [high.eq(Mux(wide, half, 0)), total.eq(low + (high << WEIGHT_BITS))]
             m.d.comb += self.sums[lane].eq(total)
 
-    def _neuron(
-        self, m: Module, name: str, lanes: list, chosen: list, bias: Value, threshold: Value, spikes: Value
-    ) -> Lif:
-        """One output channel at one position: the lane of every time step, then the neuron."""
+    def _choose_lanes(self, m: Module, walk: NeuronWalk) -> list[Signal]:
+        """For every time step the lane whose sum is its current: its own, in an image layer the one that is read."""
+        chosen = []
+        for t in range(self._config.timesteps):
+            lane = delayed(m, Mux(walk.image, walk.lane, t), self.sums_latency - 1, name=f"lane{t}")
+            choice = Signal(walk.lane.shape(), name=f"lane_of_step{t}", reset_less=True)
+            m.d.sync += choice.eq(lane)
+            chosen.append(choice)
+        return chosen
+
+    def _new_neuron(self) -> Lif:
         config = self._config
-        m.submodules[f"lif_{name}"] = lif = Lif(
+        return Lif(
             config.timesteps,
             config.sum_bits,
             config.bias_fraction_bits,
             carried_fraction_bits=config.max_timesteps - config.timesteps,
             technology=self._technology,
         )
+
+    def _neuron(
+        self, m: Module, name: str, lanes: list, chosen: list, bias: Value, threshold: Value, spikes: Value
+    ) -> Lif:
+        """One output channel at one position: the lane of every time step, then the neuron."""
+        config = self._config
+        m.submodules[f"lif_{name}"] = lif = self._new_neuron()
         m.d.comb += [lif.bias.eq(bias), lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
         for t, choice in enumerate(chosen):
             current = Signal(signed(config.sum_bits), name=f"sum_{name}_{t}", reset_less=True)

@@ -10,8 +10,8 @@ from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Destination, Opcode, ResidualMode, Wait, encode
 from hw.field_limits import MAX_DESCRIPTORS, MAX_PROGRAM_BYTES, check_fields
 from hw.integers import ceil_div
-from hw.neurons.drain_walk import CHANNEL_ORDER
 from hw.neurons.membranes import carry_cycles
+from hw.neurons.read_plan import CHANNEL_ORDER
 from hw.program.ring import region_limit
 from sw.artifact.artifact import Artifact
 from sw.compiler.allocate import Lifetime, first_fit

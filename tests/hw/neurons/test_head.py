@@ -10,7 +10,7 @@ import pytest
 
 from hw.config import TINY, HardwareConfig
 from hw.descriptor import Destination
-from hw.neurons.head import Head, head_latency
+from hw.neurons.head import Head
 from tests.hw.batches import layer_batches
 from tests.hw.benches import simulate, tile_fields
 
@@ -87,7 +87,7 @@ def run_head(
                     last_groups.append(cycle)
                 await tick()
             ctx.set(dut.batch, {})
-            for _ in range(head_latency(config) + config.neurons + 1):
+            for _ in range(dut.latency + config.neurons + 1):
                 await tick()
             predictions.append(ctx.get(dut.prediction))
             reads.append([])
@@ -147,7 +147,7 @@ def test_logits_and_prediction(name):
     assert seen == [list(enumerate(logits)) for logits in expected]
     assert predictions == [logits.index(max(logits)) for logits in expected]
     assert [read[: len(logits)] for read, logits in zip(reads, expected, strict=True)] == expected
-    assert set(latencies) == {head_latency(config)}
+    assert set(latencies) == {Head(config).latency}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from hw.config import BASE, TINY
-from hw.neurons.lif import lif_latency
-from hw.neurons.membranes import READ_LATENCY, Membranes, carry_cycles, membrane_words
+from hw.neurons.lif import Lif
+from hw.neurons.membranes import Membranes, carry_cycles, membrane_words
 from tests.hw.benches import simulate
 
 CHUNKED = dataclasses.replace(TINY, time_chunks=4)
@@ -36,11 +36,12 @@ def test_reads_what_was_written(config):
             if write:
                 kept[at] = value
             await ctx.tick()
-            if len(expected) >= READ_LATENCY:
-                assert ctx.get(dut.carried) == expected[-READ_LATENCY]
+            if len(expected) >= dut.latency:
+                assert ctx.get(dut.carried) == expected[-dut.latency]
 
     simulate(dut, bench)
 
 
 def test_a_membrane_is_back_after_the_neuron_and_both_ends_of_the_memory():
-    assert carry_cycles(CHUNKED) == READ_LATENCY + lif_latency(4) + 1
+    neuron = Lif(CHUNKED.timesteps, CHUNKED.sum_bits, CHUNKED.bias_fraction_bits)
+    assert carry_cycles(CHUNKED) == Membranes(CHUNKED).latency + neuron.latency + 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hw.config import BASE, TINY, HardwareConfig
 from hw.descriptor import Destination, ResidualMode
-from hw.neurons.neurons import neurons_latency
+from hw.neurons.neurons import Neurons
 from hw.writeback.writeback import Writeback, writeback_latency
 from tests.hw.batches import (
     CHANNEL_ORDER,
@@ -189,18 +189,19 @@ class Bench:
                     await ctx.tick()
                     cycle += 1
 
+            neurons_latency = Neurons(config).latency
             for fields, spikes in layers:
                 ctx.set(dut.descriptor, fields)
                 ctx.set(dut.start, 1)
                 start = cycle
                 await advance(cycle + 1)
                 ctx.set(dut.start, 0)
-                first = max(start + neurons_latency(config) + 2, batches_free)
+                first = max(start + neurons_latency + 2, batches_free)
                 queue += [(first + at, batch, spikes) for at, batch in layer_batches(config, fields)]
                 self.last_batches.append(queue[-1][0])
                 batches_free = first + layer_cycles(config, fields)
                 if overlap:
-                    await advance(batches_free - neurons_latency(config) + 1)
+                    await advance(batches_free - neurons_latency + 1)
                 else:
                     await advance(queue[-1][0] + writeback_latency(config) + 1)
             await advance(batches_free + writeback_latency(config) + 3)
