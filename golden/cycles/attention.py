@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from hw.attention.attention import Attention
 from hw.attention.counts import SETS_AHEAD, counts_latency
-from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
-from hw.attention.output import DONE_LATENCY, WRITE_LATENCY
+from hw.attention.geometry import TABLE_CHANNELS, TOKENS_APART, AttentionGeometry
 from hw.attention.query import LOAD_OVERHEAD
-from hw.attention.sums import SUMS_LATENCY, TOKENS_APART
-from hw.attention.tables import FILLED_LATENCY, LOOKUP_LATENCY
+from hw.attention.tables import SubsetTables
 from hw.config import HardwareConfig
 from hw.integers import ceil_div
 
@@ -50,7 +49,7 @@ def attention_cycles(config: HardwareConfig, head_channels: int, tiles: int, gro
         for channel in range(1, head_channels):
             end += max(row, 1 << (channel - 1) % TABLE_CHANNELS)
         counted.append(end - 1)
-        ready = counted[-1] + counts_latency(config) + (1 << TABLE_CHANNELS - 1) + FILLED_LATENCY + 1
+        ready = counted[-1] + counts_latency(config) + (1 << TABLE_CHANNELS - 1) + SubsetTables.filled_latency + 1
         first = 1 + _up(max(ready, loaded) - 1, token)
         # Tables that are ready just in time could not announce the first `take`.
         loads = [_up(slices, token)] * tokens
@@ -58,7 +57,7 @@ def attention_cycles(config: HardwareConfig, head_channels: int, tiles: int, gro
         taken.append(first + sum(loads[:-1]))
         loaded = taken[-1] + loads[-1]
         freed.append(taken[-1] + lanes + token)
-    return time_chunks * (freed[-1] + LOOKUP_LATENCY + SUMS_LATENCY + WRITE_LATENCY + DONE_LATENCY)
+    return time_chunks * (freed[-1] + Attention.latency)
 
 
 def _up(value: int, unit: int) -> int:

@@ -7,9 +7,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry, job_layout
+from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
+from hw.attention.job import job_layout
 from hw.attention.popcount import and_popcount, popcount_latency
-from hw.attention.token_memory import READ_LATENCY
+from hw.attention.token_memory import AttentionMemory
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
 
@@ -43,7 +44,7 @@ class KeyValueCounts(wiring.Component):
     read : Out(1), key_channel, value_channel, chunk : Out
         Word read from `AttentionMemory`.
     key, value : In(word_bits)
-        Its words, `READ_LATENCY` cycles later.
+        Its words, `AttentionMemory.latency` cycles later.
     row : Out(ArrayLayout(ArrayLayout(unsigned(attention_planes), columns), timesteps))
         The latest row, from the cycle after `row_valid` on.
     row_valid : Out(1)
@@ -74,7 +75,7 @@ class KeyValueCounts(wiring.Component):
         m = Module()
         config = self._config
         chunk_end, row_end = self._walk(m)
-        arriving = READ_LATENCY + popcount_latency(config.chunk_tokens)
+        arriving = AttentionMemory.latency + popcount_latency(config.chunk_tokens)
         first = delayed(m, self.chunk == 0, arriving, name="first")
         arrived = delayed(m, self.read, arriving, name="arrived", reset=True)
         counted = delayed(m, self.read & chunk_end, arriving + 1, name="counted", reset=True)
@@ -147,4 +148,4 @@ class KeyValueCounts(wiring.Component):
 
 def counts_latency(config: HardwareConfig) -> int:
     """Cycles from a row's last step to the `row_valid`: memory, popcount, sum over chunks, collection."""
-    return READ_LATENCY + popcount_latency(config.chunk_tokens) + 2
+    return AttentionMemory.latency + popcount_latency(config.chunk_tokens) + 2

@@ -1,21 +1,20 @@
-"""Sizes of the attention engine that follow from the configuration, and the job that its parts share."""
+"""Sizes of the attention engine that follow from the configuration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import signed, unsigned
-from amaranth.lib import data
-
 from hw.config import HardwareConfig
 from hw.integers import ceil_div
-from hw.memory.spike_memory import address_bits
 
 TABLE_CHANNELS = 4
 """Channels per table of subset sums: 4 spikes of Q address 16 sums of K^T V."""
 
 SHORTEST_TOKEN = 2
 """Fewest cycles per token in Q (K^T V): a write may be held for one of them."""
+
+TOKENS_APART = 2
+"""A time step's lane works on a token that many tokens after the lane of the step before."""
 
 
 @dataclass(frozen=True)
@@ -92,37 +91,6 @@ class AttentionGeometry:
         return self.sum_bits + self.config.max_timesteps
 
     @property
-    def membrane_bits(self) -> int:
-        """Bits of a membrane less threshold: both are below ``2**threshold_bits``."""
-        return self.threshold_bits + 1
-
-
-def job_layout(config: HardwareConfig) -> data.StructLayout:
-    """A job as the engine's parts need it: counts less one, addresses, the negative threshold.
-
-    With several time chunks a job makes a round for each; the bases are those of the round.
-    """
-    geometry = AttentionGeometry(config)
-    address = unsigned(address_bits(config.spike_words))
-
-    def below(count: int) -> range:
-        return range(max(2, count))
-
-    chunked = {"rounds": range(config.time_chunks + 1)} if config.time_chunks > 1 else {}
-    return data.StructLayout(
-        {
-            "buffer": unsigned(1),
-            "last_channel": below(config.head_channels),
-            "last_set": below(config.head_channels // config.attention_columns),
-            "last_chunk": below(config.token_chunks),
-            "last_group": below(geometry.groups),
-            "last_slice": below(config.head_channels // config.inputs),
-            "last_step": below(geometry.steps),
-            "below_threshold": signed(geometry.membrane_bits),
-            "query_base": address,
-            "query_stride": address,
-            "output_base": address,
-            "output_stride": address,
-            **chunked,
-        }
-    )
+    def carried_bits(self) -> int:
+        """Bits of a membrane between time chunks, with a fractional bit for every step that may come before."""
+        return self.sum_bits + self.config.max_timesteps - self.config.timesteps

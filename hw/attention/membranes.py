@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,15 +10,14 @@ from hw.attention.geometry import AttentionGeometry
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
 
-CARRIED_BITS = DESCRIPTOR["attention_threshold"].shape.width
-"""Bits kept of a membrane less threshold: it is negative, and no less than the negative threshold."""
-
 
 class AttentionMembranes(wiring.Component):
     """A block RAM with a word per token and set of columns of a head; exists only in machines of several time chunks.
 
     Every round of a job (one time chunk) takes the tokens of all sets in the same order, so words are only counted. A
     word is read a few tokens before it is written: never in one cycle.
+
+    What is carried did not fire, so it is below the threshold, that of a descriptor: no more bits are kept.
 
     Parameters
     ----------
@@ -29,33 +28,38 @@ class AttentionMembranes(wiring.Component):
     -------
     begin : In(1)
         A round begins: back to the first word.
+    fresh : In(1)
+        It is a job's first one: membranes are 0.
     take : In(1)
-        `carried` is used in this cycle; the next word is there two cycles later.
-    carried : Out(ArrayLayout(signed(membrane_bits), columns))
+        `carried` is used in this cycle; the next word is there `latency` cycles later.
+    carried : Out(ArrayLayout(unsigned(carried_bits), columns))
         What the first time step starts from, see `AttentionSums`.
-    keep : In(1), membranes : In(ArrayLayout(signed(membrane_bits), columns))
+    keep : In(1), left : In(ArrayLayout(unsigned(carried_bits), columns))
         The next word to be written.
     """
 
+    latency = 2
+    """Cycles from a `take` to the next word: its address, block RAM."""
+
     def __init__(self, config: HardwareConfig):
         self._config = config
-        geometry = AttentionGeometry(config)
-        self._bits = min(CARRIED_BITS, geometry.membrane_bits - 1)
-        membranes = data.ArrayLayout(unsigned(geometry.membrane_bits), config.attention_columns)
+        self._geometry = geometry = AttentionGeometry(config)
+        membranes = data.ArrayLayout(unsigned(geometry.carried_bits), config.attention_columns)
         super().__init__(
             {
                 "begin": In(1),
+                "fresh": In(1),
                 "take": In(1),
                 "carried": Out(membranes),
                 "keep": In(1),
-                "membranes": In(membranes),
+                "left": In(membranes),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config, bits = self._config, self._bits
-        words = AttentionGeometry(config).carried_words
+        config, words = self._config, self._geometry.carried_words
+        bits = min(self._geometry.carried_bits, DESCRIPTOR["attention_threshold"].width - config.timesteps)
         ram = memory.Memory(
             shape=unsigned(bits * config.attention_columns), depth=words, init=[],
             attrs={"no_rw_check": 1, "ram_style": "block"},
@@ -75,9 +79,8 @@ class AttentionMembranes(wiring.Component):
             read.addr.eq(taken),
             write.addr.eq(kept),
             write.en.eq(self.keep),
-            write.data.eq(Cat(membrane[:bits] for membrane in self.membranes)),
+            write.data.eq(Cat(membrane[:bits] for membrane in self.left)),
         ]
         for column in range(config.attention_columns):
-            sign = Const(-1, len(self.carried[column]) - bits)
-            m.d.comb += self.carried[column].eq(Cat(read.data.word_select(column, bits), sign))
+            m.d.comb += self.carried[column].eq(Mux(self.fresh, 0, read.data.word_select(column, bits)))
         return m

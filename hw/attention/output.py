@@ -7,16 +7,10 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.attention.geometry import job_layout
+from hw.attention.job import job_layout
 from hw.config import HardwareConfig
 from hw.memory.spike_memory import SpikeWrite, address_bits
 from hw.parts.small_multiple import multiple
-
-WRITE_LATENCY = 1
-"""Cycles from a word's last spikes to its write."""
-
-DONE_LATENCY = 2
-"""Cycles from the last write to `done`: it may be held for one of them."""
 
 
 class AttentionOutput(wiring.Component):
@@ -40,11 +34,14 @@ class AttentionOutput(wiring.Component):
     valid : In(1), spikes : In(ArrayLayout(unsigned(columns), timesteps))
         The next token's spikes.
     write : Out(SpikeWrite), write_ready : In(1)
-        Write to the spike memory, `WRITE_LATENCY` cycles after the spikes, held until ready: not ready for one cycle
-        at a time at most.
+        Write to the spike memory, in the cycle after the spikes, held until ready: not ready for one cycle at a time
+        at most.
     last : Out(1)
         The job's last spikes come in this cycle.
     """
+
+    latency = 2
+    """Cycles from `last` until nothing is left to be written: the last write, which may be held for one of them."""
 
     def __init__(self, config: HardwareConfig):
         self._config = config

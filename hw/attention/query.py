@@ -7,7 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.attention.geometry import AttentionGeometry, job_layout
+from hw.attention.geometry import AttentionGeometry
+from hw.attention.job import job_layout
 from hw.attention.query_walk import SliceWalk
 from hw.config import HardwareConfig
 from hw.memory.spike_memory import address_bits

@@ -7,15 +7,10 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry, job_layout
+from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
+from hw.attention.job import job_layout
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
-
-LOOKUP_LATENCY = 2
-"""Cycles from spikes to sums: block RAM and its output register."""
-
-FILLED_LATENCY = 1
-"""Cycles from the last sum of a set's last row to `filled`."""
 
 
 class SubsetTables(wiring.Component):
@@ -52,8 +47,14 @@ class SubsetTables(wiring.Component):
     spikes : In(ArrayLayout(step_channels, timesteps))
         Their spikes of Q.
     entries : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), tables), timesteps))
-        Sums, `LOOKUP_LATENCY` cycles later.
+        Sums, `lookup_latency` cycles later.
     """
+
+    lookup_latency = 2
+    """Cycles from `spikes` to `entries`: block RAM and its output register."""
+
+    filled_latency = 1
+    """Cycles from the last sum of a set's last row to `filled`."""
 
     def __init__(self, config: HardwareConfig):
         self._config = config
@@ -143,7 +144,7 @@ class SubsetTables(wiring.Component):
                 read_port = ram.read_port()
                 write_port = ram.write_port()
                 nibble = self.spikes[t].word_select(table, TABLE_CHANNELS)
-                word = delayed(m, read_port.data, LOOKUP_LATENCY - 1, name=f"step{t}_table{table}_entries")
+                word = delayed(m, read_port.data, self.lookup_latency - 1, name=f"step{t}_table{table}_entries")
                 m.d.comb += [
                     write_port.addr.eq(address),
                     write_port.data.eq(sums.word_select(t, set_bits)),

@@ -11,16 +11,13 @@ from hw.attention.token_write import TokenWrite
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
 
-READ_LATENCY = 2
-"""Cycles from addresses to words: block RAM and its output register."""
-
 
 class AttentionMemory(wiring.Component):
     """K and V, two heads of each: one is read by a job while the other one is written.
 
     Channel i of a buffer lies at ``(buffer, i, chunk)``, each rounded up to whole bits; with several time chunks at
     ``(buffer, i, time_chunk, chunk)``. A word of K and a word of V per
-    cycle, `READ_LATENCY` cycles later; a write takes one cycle.
+    cycle, `latency` cycles later; a write takes one cycle.
 
     No word is read in the cycle in which it is written, so the emulation logic for that collision is switched off:
     a job reads words of its own buffer only, and these are written between jobs only, the last one before `start`.
@@ -43,6 +40,9 @@ class AttentionMemory(wiring.Component):
     key, value : Out(word_bits)
         The words, ``[timesteps][chunk_tokens]``.
     """
+
+    latency = 2
+    """Cycles from addresses to words: block RAM and its output register."""
 
     def __init__(self, config: HardwareConfig):
         self._config = config
@@ -84,6 +84,6 @@ class AttentionMemory(wiring.Component):
                 read.addr.eq(Cat(chunk, channel, self.buffer)),
                 read.en.eq(self.read),
                 # Without reset, to become the block RAM's own output register.
-                getattr(self, name).eq(delayed(m, read.data, READ_LATENCY - 1, name=f"{name}_word")),
+                getattr(self, name).eq(delayed(m, read.data, self.latency - 1, name=f"{name}_word")),
             ]
         return m

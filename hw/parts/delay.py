@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data
 
 
 def delayed(m: Module, value: Value, cycles: int, *, name: str, reset: bool = False) -> Value:
@@ -27,3 +30,26 @@ def delayed(m: Module, value: Value, cycles: int, *, name: str, reset: bool = Fa
         m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def delayed_view(m: Module, view: data.View, cycles: int, *, name: str, reset: Collection[str] = ()) -> data.View:
+    """A view of a struct, of `cycles` cycles ago.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers.
+    view : View
+        Its layout is a `StructLayout`.
+    cycles : int
+        Length of the line, 0 for a wire.
+    name : str
+        Of the result, and prefix of the registers' names.
+    reset : collection of str
+        Fields whose lines are reset to 0, see `delayed`.
+    """
+    late = Signal(view.shape(), name=name)
+    for field, _ in view.shape():
+        value = Value.cast(view[field])
+        m.d.comb += late[field].eq(delayed(m, value, cycles, name=f"{name}_{field}", reset=field in reset))
+    return late

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
-from hw.descriptor import ADDRESS_BITS, ResidualMode
+from hw.descriptor import ADDRESS_BITS, DESCRIPTOR, MAX_RESIDUAL_PLANES, ResidualMode
 from hw.memory.spike_memory import SpikeWrite, from_piece_on
-from hw.parts.delay import delayed
+from hw.parts.delay import delayed, delayed_view
+
+ARRIVAL_LATENCY = 2
+"""Cycles from a plane's address to its data: the memory, and a register behind it."""
 
 
 class WriteKind(enum.Enum, shape=2):
@@ -19,6 +22,23 @@ class WriteKind(enum.Enum, shape=2):
     IAND = 1
     CLAMP_LOW = 2
     CLAMP_HIGH = 3
+
+
+def plane_layout(config: HardwareConfig) -> data.StructLayout:
+    """A plane of a piece on its way from its read to its write.
+
+    ``first`` is the one that the piece reads first. One that does not exist yet counts as zero; its write is the first
+    to its words. ``address`` and ``pieces`` (one bit) say where it is.
+    """
+    return data.StructLayout(
+        {
+            "valid": unsigned(1),
+            "first": unsigned(1),
+            "exists": unsigned(1),
+            "address": unsigned(ADDRESS_BITS),
+            "pieces": unsigned(config.word_pieces),
+        }
+    )
 
 
 class ResidualAdder(wiring.Component):
@@ -38,7 +58,7 @@ class ResidualAdder(wiring.Component):
     are spikes for them, see `hw.memory.spike_memory.from_piece_on`.
 
     A piece takes ``planes_out`` cycles; the next one may come that many cycles later, no sooner. The last write leaves
-    ``latency(planes_out, mode)`` cycles after the piece.
+    ``write_latency(planes_out, mode)`` cycles after the piece.
 
     Parameters
     ----------
@@ -71,8 +91,8 @@ class ResidualAdder(wiring.Component):
                 "pieces": In(unsigned(config.word_pieces)),
                 "spikes": In(unsigned(config.lanes * config.piece)),
                 "mode": In(ResidualMode),
-                "planes_in": In(4),
-                "planes_out": In(4),
+                "planes_in": In(DESCRIPTOR["residual_planes_in"].shape),
+                "planes_out": In(DESCRIPTOR["residual_planes_out"].shape),
                 "plane_stride": In(ADDRESS_BITS),
                 "read_address": Out(ADDRESS_BITS),
                 "read_data": In(unsigned(config.group_bits)),
@@ -81,107 +101,125 @@ class ResidualAdder(wiring.Component):
         )
 
     @staticmethod
-    def latency(planes_out: int, mode: ResidualMode = ResidualMode.ADD) -> int:
+    def write_latency(planes_out: int, mode: ResidualMode) -> int:
         """Cycles from a piece to its last write."""
-        return planes_out + 3 + (mode == ResidualMode.CLAMP)
+        return planes_out + ARRIVAL_LATENCY + 1 + (mode == ResidualMode.CLAMP)
+
+    latency = max(write_latency(MAX_RESIDUAL_PLANES, ResidualMode.ADD), write_latency(2, ResidualMode.CLAMP))
+    """Cycles from a piece to its last write, whatever its mode and planes: an upper bound."""
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        clamps = self.mode == ResidualMode.CLAMP
-        where = data.StructLayout({"address": ADDRESS_BITS, "pieces": config.word_pieces})
-        now = Signal(where, reset_less=True)
-        plane = Signal(4)
-        reading = Signal()
-        spikes = Signal(config.lanes * config.piece, reset_less=True)
-        first = Signal()
-        following = Signal(ADDRESS_BITS)
-        # The clamp reads the upper one of its two planes first.
+        clamps = Signal()
+        m.d.comb += clamps.eq(self.mode == ResidualMode.CLAMP)
+        reading, spikes = self._read(m, clamps)
+        fetched, arrived, passed, held = self._stages(m, reading)
+
+        # The clamp writes the upper plane behind the lower one, for which it has waited.
+        upper_turn = Signal()
+        writing = Signal(reading.shape())
         m.d.comb += [
-            first.eq(plane == 0),
-            following.eq(now.address + self.plane_stride),
-            self.read_address.eq(Mux(clamps & first, following, now.address)),
+            upper_turn.eq(clamps & held.valid & held.first),
+            writing.eq(Mux(upper_turn, held, arrived)),
         ]
-        with m.If(reading):
+        kind = Signal(WriteKind, reset_less=True)
+        m.d.sync += kind.eq(Mux(self.mode == ResidualMode.IAND, WriteKind.IAND, WriteKind.ADD))
+        with m.If(clamps):
+            m.d.sync += kind.eq(Mux(passed.valid & passed.first, WriteKind.CLAMP_HIGH, WriteKind.CLAMP_LOW))
+
+        old = self._plane(m, arrived)
+        joined = self._join(m, kind, old, spikes, begins=Mux(clamps, arrived.first, fetched.first), upper=arrived.first)
+
+        # A register between the two memories.
+        write = self.write
+        written = delayed(m, joined, 1, name="written")
+        m.d.comb += write.banks.eq((1 << config.positions) - 1)
+        m.d.sync += [
+            write.valid.eq((arrived.valid & ~(clamps & arrived.first)) | upper_turn),
+            write.address.eq(writing.address),
+            write.pieces.eq(Mux(writing.exists, writing.pieces, from_piece_on(writing.pieces))),
+        ]
+        for lane in range(config.lanes):
+            channels = written.word_select(lane, config.piece)
+            m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
+        return m
+
+    def _read(self, m: Module, clamps: Value) -> tuple[data.View, Value]:
+        """Ask the memory for the piece's planes in turn: the first stage of a plane, and the piece's spikes."""
+        spikes = Signal(self.spikes.shape(), reset_less=True)
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        following = Signal(ADDRESS_BITS)
+        plane = Signal.like(self.planes_out)
+        reading = Signal(plane_layout(self._config))
+        busy = Signal()
+        pieces = Signal(self.pieces.shape(), reset_less=True)
+        m.d.comb += [
+            following.eq(address + self.plane_stride),
+            reading.valid.eq(busy),
+            reading.first.eq(plane == 0),
+            # The clamp reads the upper one of its two planes first.
+            reading.exists.eq(Mux(clamps, ~reading.first | (self.planes_in > 1), plane < self.planes_in)),
+            reading.address.eq(Mux(clamps & reading.first, following, address)),
+            reading.pieces.eq(pieces),
+            self.read_address.eq(reading.address),
+        ]
+        with m.If(busy):
             m.d.sync += plane.eq(plane + 1)
             with m.If(~clamps):
-                m.d.sync += now.address.eq(following)
+                m.d.sync += address.eq(following)
             with m.If(plane + 1 == self.planes_out):
-                m.d.sync += reading.eq(0)
+                m.d.sync += busy.eq(0)
         with m.If(self.valid):
             m.d.sync += [
-                reading.eq(1), plane.eq(0), now.address.eq(self.address), now.pieces.eq(self.pieces),
+                busy.eq(1),
+                plane.eq(0),
+                address.eq(self.address),
+                pieces.eq(self.pieces),
                 spikes.eq(self.spikes),
-            ]  # fmt: skip
+            ]
+        return reading, spikes
 
-        # Two cycles later, beside the memory's data in a register: the outputs of block RAM are slow.
-        read_data = delayed(m, self.read_data, 1, name="read_data")
-        fetching = Signal()
-        fetching_first = Signal()
-        fetching_exists = Signal()
-        arriving = Signal()
-        arriving_first = Signal()
-        exists = Signal()
-        high = Signal()
-        read = Signal(where)
-        m.d.comb += [read.address.eq(self.read_address), read.pieces.eq(now.pieces)]
-        at = delayed(m, read.as_value(), 2, name="at")
-        two_before = delayed(m, at, 2, name="at_upper")
-        joining = delayed(m, spikes, 1, name="joining")  # the next piece may already be in `spikes`
-        kind = Signal(WriteKind, reset_less=True)
-        m.d.sync += [
-            fetching.eq(reading),
-            fetching_first.eq(reading & first),
-            fetching_exists.eq(Mux(clamps, ~first | (self.planes_in > 1), plane < self.planes_in)),
-            arriving.eq(fetching),
-            arriving_first.eq(fetching_first),
-            exists.eq(fetching_exists),
-            high.eq(clamps & arriving & ~arriving_first),
-            kind.eq(Mux(self.mode == ResidualMode.IAND, WriteKind.IAND, WriteKind.ADD)),
-        ]
-        with m.If(clamps):
-            m.d.sync += kind.eq(Mux(arriving & ~arriving_first, WriteKind.CLAMP_HIGH, WriteKind.CLAMP_LOW))
+    @staticmethod
+    def _stages(m: Module, reading: data.View) -> list[data.View]:
+        """What a plane is in the four cycles behind its read; it arrives in the second of them."""
+        stages = [reading]
+        for name in ("fetched", "arrived", "passed", "held"):
+            stages.append(delayed_view(m, stages[-1], 1, name=name, reset=("valid",)))
+        return stages[1:]
 
-        width = len(spikes)
-        plane_bits = Signal(width)
-        old = Signal(width)
-        joined = Signal(width)
-        carry = Signal(width, reset_less=True)
-        upper = Signal(width, reset_less=True)
+    def _plane(self, m: Module, arrived: data.View) -> Value:
+        """The piece's bits of the plane that has arrived; none of one that is new."""
+        config = self._config
+        # Registered behind the memory: the outputs of block RAM are slow.
+        word = delayed(m, self.read_data, ARRIVAL_LATENCY - 1, name="read_data")
+        bits = Signal(self.spikes.shape())
         for i in range(config.word_pieces):
-            with m.If(data.View(where, at).pieces[i] if config.word_pieces > 1 else 1):
-                m.d.comb += plane_bits.eq(
-                    Cat(
-                        read_data.word_select(lane * config.word_pieces + i, config.piece)
-                        for lane in range(config.lanes)
-                    )
+            with m.If(arrived.pieces[i] if config.word_pieces > 1 else 1):
+                m.d.comb += bits.eq(
+                    Cat(word.word_select(lane * config.word_pieces + i, config.piece) for lane in range(config.lanes))
                 )
-        m.d.comb += old.eq(Mux(exists, plane_bits, 0))
-        m.d.sync += carry.eq(Mux(Mux(clamps, arriving_first, fetching_first), joining, old & carry))
-        with m.If(arriving_first):
-            m.d.sync += upper.eq(old)
+        old = Signal.like(bits)
+        m.d.comb += old.eq(Mux(arrived.exists, bits, 0))
+        return old
+
+    @staticmethod
+    def _join(m: Module, kind: Value, old: Value, spikes: Value, *, begins: Value, upper: Value) -> Value:
+        """What becomes of a plane; `begins` loads the spikes as carry, `upper` keeps the clamp's upper plane."""
+        joining = delayed(m, spikes, 1, name="joining")  # the next piece may already be in `spikes`
+        carry = Signal(spikes.shape(), reset_less=True)
+        kept = Signal(spikes.shape(), reset_less=True)
+        joined = Signal(spikes.shape())
+        m.d.sync += carry.eq(Mux(begins, joining, old & carry))
+        with m.If(upper):
+            m.d.sync += kept.eq(old)
         with m.Switch(kind):
             with m.Case(WriteKind.ADD):
                 m.d.comb += joined.eq(old ^ carry)
             with m.Case(WriteKind.IAND):
                 m.d.comb += joined.eq(old & ~carry)
             with m.Case(WriteKind.CLAMP_LOW):
-                m.d.comb += joined.eq((carry & (~old | upper)) | (~carry & old))
+                m.d.comb += joined.eq((carry & (~old | kept)) | (~carry & old))
             with m.Case(WriteKind.CLAMP_HIGH):
-                m.d.comb += joined.eq(upper | carry)
-        # A register between the two memories.
-        write = self.write
-        to = Signal(where)
-        written = Signal(width, reset_less=True)
-        new = Mux(clamps, high & (self.planes_in == 1), ~exists)
-        m.d.comb += [to.eq(Mux(high, two_before, at)), write.banks.eq((1 << config.positions) - 1)]
-        m.d.sync += [
-            write.valid.eq(Mux(clamps, (arriving & ~arriving_first) | high, arriving)),
-            write.address.eq(to.address),
-            write.pieces.eq(Mux(new, from_piece_on(to.pieces), to.pieces)),
-            written.eq(joined),
-        ]
-        for lane in range(config.lanes):
-            channels = written.word_select(lane, config.piece)
-            m.d.comb += write.data.word_select(lane, config.inputs).eq(channels.replicate(config.word_pieces))
-        return m
+                m.d.comb += joined.eq(kept | carry)
+        return joined

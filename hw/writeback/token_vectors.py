@@ -13,6 +13,11 @@ from hw.neurons.batch import batch_layout
 from hw.parts.delay import delayed
 
 
+def tokens_latency(config: HardwareConfig) -> int:
+    """Cycles from a batch's last group to the word of its last neuron."""
+    return config.neurons
+
+
 class TokenVectors(wiring.Component):
     """Shifts position groups into a vector per neuron and writes the vectors, a channel per cycle.
 

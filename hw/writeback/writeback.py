@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 
 from hw.attention.token_write import TokenWrite
 from hw.config import HardwareConfig
-from hw.descriptor import ADDRESS_BITS, DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, ResidualMode
+from hw.descriptor import ADDRESS_BITS, DESCRIPTOR, Destination
 from hw.memory.spike_memory import SpikeWrite, from_piece_on
 from hw.neurons.batch import batch_layout
 from hw.parts.delay import delayed
@@ -17,15 +17,19 @@ from hw.parts.small_multiple import multiple
 from hw.writeback.or_pool import OrPool
 from hw.writeback.pool_writer import PoolWriter, pool_latency
 from hw.writeback.residual_adder import ResidualAdder
-from hw.writeback.token_vectors import TokenVectors
+from hw.writeback.token_vectors import TokenVectors, tokens_latency
+
+PIECE_LATENCY = 1
+"""Cycles from a piece's last batch to the piece."""
+
+CHOICE_LATENCY = 1
+"""Cycles from a piece or a pooled position to its write to the spike memory, and to the residual adder."""
 
 
 def writeback_latency(config: HardwareConfig) -> int:
     """Cycles from the last batch to the last write of a layer, whatever its destination: an upper bound."""
-    joined = max(
-        ResidualAdder.latency(MAX_RESIDUAL_PLANES, ResidualMode.ADD), ResidualAdder.latency(2, ResidualMode.CLAMP)
-    )
-    return max(2 + pool_latency(config), 2 + joined, config.neurons)
+    behind_choice = PIECE_LATENCY + CHOICE_LATENCY + max(pool_latency(config), ResidualAdder.latency)
+    return max(behind_choice, tokens_latency(config))
 
 
 class Writeback(wiring.Component):
@@ -100,7 +104,7 @@ class Writeback(wiring.Component):
         ]
 
         to_spikes, to_residual, starts_residual, pooled, about = self._collect(m)
-        pieces = delayed(m, _one_hot(about.piece, config.word_pieces), 1, name="pieces")
+        pieces = delayed(m, _one_hot(about.piece, config.word_pieces), CHOICE_LATENCY, name="pieces")
         m.d.comb += [
             self.layer.eq(about.layer),
             pool.start.eq(self.start),
@@ -116,7 +120,7 @@ class Writeback(wiring.Component):
         address = Signal.like(elsewhere)
         m.d.comb += [
             address.eq(self.spike_write.address + elsewhere),
-            adder.valid.eq(delayed(m, to_residual, 1, name="to_residual", reset=True)),
+            adder.valid.eq(delayed(m, to_residual, CHOICE_LATENCY, name="to_residual", reset=True)),
             adder.address.eq(address),
             adder.spikes.eq(spikes),
             adder.pieces.eq(pieces),
@@ -129,7 +133,7 @@ class Writeback(wiring.Component):
             self.residual_layer.eq(self.spike_layer),
         ]
         write = self.residual_write
-        with m.If(delayed(m, starts_residual, 1, name="starts_residual")):
+        with m.If(delayed(m, starts_residual, CHOICE_LATENCY, name="starts_residual")):
             m.d.comb += [
                 write.valid.eq(self.spike_write.valid),
                 write.address.eq(address),
@@ -203,13 +207,17 @@ class Writeback(wiring.Component):
                 layer.eq(late["layer"]),
             ]
         # A register between the choice and the memories, whose ports are many and far apart.
-        written = delayed(m, spikes, 1, name="written")
+        written = delayed(m, spikes, CHOICE_LATENCY, name="written")
         m.d.comb += [
-            write.valid.eq(delayed(m, valid | pool.valid, 1, name="write_valid", reset=True)),
-            write.address.eq(delayed(m, (slice_address + group)[: len(slice_address)], 1, name="write_address")),
-            write.pieces.eq(delayed(m, from_piece_on(_one_hot(piece, config.word_pieces)), 1, name="write_pieces")),
-            write.banks.eq(delayed(m, banks, 1, name="write_banks")),
-            self.spike_layer.eq(delayed(m, layer, 1, name="write_layer")),
+            write.valid.eq(delayed(m, valid | pool.valid, CHOICE_LATENCY, name="write_valid", reset=True)),
+            write.address.eq(
+                delayed(m, (slice_address + group)[: len(slice_address)], CHOICE_LATENCY, name="write_address")
+            ),
+            write.pieces.eq(
+                delayed(m, from_piece_on(_one_hot(piece, config.word_pieces)), CHOICE_LATENCY, name="write_pieces")
+            ),
+            write.banks.eq(delayed(m, banks, CHOICE_LATENCY, name="write_banks")),
+            self.spike_layer.eq(delayed(m, layer, CHOICE_LATENCY, name="write_layer")),
         ]
         for lane in range(config.lanes):
             channels = written.word_select(lane, config.piece)

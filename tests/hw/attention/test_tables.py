@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from hw.attention import tables as attention_tables
 from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
-from hw.attention.tables import FILLED_LATENCY, LOOKUP_LATENCY, SubsetTables
+from hw.attention.tables import SubsetTables
 from hw.config import TINY
 from tests.hw.collisions import guard_memories
 
@@ -54,7 +54,7 @@ def test_sums_of_every_subset(monkeypatch, channels, sets, pause, tables):
                 ctx.set(dut.step, step)
                 ctx.set(dut.half, ~0 if half else 0)
                 ctx.set(dut.spikes, [int(sum(1 << i for i in np.flatnonzero(one))) for one in spikes])
-                for _ in range(LOOKUP_LATENCY):
+                for _ in range(dut.lookup_latency):
                     await ctx.tick()
                 for t, table in np.ndindex(config.timesteps, tables):
                     own = np.arange(TABLE_CHANNELS) + table * TABLE_CHANNELS
@@ -74,7 +74,7 @@ def test_sums_of_every_subset(monkeypatch, channels, sets, pause, tables):
             while not ctx.get(dut.filled):
                 await ctx.tick()
                 cycles += 1
-            assert cycles == FILLED_LATENCY
+            assert cycles == dut.filled_latency
             await ctx.tick()
             await look_up(ctx, index % 2, rows)
 

@@ -91,7 +91,7 @@ def run_adder(
                     ctx.set(dut.address, 0)
                     ctx.set(dut.pieces, 0)
                     ctx.set(dut.spikes, (1 << len(dut.spikes)) - 1)
-        for _ in range(dut.latency(planes_out, mode) + 2):
+        for _ in range(dut.write_latency(planes_out, mode) + 2):
             await ctx.tick()
 
     simulate(dut, bench, ram)
@@ -145,4 +145,4 @@ def test_joins_every_integer(config, mode, planes_in, planes_out, extra_cycles):
         address: [JOINED[mode](value, spikes >> i & 1) for i, value in enumerate(integers[address])]
         for address, spikes in words
     }
-    assert {last - start for start, last in spans} == {ResidualAdder.latency(planes_out, mode)}
+    assert {last - start for start, last in spans} == {ResidualAdder.write_latency(planes_out, mode)}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hw.attention.attention import Attention
-from hw.attention.geometry import job_layout
+from hw.attention.job import job_layout
 from hw.config import CONFIGS, LIMITS, MAX_TIMESTEPS, MINI, HardwareConfig
 from hw.descriptor import DESCRIPTOR, MAX_RESIDUAL_PLANES, Opcode
 from hw.field_limits import MAX_DESCRIPTORS, field_limits
