@@ -2,12 +2,13 @@
 
 A program is one stream in external memory, read from its first beat to its last: 512-bit descriptors, little-endian,
 and behind each one of a layer with weights, output tile by output tile, the parameters and the weights. `DESCRIPTOR` is
-the single description: the dispatcher reads fields through it as an Amaranth view, the
-compiler packs them with `encode`, the documentation prints it.
+the single description: the dispatcher reads fields through it as an Amaranth view, the compiler makes a `Descriptor` of
+them, the documentation prints it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 
@@ -164,3 +165,42 @@ def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
         bits |= value << field.offset
     check = functools.reduce(operator.xor, bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), DESCRIPTOR_CHECK)
     return bits | check << DESCRIPTOR["check"].offset
+
+
+class _Fields:
+    """What a `Descriptor` can do."""
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The number in every field, by name."""
+        values = ((name, getattr(self, name)) for name in FIELDS)
+        return {name: value.value if isinstance(value, enum.Enum) else int(value) for name, value in values}
+
+    def encode(self) -> int:
+        """The descriptor's 512 bits; see the function `encode`."""
+        return encode(**self.fields)
+
+
+FIELDS = tuple(name for name in DESCRIPTOR.members if name != "check")
+"""What a program says in a descriptor."""
+
+Descriptor = dataclasses.make_dataclass(
+    "Descriptor",
+    [
+        (name, shape, shape(0)) if isinstance(shape, enum.EnumType) else (name, int, 0)
+        for name, shape in DESCRIPTOR.members.items()
+        if name in FIELDS
+    ],
+    bases=(_Fields,),
+    frozen=True,
+    kw_only=True,
+)
+Descriptor.__doc__ = """A descriptor: an attribute per field of `DESCRIPTOR` but the check, 0 if not given.
+
+It holds what the compiler asks for, be it more than a machine takes: `hw.field_limits.check_fields` refuses that.
+
+Attributes
+----------
+fields : dict of str to int
+    The number in every field, by name.
+"""
