@@ -73,7 +73,10 @@ MAX_RESIDUAL_PLANES = 5
 """Most bit-planes of the residual stream."""
 
 ADDRESS_BITS = 20
-"""Width of a word address of the on-chip memories in a descriptor."""
+"""Width of a word address of the on-chip memories in a descriptor, and of the steps of one: a sum wraps around."""
+
+ROTATE_BITS = 3
+"""Width of a place in a position group, which has up to 8 positions."""
 
 DESCRIPTOR = data.StructLayout({
     "check": unsigned(8),             # makes the XOR of all bytes DESCRIPTOR_CHECK
@@ -109,9 +112,8 @@ DESCRIPTOR = data.StructLayout({
     "tile_pieces": unsigned(4),       # pieces of every output tile but the last
     "last_tile_pieces": unsigned(4),
     # on-chip addresses
-    "source_base": unsigned(ADDRESS_BITS),
-    "source_slice_stride": unsigned(ADDRESS_BITS),
-    "source_plane_stride": unsigned(ADDRESS_BITS),
+    "source_base": unsigned(ADDRESS_BITS),  # first word read: through the first tap, which may lie outside the map
+    "source_rotate": unsigned(ROTATE_BITS),  # and the bank of its lane 0
     "destination_base": unsigned(ADDRESS_BITS),
     "destination_slice_stride": unsigned(ADDRESS_BITS),
     "residual_base": unsigned(ADDRESS_BITS),
@@ -119,6 +121,14 @@ DESCRIPTOR = data.StructLayout({
     "residual_planes_in": unsigned(4),   # planes of the residual before the spikes join it
     "residual_planes_out": unsigned(4),  # and after
     "residual_mode": ResidualMode,       # how they join
+    # steps of the walk: added to the address when a loop goes on and all within it begin again, modulo 2^20
+    "row_step": unsigned(ADDRESS_BITS),   # next row of taps
+    "row_rotate": unsigned(ROTATE_BITS),  # and how far lanes rotate with it
+    "slice_step": unsigned(ADDRESS_BITS), # next input slice; attention: next slice of Q
+    "plane_step": unsigned(ADDRESS_BITS), # next bit-plane
+    "half_step": unsigned(ADDRESS_BITS),  # low halves of the weights
+    "tile_step": unsigned(ADDRESS_BITS),  # next position tile
+    "rewind_rotate": unsigned(ROTATE_BITS),  # how far lanes rotate from the last tap to the first
     # attention
     "head_channels": unsigned(10),
     "groups": unsigned(17),              # position groups
@@ -135,6 +145,9 @@ DESCRIPTOR = data.StructLayout({
 """Bit layout of a descriptor; the first field is in the lowest bits."""
 
 assert DESCRIPTOR.size <= DESCRIPTOR_BITS, DESCRIPTOR.size
+
+FIELDS = tuple(name for name in DESCRIPTOR.members if name != "check")
+"""What a program says in a descriptor."""
 
 
 def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
@@ -157,7 +170,7 @@ def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
     """
     bits = 0
     for name, given in fields.items():
-        if name == "check" or name not in DESCRIPTOR.members:
+        if name not in FIELDS:
             raise ValueError(f"a descriptor has no field {name!r} to set")
         field, value = DESCRIPTOR[name], given.value if isinstance(given, enum.Enum) else int(given)
         if not 0 <= value < 1 << field.width:
@@ -167,8 +180,8 @@ def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
     return bits | check << DESCRIPTOR["check"].offset
 
 
-class _Fields:
-    """What a `Descriptor` can do."""
+class _Packed:
+    """What a `Descriptor` can do beside holding its fields."""
 
     @property
     def fields(self) -> dict[str, int]:
@@ -177,30 +190,20 @@ class _Fields:
         return {name: value.value if isinstance(value, enum.Enum) else int(value) for name, value in values}
 
     def encode(self) -> int:
-        """The descriptor's 512 bits; see the function `encode`."""
+        """The descriptor's 512 bits; raises as the function `encode` does."""
         return encode(**self.fields)
 
 
-FIELDS = tuple(name for name in DESCRIPTOR.members if name != "check")
-"""What a program says in a descriptor."""
+def _attribute(name: str) -> tuple[str, type, object]:
+    """A field's name, type and default: a member of its enumeration, or a number."""
+    shape = DESCRIPTOR.members[name]
+    return (name, shape, shape(0)) if isinstance(shape, enum.EnumType) else (name, int, 0)
+
 
 Descriptor = dataclasses.make_dataclass(
-    "Descriptor",
-    [
-        (name, shape, shape(0)) if isinstance(shape, enum.EnumType) else (name, int, 0)
-        for name, shape in DESCRIPTOR.members.items()
-        if name in FIELDS
-    ],
-    bases=(_Fields,),
-    frozen=True,
-    kw_only=True,
+    "Descriptor", map(_attribute, FIELDS), bases=(_Packed,), frozen=True, kw_only=True
 )
-Descriptor.__doc__ = """A descriptor: an attribute per field of `DESCRIPTOR` but the check, 0 if not given.
+Descriptor.__doc__ = """A descriptor: an attribute for every field of `DESCRIPTOR` but the check, 0 if not given.
 
 It holds what the compiler asks for, be it more than a machine takes: `hw.field_limits.check_fields` refuses that.
-
-Attributes
-----------
-fields : dict of str to int
-    The number in every field, by name.
 """

@@ -83,13 +83,14 @@ def _weights(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
         "last_tile_pieces": config.tile_pieces,
         "residual_planes_in": MAX_RESIDUAL_PLANES,
         "residual_planes_out": MAX_RESIDUAL_PLANES,
-        "source_base": (config.residual_words if descriptor.source_residual else config.spike_words) - 1,
         "destination_base": config.spike_words - 1,
         "destination_slice_stride": (1 << word_address_bits(config)) - 1,
         **_chunks(config),
     }
     if descriptor.destination in (Destination.KEYS, Destination.VALUES):
         limits["tiles"] = config.token_chunks
+    if not descriptor.kernel3:  # taps begin outside the feature map: what is read there is masked
+        limits["source_base"] = (config.residual_words if descriptor.source_residual else config.spike_words) - 1
     if descriptor.pool:
         limits |= {"width": MAX_POOL_SIDE, "rows": MAX_POOL_SIDE}
     return limits
@@ -104,7 +105,7 @@ def _attention(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]
         "groups": geometry.groups,
         "attention_threshold": (1 << geometry.threshold_bits) - 1,
         "source_base": config.spike_words - 1,
-        "source_slice_stride": stride,
+        "slice_step": stride,
         "destination_base": config.spike_words - 1,
         "destination_slice_stride": stride,
         **_chunks(config),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
 
-VERSION = 2
+VERSION = 3
 """Version of the register map, of the descriptor layout and of the result record; the driver refuses another."""
 
 REGISTER_ADDRESS_BITS = 14

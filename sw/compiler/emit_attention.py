@@ -64,7 +64,7 @@ def attention(placement: Placement, layer: Layer, head: Head) -> Descriptor:
         groups=groups,
         attention_threshold=int(threshold),
         source_base=_head_address(placement, query, head),
-        source_slice_stride=placement.slice_stride(query),
+        slice_step=placement.slice_stride(query),
         destination_base=_head_address(placement, layer, head),
         destination_slice_stride=placement.slice_stride(layer),
         **geometry.position_tiles(groups, geometry.time_chunks).fields,

@@ -13,6 +13,7 @@ from hw.program.ring import region_limit
 from sw.compiler.fit import require
 from sw.compiler.heads import reads_heads
 from sw.compiler.placement import Part, Placement
+from sw.compiler.walk_steps import walk_steps
 from sw.compiler.weight_pack import OutputTiles, output_tiles
 from sw.network import Layer
 
@@ -62,14 +63,12 @@ def weights(placement: Placement, layer: Layer, part: Part, weight_bits: int) ->
         output_tiles=tiles.count,
         tile_pieces=tiles.pieces,
         last_tile_pieces=tiles.last_pieces,
-        source_base=source.base + (source.planes - 1) * source.plane_stride,
-        source_slice_stride=source.slice_stride,
-        source_plane_stride=source.plane_stride,
         destination_base=part.destination,
         destination_slice_stride=placement.slice_stride(layer),
         weight_beats=beats,
         pace=_pace(placement, destination, tiles, halves=1 + wide),
         **part.tiles.fields,
+        **walk_steps(geometry, source, part.tiles, layer.width if kernel3 else 0),
         **_joining(placement, layer),
     )
     need, limit = (1 + wide) * (1 + image) * beats, region_limit(geometry.config)

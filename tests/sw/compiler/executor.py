@@ -13,6 +13,7 @@ from sw.artifact.artifact import Artifact
 from sw.compiler.program import Program, Step
 from sw.network import Layer
 from tests.sw.compiler.order import Order
+from tests.sw.compiler.reads import slice_bases
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,11 @@ class Executor:
         assert bool(descriptor.source_residual) == (layer.source == "residual")
         assert bool(descriptor.image) == (layer.source == "image")
         assert descriptor.kernel3 == (layer.kind == "conv" and not layer.reads_input)
-        stride, planes = descriptor.source_slice_stride, descriptor.passes
         groups = (descriptor.tiles - 1) * descriptor.tile_groups + descriptor.last_tile_groups
-        bases = [
-            descriptor.source_base - (planes - 1 - plane) * descriptor.source_plane_stride for plane in range(planes)
-        ]
+        planes, found = descriptor.passes, slice_bases(self.config, descriptor)[::-1]  # the lowest plane first
+        stride = int(found[0, 1] - found[0, 0]) if descriptor.slices > 1 else groups
+        assert np.array_equal(found, found[:, :1] + np.arange(descriptor.slices) * stride)
+        bases = [int(base) for base in found[:, 0]]
         if layer.reads_input:
             slices, number = self.words(9 * layer.in_channels), self.strips_read
             self.strips_read += 1
@@ -229,7 +230,7 @@ class Executor:
         assert descriptor.head_channels == len(step.places) == slices * self.config.inputs
         assert len(step.channels) == network.head_dim
         first = step.places.start // self.config.inputs
-        query = Span(descriptor.source_base, descriptor.source_slice_stride, slices, groups)
+        query = Span(descriptor.source_base, descriptor.slice_step, slices, groups)
         self.spikes.read(i, layer.source, 0, query, end="end", first_slice=first)
         block = layer.name.rpartition(".")[0]
         for is_value, part in enumerate("kv"):

@@ -183,7 +183,7 @@ def test_what_attention_may_be_told_fits_its_ports_and_its_job(config):
     ports = {
         "head_channels": engine.head_channels, "tiles": engine.chunks, "groups": engine.groups,
         "attention_threshold": engine.threshold, "source_base": engine.query_base,
-        "source_slice_stride": engine.query_stride, "destination_base": engine.output_base,
+        "slice_step": engine.query_stride, "destination_base": engine.output_base,
         "destination_slice_stride": engine.output_stride,
     }  # fmt: skip
     for name, port in ports.items():
