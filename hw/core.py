@@ -245,7 +245,7 @@ class Core(wiring.Component):
             attention.threshold.eq(job.attention_threshold),
             attention.token_buffer.eq(job.token_buffer),
             attention.query_base.eq(job.source_base),
-            attention.query_stride.eq(job.source_slice_stride),
+            attention.query_stride.eq(job.slice_step),
             attention.output_base.eq(job.destination_base),
             attention.output_stride.eq(job.destination_slice_stride),
         ]

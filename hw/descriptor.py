@@ -2,12 +2,13 @@
 
 A program is one stream in external memory, read from its first beat to its last: 512-bit descriptors, little-endian,
 and behind each one of a layer with weights, output tile by output tile, the parameters and the weights. `DESCRIPTOR` is
-the single description: the dispatcher reads fields through it as an Amaranth view, the
-compiler packs them with `encode`, the documentation prints it.
+the single description: the dispatcher reads fields through it as an Amaranth view, the compiler makes a `Descriptor` of
+them, the documentation prints it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 
@@ -61,7 +62,10 @@ MAX_RESIDUAL_PLANES = 5
 """Most bit-planes of the residual stream."""
 
 ADDRESS_BITS = 20
-"""Width of a word address of the on-chip memories in a descriptor."""
+"""Width of a word address of the on-chip memories in a descriptor, and of the steps of one: a sum wraps around."""
+
+ROTATE_BITS = 3
+"""Width of a place in a position group, which has up to 8 positions."""
 
 LAYOUT: dict[str, tuple[ShapeLike, str]] = {
     "check": (unsigned(8), "makes the XOR of all bytes DESCRIPTOR_CHECK"),
@@ -97,9 +101,8 @@ LAYOUT: dict[str, tuple[ShapeLike, str]] = {
     "tile_pieces": (unsigned(4), "pieces of every output tile but the last"),
     "last_tile_pieces": (unsigned(4), ""),
     # on-chip addresses
-    "source_base": (unsigned(ADDRESS_BITS), ""),
-    "source_slice_stride": (unsigned(ADDRESS_BITS), ""),
-    "source_plane_stride": (unsigned(ADDRESS_BITS), ""),
+    "source_base": (unsigned(ADDRESS_BITS), "first word read: through the first tap, which may lie outside the map"),
+    "source_rotate": (unsigned(ROTATE_BITS), "and the bank of its lane 0"),
     "destination_base": (unsigned(ADDRESS_BITS), ""),
     "destination_slice_stride": (unsigned(ADDRESS_BITS), ""),
     "residual_base": (unsigned(ADDRESS_BITS), ""),
@@ -107,6 +110,14 @@ LAYOUT: dict[str, tuple[ShapeLike, str]] = {
     "residual_planes_in": (unsigned(4), "planes of the residual before the spikes join it"),
     "residual_planes_out": (unsigned(4), "and after"),
     "residual_mode": (ResidualMode, "how they join"),
+    # steps of the walk: added to the address when a loop goes on and all within it begin again, modulo 2^20
+    "row_step": (unsigned(ADDRESS_BITS), "next row of taps"),
+    "row_rotate": (unsigned(ROTATE_BITS), "and how far lanes rotate with it"),
+    "slice_step": (unsigned(ADDRESS_BITS), "next input slice; attention: next slice of Q"),
+    "plane_step": (unsigned(ADDRESS_BITS), "next bit-plane"),
+    "half_step": (unsigned(ADDRESS_BITS), "low halves of the weights"),
+    "tile_step": (unsigned(ADDRESS_BITS), "next position tile"),
+    "rewind_rotate": (unsigned(ROTATE_BITS), "how far lanes rotate from the last tap to the first"),
     # attention
     "head_channels": (unsigned(10), ""),
     "groups": (unsigned(17), "position groups"),
@@ -126,6 +137,9 @@ DESCRIPTOR = data.StructLayout({name: shape for name, (shape, _) in LAYOUT.items
 """Bit layout of a descriptor."""
 
 assert DESCRIPTOR.size <= DESCRIPTOR_BITS, DESCRIPTOR.size
+
+FIELDS = tuple(name for name in DESCRIPTOR.members if name != "check")
+"""What a program says in a descriptor."""
 
 
 def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
@@ -148,7 +162,7 @@ def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
     """
     bits = 0
     for name, given in fields.items():
-        if name == "check" or name not in DESCRIPTOR.members:
+        if name not in FIELDS:
             raise ValueError(f"a descriptor has no field {name!r} to set")
         field, value = DESCRIPTOR[name], given.value if isinstance(given, enum.Enum) else int(given)
         if not 0 <= value < 1 << field.width:
@@ -156,3 +170,32 @@ def encode(**fields: int | Opcode | Destination | ResidualMode) -> int:
         bits |= value << field.offset
     check = functools.reduce(operator.xor, bits.to_bytes(DESCRIPTOR_BITS // 8, "little"), DESCRIPTOR_CHECK)
     return bits | check << DESCRIPTOR["check"].offset
+
+
+class _Packed:
+    """What a `Descriptor` can do beside holding its fields."""
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The number in every field, by name."""
+        values = ((name, getattr(self, name)) for name in FIELDS)
+        return {name: value.value if isinstance(value, enum.Enum) else int(value) for name, value in values}
+
+    def encode(self) -> int:
+        """The descriptor's 512 bits; raises as the function `encode` does."""
+        return encode(**self.fields)
+
+
+def _attribute(name: str) -> tuple[str, type, object]:
+    """A field's name, type and default: a member of its enumeration, or a number."""
+    shape = DESCRIPTOR.members[name]
+    return (name, shape, shape(0)) if isinstance(shape, enum.EnumType) else (name, int, 0)
+
+
+Descriptor = dataclasses.make_dataclass(
+    "Descriptor", map(_attribute, FIELDS), bases=(_Packed,), frozen=True, kw_only=True
+)
+Descriptor.__doc__ = """A descriptor: an attribute for every field of `DESCRIPTOR` but the check, 0 if not given.
+
+It holds what the compiler asks for, be it more than a machine takes: `hw.field_limits.check_fields` refuses that.
+"""

@@ -7,11 +7,9 @@ compiler checks every descriptor against it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from hw.attention.geometry import AttentionGeometry
 from hw.config import WEIGHT_BITS, HardwareConfig
-from hw.descriptor import DESCRIPTOR, MAX_RESIDUAL_PLANES, Destination, Opcode
+from hw.descriptor import DESCRIPTOR, FIELDS, MAX_RESIDUAL_PLANES, Descriptor, Destination, Opcode
 from hw.memory.spike_memory import address_bits
 from hw.neurons.batch import word_address_bits
 from hw.program.ring import region_limit
@@ -24,31 +22,30 @@ MAX_PROGRAM_BYTES = (1 << 32) - 1
 """What the register PROGRAM_BYTES holds."""
 
 
-def field_limits(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int]:
+def field_limits(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
     """Largest value of every field of one descriptor.
 
     Parameters
     ----------
     config : HardwareConfig
         The accelerator.
-    fields : mapping
-        The descriptor; what is missing is 0. Its operation and its flags decide which engines read it.
+    descriptor : Descriptor
+        Its operation and its flags decide which engines read it.
 
     Returns
     -------
     dict of str to int
         By name of every field but the check.
     """
-    engines = {Opcode.LOAD.value: _load, Opcode.WEIGHTS.value: _weights, Opcode.ATTENTION.value: _attention}
-    widths = {name: (1 << field.width) - 1 for name, field in DESCRIPTOR if name != "check"}
+    engines = {Opcode.LOAD: _load, Opcode.WEIGHTS: _weights, Opcode.ATTENTION: _attention}
     own = {"layer": config.max_layers - 1}
-    opcode = fields.get("opcode", Opcode.END.value)
-    if opcode in engines:
-        own |= engines[opcode](config, fields)
+    if descriptor.opcode in engines:
+        own |= engines[descriptor.opcode](config, descriptor)
+    widths = {name: (1 << DESCRIPTOR[name].width) - 1 for name in FIELDS}
     return {name: min(limit, own.get(name, limit)) for name, limit in widths.items()}
 
 
-def check_fields(config: HardwareConfig, fields: Mapping[str, int]) -> None:
+def check_fields(config: HardwareConfig, descriptor: Descriptor) -> None:
     """Refuse a descriptor with a number of which an engine would cut bits.
 
     Raises
@@ -56,13 +53,13 @@ def check_fields(config: HardwareConfig, fields: Mapping[str, int]) -> None:
     ValueError
         Naming the field, its value and the limit.
     """
-    limits = field_limits(config, fields)
-    for name, value in fields.items():
+    limits = field_limits(config, descriptor)
+    for name, value in descriptor.fields.items():
         if not 0 <= value <= limits[name]:
             raise ValueError(f"descriptor field {name} takes 0 to {limits[name]}, not {value}")
 
 
-def _load(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int]:
+def _load(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
     return {"destination_base": config.spike_words - 1}
 
 
@@ -76,10 +73,9 @@ def _chunks(config: HardwareConfig) -> dict[str, int]:
     }
 
 
-def _weights(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int]:
+def _weights(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
     """Walker, program buffer, neurons and writeback."""
-    segments = (1 + fields.get("wide", 0)) * (1 + fields.get("image", 0))
-    tokens = fields.get("destination", 0) in (Destination.KEYS.value, Destination.VALUES.value)
+    segments = (1 + descriptor.wide) * (1 + descriptor.image)
     limits = {
         "wide": int(config.weight_bits > WEIGHT_BITS),
         "weight_beats": region_limit(config) // segments,
@@ -87,19 +83,20 @@ def _weights(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int
         "last_tile_pieces": config.tile_pieces,
         "residual_planes_in": MAX_RESIDUAL_PLANES,
         "residual_planes_out": MAX_RESIDUAL_PLANES,
-        "source_base": (config.residual_words if fields.get("source_residual", 0) else config.spike_words) - 1,
         "destination_base": config.spike_words - 1,
         "destination_slice_stride": (1 << word_address_bits(config)) - 1,
         **_chunks(config),
     }
-    if tokens:
+    if descriptor.destination in (Destination.KEYS, Destination.VALUES):
         limits["tiles"] = config.token_chunks
-    if fields.get("pool", 0):
+    if not descriptor.kernel3:  # taps begin outside the feature map: what is read there is masked
+        limits["source_base"] = (config.residual_words if descriptor.source_residual else config.spike_words) - 1
+    if descriptor.pool:
         limits |= {"width": MAX_POOL_SIDE, "rows": MAX_POOL_SIDE}
     return limits
 
 
-def _attention(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, int]:
+def _attention(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
     geometry = AttentionGeometry(config)
     stride = (1 << address_bits(config.spike_words)) - 1
     return {
@@ -108,7 +105,7 @@ def _attention(config: HardwareConfig, fields: Mapping[str, int]) -> dict[str, i
         "groups": geometry.groups,
         "attention_threshold": (1 << geometry.threshold_bits) - 1,
         "source_base": config.spike_words - 1,
-        "source_slice_stride": stride,
+        "slice_step": stride,
         "destination_base": config.spike_words - 1,
         "destination_slice_stride": stride,
         **_chunks(config),

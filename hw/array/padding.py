@@ -32,8 +32,8 @@ class PaddingMask(wiring.Component):
         A layer begins: the first tile starts in `first_row`, column 0.
     first_row, height, width : In
         The layer.
-    tap_x, tap_y : In(2)
-        Kernel tap, 1 is the centre.
+    above, below, left, right : In(1)
+        The tap reads the row above that of the lane, or below; the column to the left, or to the right.
     advance : In(1)
         Go to the next group.
     rewind : In(1)
@@ -53,8 +53,10 @@ class PaddingMask(wiring.Component):
                 "first_row": In(DESCRIPTOR["first_row"].shape),
                 "height": In(DESCRIPTOR["height"].shape),
                 "width": In(DESCRIPTOR["width"].shape),
-                "tap_x": In(2),
-                "tap_y": In(2),
+                "above": In(1),
+                "below": In(1),
+                "left": In(1),
+                "right": In(1),
                 "advance": In(1),
                 "rewind": In(1),
                 "tile_end": In(1),
@@ -71,11 +73,13 @@ class PaddingMask(wiring.Component):
         last_row = Signal(bits)
         last_column = Signal(bits)
         wraps = Signal(signed(bits + 2))
-        tap_x = Signal.like(self.tap_x)
-        tap_y = Signal.like(self.tap_y)
+        above = Signal()
+        below = Signal()
+        left = Signal()
+        right = Signal()
         m.d.sync += [
             last_row.eq(self.height - 1), last_column.eq(self.width - 1), wraps.eq(self.width - positions),
-            tap_x.eq(self.tap_x), tap_y.eq(self.tap_y),
+            above.eq(self.above), below.eq(self.below), left.eq(self.left), right.eq(self.right),
         ]  # fmt: skip
         place = data.StructLayout({"y": bits + 1, "x": bits})
         for lane in range(positions):
@@ -89,15 +93,15 @@ class PaddingMask(wiring.Component):
                 m.d.comb += [following.x.eq(beyond), following.y.eq(here.y + 1)]
             with m.Else():
                 m.d.comb += following.x.eq(along)
-            top, bottom, left, right, real = (
-                Signal(name=f"{name}_{lane}", reset_less=True) for name in ("top", "bottom", "left", "right", "real")
+            real, top, bottom, first, last = (
+                Signal(name=f"{name}_{lane}", reset_less=True) for name in ("real", "top", "bottom", "first", "last")
             )
             m.d.sync += [
-                top.eq(here.y == 0), bottom.eq(here.y == last_row), real.eq(here.y <= last_row),
-                left.eq(here.x == 0), right.eq(here.x == last_column),
+                real.eq(here.y <= last_row), top.eq(here.y == 0), bottom.eq(here.y == last_row),
+                first.eq(here.x == 0), last.eq(here.x == last_column),
             ]  # fmt: skip
-            above, below = (tap_y == 0) & top, (tap_y == 2) & bottom
-            m.d.comb += self.inside[lane].eq(real & ~(above | below | ((tap_x == 0) & left) | ((tap_x == 2) & right)))
+            outside = (above & top) | (below & bottom) | (left & first) | (right & last)
+            m.d.comb += self.inside[lane].eq(real & ~outside)
             # `begin` is where the current position tile starts: every slice of the tile walks it again.
             m.d.comb += start.eq(begin)
             with m.If(self.tile_end):

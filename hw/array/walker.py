@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.array.loop_nest import LoopNest, slice_layout
 from hw.array.padding import PaddingMask
 from hw.array.step import DRAIN_BUFFERS, step_layout
 from hw.config import HardwareConfig
 from hw.descriptor import ADDRESS_BITS, DESCRIPTOR
-from hw.parts.small_multiple import multiple
-
-
-def slice_layout(config: HardwareConfig) -> data.StructLayout:
-    """What the groups of one slice and tap have in common; ``last_but_one`` is a group, if they are not ``single``."""
-    groups = DESCRIPTOR["tile_groups"].shape
-    return data.StructLayout(
-        {
-            "address": unsigned(ADDRESS_BITS),
-            "rotate": unsigned(max(1, (config.positions - 1).bit_length())),
-            "tap_x": unsigned(2),
-            "tap_y": unsigned(2),
-            "slice": DESCRIPTOR["slices"].shape,
-            "single": unsigned(1),
-            "last_but_one": groups,
-            "first": unsigned(1),
-            "double": unsigned(1),
-            "final": unsigned(1),
-            "unsigned": unsigned(1),
-            "tile_end": unsigned(1),
-            "last_tile": unsigned(1),
-        }
-    )
 
 
 class Walker(wiring.Component):
@@ -121,138 +101,77 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._has_input = Signal()  # the slice in `ahead` has been written
-        ahead, ahead_valid, walking, take = self._prepare(m)
-        issuing_more = self._issue(m, ahead, ahead_valid, take)
-        m.d.sync += self.done.eq(~self.start & ~walking & ~ahead_valid & ~issuing_more)
+        take = Signal()  # the slice and tap that is ahead begins in the next cycle
+        ahead = self._prepare(m, take)
+        issued = self._issue(m, ahead.slice, take)
+        self._decide(m, ahead, issued.free, take)
+        m.d.sync += self.done.eq(~self.start & ~ahead.walking & ~ahead.valid & issued.free)
+        words, end_of_group = self._time_chunks(m, issued.active, take)
+        inside = self._mask(m, issued, end_of_group, take)
+        self._address_banks(m, issued, words)
+        self._pass_on(m, self._delayed(m, self._step(m, issued), self.latency - 1), inside)
         return m
 
-    def _prepare(self, m: Module):
-        """Keep the next slice's addresses ready in `ahead`."""
-        config, d = self._config, self.descriptor
-        lane_bits = (config.positions - 1).bit_length()
-        tap_x = Signal(2)
-        tap_y = Signal(2)
-        slice_base, plane_base, tile_base = (Signal(ADDRESS_BITS, name=f"{n}_base") for n in ("slice", "plane", "tile"))
-        walking = Signal()
-        take = Signal()
+    def _prepare(self, m: Module, take: Value) -> _Ahead:
+        """Keep the next slice and tap ready."""
+        m.submodules.loop_nest = nest = LoopNest(self._config)
+        ahead = Signal(slice_layout(self._config))
         ahead_valid = Signal()
         prepare = Signal()
-        low = Signal()
-        slice_index, plane, tile, output_tile = (
-            _Count(m, getattr(d, field), self.start, field) for field in ("slices", "passes", "tiles", "output_tiles")
-        )
-
-        # In positions: from -width - 1, which is ~width, on, row by row of the taps.
-        shift = Signal(signed(d.width.shape().width + 2))
-        first_shift = Signal(signed(d.width.shape().width + 1))
-        next_row = Signal(signed(d.width.shape().width + 1))
-        shifted = multiple(m, shift >> lane_bits, d.time_chunks, config.time_chunks, name="shifted")
-        m.d.comb += first_shift.eq(Mux(d.kernel3, Cat(~d.width, 1).as_signed(), 0))
-        m.d.sync += next_row.eq(d.width - 2)
-        last_x, last_tap, last_half = (Signal(name=f"last_{n}") for n in ("x", "tap", "half"))
-        first = Signal()
-        last = Signal()
-        groups = Signal.like(d.tile_groups)
         m.d.comb += [
-            last_x.eq((tap_x == 2) | ~d.kernel3),
-            last_half.eq(low | ~d.wide),
-            first.eq((slice_index.value == 0) & (tap_x == 0) & (tap_y == 0)),
-            last.eq(slice_index.last & last_tap & plane.last),
-            groups.eq(Mux(tile.last, d.last_tile_groups, d.tile_groups)),
-            prepare.eq(walking & (take | ~ahead_valid)),
+            nest.start.eq(self.start),
+            nest.descriptor.eq(self.descriptor),
+            nest.go_on.eq(prepare),
+            prepare.eq(nest.walking & (take | ~ahead_valid)),
         ]
-        ahead = Signal(slice_layout(config))
-        following_tile = Signal(ADDRESS_BITS)
-        m.d.comb += following_tile.eq(Mux(tile.last, d.source_base, tile_base + d.tile_groups))
         with m.If(prepare):
-            m.d.sync += [
-                ahead.address.eq(slice_base + shifted),
-                ahead.rotate.eq(shift[:lane_bits] if lane_bits else 0),
-                ahead.tap_x.eq(Mux(d.kernel3, tap_x, 1)),
-                ahead.tap_y.eq(Mux(d.kernel3, tap_y, 1)),
-                ahead.slice.eq(slice_index.value),
-                ahead.single.eq(groups == 1),
-                ahead.last_but_one.eq(groups - 2),
-                ahead.first.eq(first & (plane.value == 0)),
-                ahead.double.eq(first & (plane.value != 0)),
-                ahead.final.eq(last),
-                ahead.unsigned.eq(low & ~d.image),
-                ahead.tile_end.eq(last & last_half),
-                ahead.last_tile.eq(tile.last),
-                tap_x.eq(tap_x + 1),
-                shift.eq(shift + Mux(last_x, next_row, 1)),
-                last_tap.eq((tap_x == 1) & (tap_y == 2)),
-            ]
-            with m.If(last_x):
-                m.d.sync += [tap_x.eq(0), tap_y.eq(tap_y + 1)]
-            with m.If(last_tap):
-                m.d.sync += [
-                    tap_y.eq(0),
-                    last_tap.eq(~d.kernel3),
-                    shift.eq(first_shift),
-                    slice_base.eq(slice_base + d.source_slice_stride),
-                ]
-                slice_index.step(m)
-                with m.If(slice_index.last):
-                    below = plane_base - d.source_plane_stride
-                    m.d.sync += [slice_base.eq(below), plane_base.eq(below)]
-                    plane.step(m)
-            with m.If(last):
-                m.d.sync += [slice_base.eq(tile_base), plane_base.eq(tile_base), low.eq(~last_half)]
-                with m.If(last_half):
-                    m.d.sync += [base.eq(following_tile) for base in (slice_base, plane_base, tile_base)]
-                    tile.step(m)
-                    with m.If(tile.last):
-                        output_tile.step(m)
-                        with m.If(output_tile.last):
-                            m.d.sync += walking.eq(0)
+            m.d.sync += ahead.eq(nest.here)
         with m.If(take | ~ahead_valid):
-            m.d.sync += ahead_valid.eq(walking)
-        with m.If(self.start):
-            m.d.sync += [walking.eq(1), shift.eq(first_shift), last_tap.eq(~d.kernel3)]
-            m.d.sync += [base.eq(d.source_base) for base in (slice_base, plane_base, tile_base)]
-
+            m.d.sync += ahead_valid.eq(nest.walking)
         # Two cycles before it is looked at.
         slices_written = Signal.like(self.slices_written)
         all_written = Signal()
-        m.d.sync += [slices_written.eq(self.slices_written), all_written.eq(self.all_written | ~d.follows)]
-        written = [Signal(name=name) for name in ("next_written", "ahead_written")]
-        m.d.comb += [
-            written[0].eq(slice_index.value < slices_written),
-            written[1].eq(ahead.slice < slices_written),
+        next_written = Signal()
+        ahead_written = Signal()
+        has_input = Signal()
+        m.d.sync += [
+            slices_written.eq(self.slices_written),
+            all_written.eq(self.all_written | ~self.descriptor.follows),
         ]
-        m.d.sync += self._has_input.eq(all_written | Mux(prepare, *written))
-        return ahead, ahead_valid, walking, take
+        m.d.comb += [
+            next_written.eq(nest.here.slice < slices_written),
+            ahead_written.eq(ahead.slice < slices_written),
+        ]
+        m.d.sync += has_input.eq(all_written | Mux(prepare, next_written, ahead_written))
+        return _Ahead(slice=ahead, valid=ahead_valid, has_input=has_input, walking=nest.walking)
 
-    def _issue(self, m: Module, ahead, ahead_valid: Signal, take: Signal) -> Signal:
-        """Issue the groups of a slice; returns whether a group follows this cycle's."""
-        config, d = self._config, self.descriptor
-        now = Signal.like(ahead)
-        address = Signal(ADDRESS_BITS)
-        active = Signal()
-        group = Signal.like(d.tile_groups)
-        last_group = Signal()
-        free = Signal(init=1)  # no group follows this cycle's
-        buffer = Signal(range(DRAIN_BUFFERS))
+    def _decide(self, m: Module, ahead: _Ahead, free: Value, take: Signal) -> None:
+        """Take the slice that is ahead, if it has what it needs, or count for what it waits."""
         buffers_used = Signal(range(DRAIN_BUFFERS + 1))
         wanted = Signal()
-        has_input = self._has_input
         has_buffer = Signal()
         m.d.comb += [
-            wanted.eq(ahead_valid & free),
-            has_buffer.eq(~ahead.final | (buffers_used != DRAIN_BUFFERS)),
-            take.eq(wanted & has_input & has_buffer & self.table_available),
+            wanted.eq(ahead.valid & free),
+            has_buffer.eq(~ahead.slice.final | (buffers_used != DRAIN_BUFFERS)),
+            take.eq(wanted & ahead.has_input & has_buffer & self.table_available),
             self.claim.eq(take),
-            self.issuing.eq(active),
         ]
         # A take refused is a cycle without a group one later.
         m.d.sync += [
-            self.stall_data.eq(wanted & ~has_input),
-            self.stall_weights.eq(wanted & has_input & ~self.table_available),
-            self.stall_drain.eq(wanted & has_input & self.table_available & ~has_buffer),
+            self.stall_data.eq(wanted & ~ahead.has_input),
+            self.stall_weights.eq(wanted & ahead.has_input & ~self.table_available),
+            self.stall_drain.eq(wanted & ahead.has_input & self.table_available & ~has_buffer),
+            buffers_used.eq(buffers_used + (take & ahead.slice.final) - self.buffers_freed),
         ]
-        m.d.sync += buffers_used.eq(buffers_used + (take & ahead.final) - self.buffers_freed)
+
+    def _issue(self, m: Module, ahead: data.View, take: Value) -> _Issued:
+        """Issue the groups of a slice, one a cycle."""
+        now = Signal.like(ahead)
+        address = Signal(ADDRESS_BITS)
+        active = Signal()
+        group = Signal.like(self.descriptor.tile_groups)
+        last_group = Signal()
+        free = Signal(init=1)
         with m.If(active):
             ends = group == now.last_but_one
             m.d.sync += [group.eq(group + 1), address.eq(address + 1), last_group.eq(ends), free.eq(last_group | ends)]
@@ -263,93 +182,120 @@ class Walker(wiring.Component):
                 active.eq(1), group.eq(0), address.eq(ahead.address), now.eq(ahead),
                 last_group.eq(ahead.single), free.eq(ahead.single),
             ]  # fmt: skip
+        m.d.comb += self.issuing.eq(active)
+        return _Issued(now, address, active, group, last_group, free)
 
-        advance, words = active, None
-        if config.time_chunks > 1:
-            word = Signal(range(config.time_chunks))
-            last_word = Signal()
-            words = d.time_chunks[: config.time_chunks.bit_length()]
-            m.d.comb += last_word.eq(word == words - 1)
-            advance = active & last_word
-            with m.If(active):
-                m.d.sync += word.eq(Mux(last_word, 0, word + 1))
-            with m.If(take):
-                m.d.sync += word.eq(0)
+    def _time_chunks(self, m: Module, active: Value, take: Value) -> tuple[Value, Value]:
+        """Words of a position group, and whether the word issued is its last one."""
+        most = self._config.time_chunks
+        if most == 1:
+            return Const(1), Const(1, 1)
+        word = Signal(range(most))
+        last_word = Signal()
+        words = self.descriptor.time_chunks[: most.bit_length()]
+        m.d.comb += last_word.eq(word == words - 1)
+        with m.If(active):
+            m.d.sync += word.eq(Mux(last_word, 0, word + 1))
+        with m.If(take):
+            m.d.sync += word.eq(0)
+        return words, last_word
 
-        m.submodules.padding = padding = PaddingMask(config)
+    def _mask(self, m: Module, issued: _Issued, end_of_group: Value, take: Value) -> Value:
+        """Which lanes of the word that was issued a cycle ago read inside the feature map."""
+        m.submodules.padding = padding = PaddingMask(self._config)
+        now = issued.now
         m.d.comb += [
             padding.start.eq(self.start),
-            padding.first_row.eq(d.first_row),
-            padding.height.eq(d.height),
-            padding.width.eq(d.width),
-            padding.tap_x.eq(now.tap_x),
-            padding.tap_y.eq(now.tap_y),
-            padding.advance.eq(advance),
+            padding.first_row.eq(self.descriptor.first_row),
+            padding.height.eq(self.descriptor.height),
+            padding.width.eq(self.descriptor.width),
+            padding.above.eq(now.above),
+            padding.below.eq(now.below),
+            padding.left.eq(now.left),
+            padding.right.eq(now.right),
+            padding.advance.eq(issued.active & end_of_group),
             padding.rewind.eq(take),
-            padding.tile_end.eq(active & last_group & now.tile_end),
+            padding.tile_end.eq(issued.active & issued.last_group & now.tile_end),
             padding.last_tile.eq(now.last_tile),
         ]
+        return padding.inside
 
-        # Issue -> address register -> memory -> rotation register: three stages beside the data.
+    def _address_banks(self, m: Module, issued: _Issued, words: Value) -> None:
+        """Banks in front of lane 0 hold lanes of the next position group."""
         addresses = Signal.like(self.read_addresses)
-        for bank in range(config.positions):
-            wrapped = (bank < now.rotate) if config.positions > 1 else 0
-            if words is not None:
-                wrapped = Mux(wrapped, words, 0)
-            m.d.sync += addresses[bank].eq(address + wrapped)
+        for bank in range(self._config.positions):
+            m.d.sync += addresses[bank].eq(issued.address + Mux(bank < issued.now.rotate, words, 0))
         m.d.comb += self.read_addresses.eq(addresses)
 
-        with m.If(active & last_group & now.final):
+    def _step(self, m: Module, issued: _Issued) -> data.View:
+        """What goes beside the word: issue -> address register -> memory -> rotation register."""
+        now, d = issued.now, self.descriptor
+        buffer = Signal(range(DRAIN_BUFFERS))
+        with m.If(issued.active & issued.last_group & now.final):
             m.d.sync += buffer.eq(buffer + 1)
-        stage = Signal(data.StructLayout({
-            "step": step_layout(config), "rotate": now.rotate.shape(), "residual": unsigned(1), "image": unsigned(1),
-        }))  # fmt: skip
+        stage = Signal(_beside(self._config))
         m.d.comb += [
-            stage.step.valid.eq(active),
-            stage.step.group.eq(group),
+            stage.step.valid.eq(issued.active),
+            stage.step.group.eq(issued.group),
             stage.step.buffer.eq(buffer),
             stage.step.first.eq(now.first),
             stage.step.double.eq(now.double),
             stage.step.final.eq(now.final),
             stage.step.unsigned.eq(now.unsigned),
-            stage.step.last_group.eq(last_group),
-            stage.step.last_of_tile.eq(last_group & now.final),
+            stage.step.last_group.eq(issued.last_group),
+            stage.step.last_of_tile.eq(issued.last_group & now.final),
             stage.rotate.eq(now.rotate),
             stage.residual.eq(d.source_residual),
             stage.image.eq(d.image),
         ]
-        for _ in range(self.latency - 1):
-            delayed = Signal.like(stage)
+        return stage
+
+    def _delayed(self, m: Module, stage: data.View, cycles: int) -> data.View:
+        for cycle in range(1, cycles + 1):
+            delayed = Signal.like(stage, name=f"stage_{cycle}")
             m.d.sync += delayed.eq(stage)
             stage = delayed
-        lanes = Signal(config.positions)
-        m.d.sync += [self.step.eq(stage.step), lanes.eq(padding.inside)]
+        return stage
+
+    def _pass_on(self, m: Module, stage: data.View, inside: Value) -> None:
+        """Rotate the banks' words to their lanes and mask what lies outside the feature map."""
+        positions = self._config.positions
+        width = self._config.group_bits // positions
+        lanes = Signal(positions)
+        m.d.sync += [self.step.eq(stage.step), lanes.eq(inside)]
         m.d.comb += self.from_residual.eq(stage.residual)
-        width = config.group_bits // config.positions
-        for lane in range(config.positions):
+        for lane in range(positions):
             word = Signal(width, name=f"word{lane}")
             with m.Switch(stage.rotate):
-                for rotate in range(config.positions):
+                for rotate in range(positions):
                     with m.Case(rotate):
-                        m.d.comb += word.eq(self.read_data.word_select((lane + rotate) % config.positions, width))
+                        m.d.comb += word.eq(self.read_data.word_select((lane + rotate) % positions, width))
             m.d.sync += self.spikes.word_select(lane, width).eq(Mux(lanes[lane] | stage.image, word, 0))
-        more = Signal()
-        m.d.comb += more.eq(~free)
-        return more
 
 
-class _Count:
-    """A loop's counter from 0 on, and whether it is at its end, which is known a cycle before."""
+def _beside(config: HardwareConfig) -> data.StructLayout:
+    """What goes beside a word of spikes on its way to the array."""
+    rotate = slice_layout(config)["rotate"].shape
+    return data.StructLayout({"step": step_layout(config), "rotate": rotate, "residual": 1, "image": 1})
 
-    def __init__(self, m: Module, length: Signal, start: Signal, name: str):
-        self.value, self.last = Signal.like(length, name=f"{name}_index"), Signal(name=f"{name}_last")
-        self._single, self._last_but_one = length == 1, Signal.like(length, name=f"{name}_last_but_one")
-        m.d.sync += self._last_but_one.eq(length - 2)
-        with m.If(start):
-            m.d.sync += self.last.eq(self._single)
 
-    def step(self, m: Module) -> None:
-        """Go on; behind the end comes the beginning."""
-        m.d.sync += [self.value.eq(self.value + 1), self.last.eq(self.value == self._last_but_one)]
-        with m.If(self.last):
-            m.d.sync += [self.value.eq(0), self.last.eq(self._single)]
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """The next slice and tap; `valid` if there is one and `has_input` if it was written; more may be behind it."""
+
+    slice: data.View
+    valid: Signal
+    has_input: Signal
+    walking: Signal
+
+
+@dataclass(frozen=True, eq=False)
+class _Issued:
+    """The group that is issued in this cycle, if `active`; no other one follows it if `free`."""
+
+    now: data.View
+    address: Signal
+    active: Signal
+    group: Signal
+    last_group: Signal
+    free: Signal

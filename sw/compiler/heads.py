@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,37 @@ from hw.config import HardwareConfig
 from hw.integers import ceil_div
 from sw.layer import QKV, Layer
 from sw.network import NetworkConfig
+
+
+@dataclass(frozen=True)
+class Head:
+    """An attention head.
+
+    Attributes
+    ----------
+    number : int
+    channels : range
+        Of the network.
+    places : range
+        Channels on the chip: those, in the same order, and behind them silent ones.
+    """
+
+    number: int
+    channels: range
+    places: range
+
+    @property
+    def token_buffer(self) -> int:
+        """Which of two buffers holds its K and V: one is written while attention reads the other."""
+        return self.number % 2
+
+
+def heads(config: HardwareConfig, network: NetworkConfig) -> Iterator[Head]:
+    """The heads of a block, in their order."""
+    size, padded = network.head_dim, padded_head(config, network)
+    for number in range(network.heads):
+        channels = range(number * size, (number + 1) * size)
+        yield Head(number, channels, range(number * padded, (number + 1) * padded))
 
 
 def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:

@@ -8,20 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
-from hw.descriptor import DESCRIPTOR_BITS
+from hw.descriptor import DESCRIPTOR_BITS, Descriptor
 from sw.layer import Layer
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // 64
 
 
 @dataclass(frozen=True)
-class Step:
-    """One descriptor.
+class Job:
+    """One descriptor, and what it means.
 
     Attributes
     ----------
     name : str
         The layer's name; ``load`` for the image, ``end`` for the last one.
+    descriptor : Descriptor
     layer : Layer, optional
         The layer, unless `name` is one of those two.
     channels : range
@@ -31,18 +32,32 @@ class Step:
         words.
     rows : range
         Rows of the feature map (before a pool) that it computes.
-    fields : dict
-        The descriptor's fields.
+    """
+
+    name: str
+    descriptor: Descriptor
+    layer: Layer | None = None
+    channels: range = range(0)
+    places: range = range(0)
+    rows: range = range(0)
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The number in every field of the descriptor, by name."""
+        fields: dict[str, int] = self.descriptor.fields
+        return fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Job):
+    """A descriptor of a program.
+
+    Attributes
+    ----------
     address : int
         64-bit word of the program where the descriptor lies; parameters and weights follow it.
     """
 
-    name: str
-    layer: Layer | None
-    channels: range
-    places: range
-    rows: range
-    fields: dict[str, int]
     address: int
 
 

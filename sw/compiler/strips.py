@@ -138,6 +138,10 @@ class StemPlan:
     strip_words: int
     window_rows: dict[str, int]
 
+    def kept_rows(self, layer: Layer) -> int:
+        """Rows of any layer's output that have a place on the chip at a time."""
+        return self.window_rows.get(layer.name, layer.output_grid[0])
+
     @property
     def repeated_operations(self) -> int:
         """Dense synaptic operations per time step, of bit-planes, on rows that have been computed before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 
@@ -10,14 +11,13 @@ from amaranth.lib import enum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, encode
+from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, FIELDS, Descriptor, Opcode, encode
 
 ENUMERATIONS = {
     name: shape
     for name, shape in DESCRIPTOR.members.items()
     if isinstance(shape, type) and issubclass(shape, enum.Enum)
 }
-FIELDS = [name for name in DESCRIPTOR.members if name != "check"]
 
 
 def width(name: str) -> int:
@@ -56,6 +56,34 @@ def test_members_may_be_given_for_numbers():
     for name, kind in ENUMERATIONS.items():
         for member in kind:
             assert encode(**{name: member}) == encode(**{name: member.value})
+
+
+@given(descriptors())
+def test_descriptor_holds_a_value_for_every_field(fields):
+    descriptor = Descriptor(**fields)
+    assert descriptor.fields == {**dict.fromkeys(FIELDS, 0), **fields}
+    assert descriptor.encode() == encode(**fields)
+
+
+def test_descriptor_takes_members_and_flags():
+    descriptor = Descriptor(opcode=Opcode.WEIGHTS, pool=True, rows=3)
+    assert (descriptor.opcode, descriptor.pool, descriptor.rows) == (Opcode.WEIGHTS, True, 3)
+    assert descriptor.encode() == encode(opcode=2, pool=1, rows=3)
+    assert Descriptor().opcode is Opcode.END
+
+
+def test_descriptor_does_not_change():
+    descriptor = Descriptor(rows=3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        descriptor.rows = 4
+    assert dataclasses.replace(descriptor, rows=4).rows == 4
+    assert descriptor.rows == 3
+
+
+@pytest.mark.parametrize("name", ["check", "bias", "size"])
+def test_descriptor_has_no_other_field(name):
+    with pytest.raises(TypeError, match=name):
+        Descriptor(**{name: 0})
 
 
 def test_fields_do_not_overlap():

@@ -54,8 +54,10 @@ def run(positions: int, layers: list[Layer], *, tile_groups: int, walks: int, pa
             for tile in tiles * 2:  # two output tiles: the second one begins in the first row again
                 for walk in range(walks):
                     tap_x, tap_y = rng.randint(0, 2), rng.randint(0, 2)
-                    ctx.set(dut.tap_x, tap_x)
-                    ctx.set(dut.tap_y, tap_y)
+                    ctx.set(dut.left, tap_x == 0)
+                    ctx.set(dut.right, tap_x == 2)
+                    ctx.set(dut.above, tap_y == 0)
+                    ctx.set(dut.below, tap_y == 2)
                     for group in tile:
                         await idle(ctx)
                         last = group == tile[-1]
@@ -114,8 +116,6 @@ def test_rows_narrower_than_the_lanes(width):
     async def bench(ctx: Any) -> None:
         ctx.set(dut.height, height)
         ctx.set(dut.width, width)
-        ctx.set(dut.tap_x, 1)
-        ctx.set(dut.tap_y, 1)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)

@@ -13,7 +13,7 @@ import pytest
 from hw.attention.attention import Attention
 from hw.attention.job import job_layout
 from hw.config import CONFIGS, LIMITS, MAX_TIMESTEPS, MINI, HardwareConfig
-from hw.descriptor import DESCRIPTOR, MAX_RESIDUAL_PLANES, Opcode
+from hw.descriptor import DESCRIPTOR, FIELDS, MAX_RESIDUAL_PLANES, Descriptor, Opcode
 from hw.field_limits import MAX_DESCRIPTORS, field_limits
 from hw.neurons.batch import batch_layout
 from hw.writeback.pool_writer import MAX_POOL_SIDE
@@ -57,7 +57,7 @@ def configured(**changes: Any) -> HardwareConfig:
 
 
 def largest(program: Program, field: str) -> int:
-    return max(step.fields.get(field, 0) for step in program.steps if step.layer is not None)
+    return max(getattr(step.descriptor, field) for step in program.steps if step.layer is not None)
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_a_threshold_that_no_attention_sum_reaches_fills_its_field():
     config = configured(attention_planes=1, head_channels=4, time_chunks=1)
     assert artifact.network.attention_threshold == 128
     steps = compile_artifact(artifact, config).steps_of("block0.attention")
-    assert {step.fields["attention_threshold"] for step in steps} == {127}
+    assert {step.descriptor.attention_threshold for step in steps} == {127}
     within = zero_artifact(image_size=2, pools=1, heads=4, attention_scale=0.125)
     steps = compile_artifact(within, config).steps_of("block0.attention")
-    assert {step.fields["attention_threshold"] for step in steps} == {64}
+    assert {step.descriptor.attention_threshold for step in steps} == {64}
 
 
 def test_a_program_has_no_more_descriptors_than_are_counted(monkeypatch):
@@ -153,14 +153,14 @@ def test_a_program_has_no_more_descriptors_than_are_counted(monkeypatch):
 
 def test_the_documentation_names_every_limit():
     """The table of architecture.md holds exactly these numbers."""
-    words = field_limits(ROOMY, {"opcode": Opcode.WEIGHTS.value})
+    words = field_limits(ROOMY, Descriptor(opcode=Opcode.WEIGHTS))
     expected = {
         "side of the image": MAX_POOL_SIDE,
         "positions times time chunks in use": words["positions"],
         "position tiles": words["tiles"],
         "output tiles": words["output_tiles"],
         "slices of its input": words["slices"],
-        "beats of a strip of the image": field_limits(ROOMY, {"opcode": Opcode.LOAD.value})["weight_beats"],
+        "beats of a strip of the image": field_limits(ROOMY, Descriptor(opcode=Opcode.LOAD))["weight_beats"],
         "descriptors of a program": MAX_DESCRIPTORS,
         "words of a memory": LIMITS["spike_words"],
         "channels of a head": (1 << DESCRIPTOR["head_channels"].width) - 1,
@@ -178,12 +178,12 @@ def test_the_documentation_names_every_limit():
 
 @pytest.mark.parametrize("config", [*CONFIGS.values(), ROOMY], ids=lambda config: config.name)
 def test_what_attention_may_be_told_fits_its_ports_and_its_job(config):
-    limits = field_limits(config, {"opcode": Opcode.ATTENTION.value})
+    limits = field_limits(config, Descriptor(opcode=Opcode.ATTENTION))
     engine, job = Attention(config), job_layout(config)
     ports = {
         "head_channels": engine.head_channels, "tiles": engine.chunks, "groups": engine.groups,
         "attention_threshold": engine.threshold, "source_base": engine.query_base,
-        "source_slice_stride": engine.query_stride, "destination_base": engine.output_base,
+        "slice_step": engine.query_stride, "destination_base": engine.output_base,
         "destination_slice_stride": engine.output_stride,
     }  # fmt: skip
     for name, port in ports.items():
@@ -195,7 +195,7 @@ def test_what_attention_may_be_told_fits_its_ports_and_its_job(config):
 
 @pytest.mark.parametrize("opcode", Opcode)
 def test_no_limit_is_beyond_its_field(opcode):
-    limits = field_limits(ROOMY, {"opcode": opcode.value, "pool": 1, "wide": 1, "image": 1})
-    assert limits.keys() == {name for name in DESCRIPTOR.members if name != "check"}
+    limits = field_limits(ROOMY, Descriptor(opcode=opcode, pool=True, wide=True, image=True))
+    assert limits.keys() == set(FIELDS)
     for name, limit in limits.items():
         assert 0 <= limit < 1 << DESCRIPTOR[name].width

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.config import BASE, LARGE, TINY, HardwareConfig
-from hw.descriptor import DESCRIPTOR, Destination, Opcode
+from hw.descriptor import DESCRIPTOR, FIELDS, Descriptor, Destination, Opcode
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.network import NetworkConfig
+from tests.sw.compiler.reads import slice_bases
 
 Integers = NDArray[np.int64]
-Fields = dict[str, int]
 
 
 def fire(current: Integers, threshold: Integers | int, timesteps: int) -> Integers:
@@ -49,54 +49,53 @@ class Interpreter:
         while True:
             bits = sum(int(self.program.memory[word + i]) << 64 * i for i in range(DESCRIPTOR_WORDS))
             view = DESCRIPTOR.from_bits(bits & (1 << DESCRIPTOR.size) - 1)
-            fields = {name: getattr(getattr(view, name), "value", getattr(view, name)) for name in DESCRIPTOR.members}
+            descriptor = Descriptor(**{name: getattr(view, name) for name in FIELDS})
             word += DESCRIPTOR_WORDS
-            opcode = Opcode(fields["opcode"])
-            if opcode is Opcode.END:
+            if descriptor.opcode is Opcode.END:
                 return logits
-            if opcode is Opcode.LOAD:
-                self.load(fields)
-            elif opcode is Opcode.ATTENTION:
-                self.attention(fields)
+            if descriptor.opcode is Opcode.LOAD:
+                self.load(descriptor)
+            elif descriptor.opcode is Opcode.ATTENTION:
+                self.attention(descriptor)
             else:
-                word, bias, threshold, segments = self.stream(fields, word)
-                sums = self.sums(fields, segments)
+                word, bias, threshold, segments = self.stream(descriptor, word)
+                sums = self.sums(descriptor, segments)
                 current = (sums << self.config.bias_fraction_bits) + bias[:, None]
-                if fields["destination"] == Destination.LOGITS.value:
-                    total = sums[: fields["timesteps"], :, : fields["positions"]].sum((0, 2))
+                if descriptor.destination is Destination.LOGITS:
+                    total = sums[: descriptor.timesteps, :, : descriptor.positions].sum((0, 2))
                     logits = (total << self.config.bias_fraction_bits) + bias
                 else:
                     current = np.broadcast_to(current, (self.config.timesteps, *current.shape[1:]))
-                    self.write(fields, fire(current, threshold[:, None], fields["timesteps"]))
+                    self.write(descriptor, fire(current, threshold[:, None], descriptor.timesteps))
 
-    def load(self, fields: Fields) -> None:
+    def load(self, descriptor: Descriptor) -> None:
         config = self.config
         beat = config.memory_bits // 64
-        start, words = fields["memory_address"] * beat, fields["weight_beats"] // config.group_beats
-        packed = self.image[start : start + fields["weight_beats"] * beat].reshape(words, -1)
+        start, words = descriptor.memory_address * beat, descriptor.weight_beats // config.group_beats
+        packed = self.image[start : start + descriptor.weight_beats * beat].reshape(words, -1)
         bits = np.unpackbits(packed.view(np.uint8), axis=1, bitorder="little")[:, : config.group_bits]
-        base = fields["destination_base"]
+        base = descriptor.destination_base
         self.spikes[base : base + words] = bits.reshape(words, *self.spikes.shape[1:])
 
-    def stream(self, fields: Fields, word: int) -> tuple[int, Integers, Integers, Integers]:
+    def stream(self, descriptor: Descriptor, word: int) -> tuple[int, Integers, Integers, Integers]:
         """Parameters, and weights as ``[segment, output, tap, input]``, behind a descriptor."""
-        config, tiles = self.config, fields["output_tiles"]
-        segments, taps = (1 + fields["wide"]) * (1 + fields["image"]), 9 if fields["kernel3"] else 1
-        per_tile = config.outputs + segments * fields["weight_beats"] * config.memory_bits // 64
+        config, tiles = self.config, descriptor.output_tiles
+        segments, taps = (1 + descriptor.wide) * (1 + descriptor.image), 9 if descriptor.kernel3 else 1
+        per_tile = config.outputs + segments * descriptor.weight_beats * config.memory_bits // 64
         rows = self.program.memory[word : word + tiles * per_tile].reshape(tiles, -1)
         halves = np.ascontiguousarray(rows[:, : config.outputs]).view(np.int32).reshape(-1, 2).astype(np.int64)
         packed = np.ascontiguousarray(rows[:, config.outputs :]).view(np.uint8)
         weights = np.stack([packed & 15, packed >> 4], axis=-1).astype(np.int64)
         # A slice is four rows, row k of the weights k, 4 + k, 8 + k ... of every output; a row may be filled up.
-        weights = weights.reshape(tiles, segments, fields["slices"], taps, 4, -1)
+        weights = weights.reshape(tiles, segments, descriptor.slices, taps, 4, -1)
         weights = weights[..., : config.outputs * config.inputs // 4]
         weights = weights.reshape(*weights.shape[:5], config.outputs, config.inputs // 4)
         weights = weights.transpose(1, 0, 5, 3, 2, 6, 4).reshape(segments, tiles * config.outputs, taps, -1)
         return word + tiles * per_tile, halves[:, 0], halves[:, 1], weights
 
-    def words(self, memory: Integers, base: int, stride: int, slices: int, groups: int) -> Integers:
+    def words(self, memory: Integers, bases: Integers, groups: int) -> Integers:
         """``[slice, group, P, T, I]``."""
-        return np.stack([memory[base + k * stride : base + k * stride + groups] for k in range(slices)])
+        return np.stack([memory[base : base + groups] for base in bases])
 
     def channels(self, words: Integers) -> Integers:
         """``[T, channels, positions]``."""
@@ -104,31 +103,29 @@ class Interpreter:
         shape = (self.config.timesteps, slices * self.config.inputs, groups * self.config.positions)
         return words.transpose(3, 0, 4, 1, 2).reshape(shape)
 
-    def sums(self, fields: Fields, segments: Integers) -> Integers:
+    def sums(self, descriptor: Descriptor, segments: Integers) -> Integers:
         """``[T, outputs, positions]``; of the image one for all time steps."""
-        memory = self.residual if fields["source_residual"] else self.spikes
-        groups, total = (fields["tiles"] - 1) * fields["tile_groups"] + fields["last_tile_groups"], np.int64(0)
-        above, below = around(fields)
-        row = fields["width"] // self.config.positions
-        for half in range(1 + fields["wide"]):
-            unsigned, joined = half == 1 and not fields["image"], np.int64(0)
-            for turn in range(fields["passes"]):
-                base = fields["source_base"] - turn * fields["source_plane_stride"]
-                count = groups + (above + below) * row
-                words = self.words(memory, base - above * row, fields["source_slice_stride"], fields["slices"], count)
-                if fields["image"]:
-                    inputs = words.transpose(0, 4, 1, 3, 2).reshape(1, fields["slices"] * self.config.inputs, -1)
+        memory = self.residual if descriptor.source_residual else self.spikes
+        groups, total = (descriptor.tiles - 1) * descriptor.tile_groups + descriptor.last_tile_groups, np.int64(0)
+        above, below = around(descriptor)
+        row, bases = descriptor.width // self.config.positions, slice_bases(self.config, descriptor)
+        for half in range(1 + descriptor.wide):
+            unsigned, joined = half == 1 and not descriptor.image, np.int64(0)
+            for turn in range(descriptor.passes):
+                words = self.words(memory, bases[turn] - above * row, groups + (above + below) * row)
+                if descriptor.image:
+                    inputs = words.transpose(0, 4, 1, 3, 2).reshape(1, descriptor.slices * self.config.inputs, -1)
                 else:
                     inputs = self.channels(words)
-                weights = segments[half * (1 + fields["image"]) + (fields["image"] and turn != 0)]
-                joined = 2 * joined + self.convolve(fields, weights if unsigned else (weights ^ 8) - 8, inputs)
+                weights = segments[half * (1 + descriptor.image) + (descriptor.image and turn != 0)]
+                joined = 2 * joined + self.convolve(descriptor, weights if unsigned else (weights ^ 8) - 8, inputs)
             total = 16 * total + joined
         return total
 
-    def convolve(self, fields: Fields, weights: Integers, inputs: Integers) -> Integers:
-        if not fields["kernel3"]:
+    def convolve(self, descriptor: Descriptor, weights: Integers, inputs: Integers) -> Integers:
+        if not descriptor.kernel3:
             return np.einsum("oi,tin->ton", weights[:, 0], inputs)
-        rows, width, (above, below) = fields["rows"], fields["width"], around(fields)
+        rows, width, (above, below) = descriptor.rows, descriptor.width, around(descriptor)
         there, count = rows + above + below, rows * width
         grid = inputs[:, :, : there * width].reshape(*inputs.shape[:2], there, width)
         grid = np.pad(grid, ((0, 0), (0, 0), (1 - above, 1 - below), (1, 1)))
@@ -137,16 +134,16 @@ class Interpreter:
         beyond = inputs.shape[2] - there * width
         return np.pad(np.asarray(sums).reshape(*sums.shape[:2], count), ((0, 0), (0, 0), (0, beyond)))
 
-    def write(self, fields: Fields, spikes: Integers) -> None:
-        config, destination = self.config, Destination(fields["destination"])
-        pieces = (fields["output_tiles"] - 1) * fields["tile_pieces"] + fields["last_tile_pieces"]
+    def write(self, descriptor: Descriptor, spikes: Integers) -> None:
+        config, destination = self.config, descriptor.destination
+        pieces = (descriptor.output_tiles - 1) * descriptor.tile_pieces + descriptor.last_tile_pieces
         spikes = spikes[:, : pieces * config.piece].copy()
-        spikes[:, :, fields["positions"] :] = 0
+        spikes[:, :, descriptor.positions :] = 0
         if destination in (Destination.KEYS, Destination.VALUES):
-            self.tokens[fields["token_buffer"], destination.value] = spikes
+            self.tokens[descriptor.token_buffer, destination.value] = spikes
             return
-        if fields["pool"]:
-            grid = spikes[:, :, : fields["positions"]].reshape(*spikes.shape[:2], fields["rows"], fields["width"])
+        if descriptor.pool:
+            grid = spikes[:, :, : descriptor.positions].reshape(*spikes.shape[:2], descriptor.rows, descriptor.width)
             pooled = torch.nn.functional.max_pool2d(torch.tensor(grid, dtype=torch.float32), 3, 2, 1)
             spikes = pooled.flatten(2).numpy().astype(np.int64)
         groups = -(-spikes.shape[2] // config.positions)
@@ -156,44 +153,44 @@ class Interpreter:
             k, place = divmod(piece, config.word_pieces)
             channels, at = (
                 slice(place * config.piece, (place + 1) * config.piece),
-                k * fields["destination_slice_stride"],
+                k * descriptor.destination_slice_stride,
             )
             if destination in (Destination.SPIKES, Destination.SPIKES_AND_RESIDUAL):
-                base = fields["destination_base"] + at
+                base = descriptor.destination_base + at
                 self.spikes[base : base + groups, :, :, channels] = words
             if destination == Destination.SPIKES_AND_RESIDUAL:
                 self.residual[at : at + groups, :, :, channels] = words
             if destination == Destination.RESIDUAL:
-                self.join(fields, at, groups, channels, words)
+                self.join(descriptor, at, groups, channels, words)
 
-    def join(self, fields: Fields, at: int, groups: int, channels: slice, words: Integers) -> None:
-        bases = [at + plane * fields["residual_plane_stride"] for plane in range(fields["residual_planes_out"])]
+    def join(self, descriptor: Descriptor, at: int, groups: int, channels: slice, words: Integers) -> None:
+        bases = [at + plane * descriptor.residual_plane_stride for plane in range(descriptor.residual_planes_out)]
         total = np.zeros_like(words)
-        for plane, base in enumerate(bases[: fields["residual_planes_in"]]):
+        for plane, base in enumerate(bases[: descriptor.residual_planes_in]):
             total += self.residual[base : base + groups, :, :, channels] << plane
-        total = (total + words, np.minimum(total + words, 3), total & (1 - words))[fields["residual_mode"]]
+        total = (total + words, np.minimum(total + words, 3), total & (1 - words))[descriptor.residual_mode.value]
         for plane, base in enumerate(bases):
             self.residual[base : base + groups, :, :, channels] = total >> plane & 1
 
-    def attention(self, fields: Fields) -> None:
-        slices, groups = fields["head_channels"] // self.config.inputs, fields["groups"]
-        query = self.words(self.spikes, fields["source_base"], fields["source_slice_stride"], slices, groups)
+    def attention(self, descriptor: Descriptor) -> None:
+        slices, groups = descriptor.head_channels // self.config.inputs, descriptor.groups
+        query = self.words(self.spikes, descriptor.source_base + np.arange(slices) * descriptor.slice_step, groups)
         keys, values = (
-            self.tokens[fields["token_buffer"], kind.value] for kind in (Destination.KEYS, Destination.VALUES)
+            self.tokens[descriptor.token_buffer, kind.value] for kind in (Destination.KEYS, Destination.VALUES)
         )
         sums = np.einsum("tcn,tcd->tdn", self.channels(query), np.einsum("tcn,tdn->tcd", keys, values))
-        spikes = fire(sums, fields["attention_threshold"], fields["timesteps"])
+        spikes = fire(sums, descriptor.attention_threshold, descriptor.timesteps)
         shape = (self.config.timesteps, slices, self.config.inputs, groups, self.config.positions)
         for k, words in enumerate(spikes.reshape(shape).transpose(1, 3, 4, 0, 2)):
-            base = fields["destination_base"] + k * fields["destination_slice_stride"]
+            base = descriptor.destination_base + k * descriptor.destination_slice_stride
             self.spikes[base : base + groups] = words
 
 
-def around(fields: Fields) -> tuple[int, int]:
+def around(descriptor: Descriptor) -> tuple[int, int]:
     """Rows above and below those computed that a convolution reads."""
-    if not fields["kernel3"]:
+    if not descriptor.kernel3:
         return 0, 0
-    return int(fields["first_row"] > 0), int(fields["first_row"] + fields["rows"] < fields["height"])
+    return int(descriptor.first_row > 0), int(descriptor.first_row + descriptor.rows < descriptor.height)
 
 
 LEFT_OVER = dataclasses.replace(TINY, outputs=32, inputs=16, positions=4, timesteps=8, neurons=4, attention_planes=8)
