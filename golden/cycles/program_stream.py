@@ -18,7 +18,7 @@ from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.external.axi_reader import REQUEST_LATENCY
 from hw.integers import ceil_div
-from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING
+from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
 
 
 @dataclass(frozen=True)

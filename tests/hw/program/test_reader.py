@@ -12,8 +12,9 @@ from golden.cycles.program_stream import ExternalMemory, ProgramStream
 from hw.config import BASE, LARGE, TINY, HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, Opcode, encode
 from hw.host.registers import ErrorCause
+from hw.program.fetch import FETCH_BURST
 from hw.program.reader import ProgramReader
-from hw.program.ring import FETCH_BURST, READ_LATENCY, region_limit
+from hw.program.ring import READ_LATENCY, region_limit
 from tests.hw.benches import MemoryModel, simulate
 from tests.hw.programs import Layer, assemble, descriptor_beats, plain_layer, random_layers, weight_layer
 

@@ -12,7 +12,8 @@ import pytest
 
 from golden.cycles.program_stream import ExternalMemory, ProgramStream, segments
 from hw.config import BASE, LARGE, TINY, HardwareConfig
-from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING, READ_LATENCY, ProgramBuffer, region_limit
+from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
+from hw.program.ring import READ_LATENCY, ProgramBuffer, region_limit
 from tests.hw.benches import MemoryModel, simulate
 
 ADDRESS = 1000
@@ -93,7 +94,7 @@ class Bench:
             ctx.set(dut.output.ready, ready)
             ctx.set(dut.command.valid, number < len(regions))
             if number < len(regions):
-                ctx.set(dut.command.payload, dataclasses.asdict(regions[number]) | {"tag": number % 4})
+                ctx.set(dut.command.payload, {"region": dataclasses.asdict(regions[number]), "tag": number % 4})
             _, _, valid, payload, low, tag, done, exhausted, request, accept = await ctx.tick().sample(
                 dut.output.valid, dut.output.payload, dut.output_low_half, dut.output_tag,
                 dut.command.ready, dut.exhausted, dut.memory.request.valid, dut.memory.request.ready,
@@ -311,3 +312,32 @@ def test_a_request_on_offer_stays_after_a_stop():
             await ctx.tick()
 
     simulate(dut, process)
+
+
+def test_a_stop_ends_a_start_that_waits_for_the_beats_of_the_program_before():
+    """Whatever cycle it comes in, that of the last beat included: nothing is requested any more."""
+    bench = Bench(SMALL, latency=20)
+    dut, requests = bench.dut, bench.memory.requests
+    after_stop = []
+
+    async def pulse(ctx: Any, signal: Any) -> None:
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+    async def process(ctx: Any) -> None:
+        ctx.set(dut.length, FETCH_BURST)
+        for cycles in range(FETCH_BURST + 10, FETCH_BURST + 30):
+            await pulse(ctx, dut.start)
+            await ctx.tick().repeat(3)
+            asked = len(requests)
+            await pulse(ctx, dut.start)
+            await ctx.tick().repeat(cycles)
+            begun = len(requests) > asked or bool(ctx.get(dut.memory.request.valid))
+            await pulse(ctx, dut.stop)
+            await ctx.tick().repeat(3 * FETCH_BURST)
+            after_stop.append((begun, len(requests) > asked))
+
+    simulate(dut, process, bench.memory.process)
+    assert {begun for begun, _ in after_stop} == {False, True}
+    assert all(begun == requested for begun, requested in after_stop)
