@@ -12,7 +12,8 @@ import pytest
 
 from hw.config import BASE, TINY, HardwareConfig
 from hw.descriptor import DESCRIPTOR, Opcode, Wait, encode
-from hw.program.dispatcher import TICKET_BITS, Dispatcher
+from hw.program.dispatcher import Dispatcher
+from hw.program.tickets import TICKET_BITS
 from tests.hw.benches import simulate
 
 CYCLE_LIMIT = 4000
