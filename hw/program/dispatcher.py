@@ -13,6 +13,29 @@ from hw.program.tickets import ENGINES, JobCounts, unmet
 from hw.program.waiting_place import WaitingPlace
 from hw.program.write_progress import WriteProgress
 
+LOAD_PORT = wiring.Signature({"start": Out(1), "done": In(1)})
+"""To the image load, which is `done` while it is idle."""
+
+WALKER_PORT = wiring.Signature(
+    {
+        "start": Out(1),
+        "descriptor": Out(DESCRIPTOR),
+        "done": In(1, init=1),
+        "slices_written": Out(DESCRIPTOR["slices"].shape),
+        "all_written": Out(1),
+    }
+)
+"""To the walker; of the layer before its own, the complete word slices, and whether that is all."""
+
+NEURONS_PORT = wiring.Signature({"start": Out(1), "descriptor": Out(DESCRIPTOR)})
+"""To the neurons and those behind them."""
+
+READS_PORT = wiring.Signature({"done": Out(1), "layer_done": Out(1), "output_tile_drained": Out(1)})
+"""From the neurons: they are idle; pulses with the last read of a layer and of an output tile."""
+
+ATTENTION_PORT = wiring.Signature({"start": Out(1), "busy": In(1), "done": In(1)})
+"""To the attention engine; `done` is a pulse."""
+
 LOOK_LATENCY = 1
 """Cycles from the end of what a load or the END waits for, or from its offer, to its acceptance."""
 
@@ -50,18 +73,14 @@ class Dispatcher(wiring.Component):
         The program.
     ended : Out(1)
         END was taken: every engine has finished.
-    load_start : Out(1), load_done : In(1)
-        The load engine, which samples the head of `descriptor`; `load_done` is high while it is idle.
-    walker_start : Out(1), walker : Out(DESCRIPTOR), walker_done : In(1)
-        The walker and its layer.
-    neurons_start : Out(1), neurons : Out(DESCRIPTOR), neurons_done : In(1)
-        The neurons and their layer.
-    layer_read, output_tile_read : In(1)
-        Pulses: the neurons made the last read of a layer; of an output tile.
-    slices_written : Out(10), all_written : Out(1)
-        What the layer before the walker's has written: complete word slices; everything.
-    attention_start : Out(1), attention : Out(DESCRIPTOR), attention_busy, attention_done : In(1)
-        The attention engine and its job, sampled at the start.
+    load : Out(LOAD_PORT)
+        The load engine, which samples the head of `descriptor` with `start`.
+    walker : Out(WALKER_PORT)
+        The walker, its layer, and what the layer before that one has written.
+    neurons : Out(NEURONS_PORT), reads : In(READS_PORT)
+        The neurons and their layer; how far they have read it.
+    attention : Out(ATTENTION_PORT), attention_job : Out(DESCRIPTOR)
+        The attention engine, which samples its job with `start`.
     layer : Out(8)
         The layer to which this cycle belongs: the walker's; without one the layer that is to be walked next; before
         that has come, the last one or that of a later load.
@@ -79,23 +98,13 @@ class Dispatcher(wiring.Component):
                 "reset_job": In(1),
                 "descriptor": In(stream.Signature(DESCRIPTOR)),
                 "ended": Out(1),
-                "load_start": Out(1),
-                "load_done": In(1),
-                "walker_start": Out(1),
-                "walker": Out(DESCRIPTOR),
-                "walker_done": In(1),
-                "neurons_start": Out(1),
-                "neurons": Out(DESCRIPTOR),
-                "neurons_done": In(1),
-                "layer_read": In(1),
-                "output_tile_read": In(1),
-                "slices_written": Out(DESCRIPTOR["slices"].shape),
-                "all_written": Out(1),
-                "attention_start": Out(1),
-                "attention": Out(DESCRIPTOR),
-                "attention_busy": In(1),
-                "attention_done": In(1),
-                "layer": Out(8),
+                "load": Out(LOAD_PORT),
+                "walker": Out(WALKER_PORT),
+                "neurons": Out(NEURONS_PORT),
+                "reads": In(READS_PORT),
+                "attention": Out(ATTENTION_PORT),
+                "attention_job": Out(DESCRIPTOR),
+                "layer": Out(DESCRIPTOR["layer"].shape),
                 "waits_load": Out(1),
                 "waits_attention": Out(1),
                 "waits_neurons": Out(1),
@@ -115,19 +124,19 @@ class Dispatcher(wiring.Component):
         takes = {opcode: Signal(name=f"take_{opcode.name.lower()}") for opcode in Opcode}
         m.d.comb += take.eq(self.descriptor.valid & self.descriptor.ready)
         m.d.comb += [signal.eq(take & (d.opcode == opcode)) for opcode, signal in takes.items()]
-        m.d.comb += [self.load_start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
+        m.d.comb += [self.load.start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
         m.d.sync += self.descriptors.eq(Mux(self.reset_job, 0, self.descriptors + take))
 
         loading = Signal()
-        m.d.sync += loading.eq((self.load_start | (loading & ~self.load_done)) & ~self.reset_job)
+        m.d.sync += loading.eq((self.load.start | (loading & ~self.load.done)) & ~self.reset_job)
         m.d.comb += [
             jobs.clear.eq(self.reset_job),
             jobs.begin.load.eq(takes[Opcode.LOAD]),
             jobs.begin.weights.eq(takes[Opcode.WEIGHTS]),
             jobs.begin.attention.eq(takes[Opcode.ATTENTION]),
-            jobs.end.load.eq(loading & self.load_done),
+            jobs.end.load.eq(loading & self.load.done),
             jobs.end.weights.eq(progress.layer_written),
-            jobs.end.attention.eq(self.attention_done),
+            jobs.end.attention.eq(self.attention.done),
             *(jobs.asked[engine].eq(d[f"wait_{engine}"]) for engine in ENGINES),
         ]
         self._layers(m, layers, jobs, takes[Opcode.WEIGHTS])
@@ -161,18 +170,18 @@ class Dispatcher(wiring.Component):
         m.d.comb += [
             layers.clear.eq(self.reset_job),
             layers.take.eq(take),
-            layers.take_load.eq(self.load_start),
+            layers.take_load.eq(self.load.start),
             layers.descriptor.eq(self.descriptor.payload),
             layers.tickets.eq(jobs.tickets),
             layers.dispatched_layers.eq(jobs.dispatched.weights),
             layers.ended.eq(jobs.ended),
-            layers.walker_done.eq(self.walker_done),
-            layers.neurons_done.eq(self.neurons_done),
-            self.walker_start.eq(layers.walker_start),
-            self.walker.eq(layers.walker),
-            self.neurons_start.eq(layers.neurons_start),
-            self.neurons.eq(layers.neurons),
-            self.all_written.eq(layers.all_written),
+            layers.walker_done.eq(self.walker.done),
+            layers.neurons_done.eq(self.reads.done),
+            self.walker.start.eq(layers.walker_start),
+            self.walker.descriptor.eq(layers.walker),
+            self.walker.all_written.eq(layers.all_written),
+            self.neurons.start.eq(layers.neurons_start),
+            self.neurons.descriptor.eq(layers.neurons),
             self.layer.eq(layers.layer),
             self.waits_load.eq(layers.waits_load),
             self.waits_attention.eq(layers.waits_attention),
@@ -183,22 +192,22 @@ class Dispatcher(wiring.Component):
         """Complete slices of the layer being written; they matter if it is the one before the walker's."""
         m.d.comb += [
             progress.clear.eq(self.reset_job),
-            progress.output_tile_read.eq(self.output_tile_read),
-            progress.layer_read.eq(self.layer_read),
-            self.slices_written.eq(Mux(layers.all_but_one_written, progress.slices, 0)),
+            progress.output_tile_read.eq(self.reads.output_tile_drained),
+            progress.layer_read.eq(self.reads.layer_done),
+            self.walker.slices_written.eq(Mux(layers.all_but_one_written, progress.slices, 0)),
         ]
 
     def _attention(self, m: Module, place: WaitingPlace, jobs: JobCounts, take: Signal) -> None:
         """The place in front of the attention engine."""
         begins = Signal()
         m.d.comb += [
-            begins.eq(place.occupied & ~self.attention_busy & ~place.waits_for.as_value().any()),
+            begins.eq(place.occupied & ~self.attention.busy & ~place.waits_for.as_value().any()),
             place.clear.eq(self.reset_job),
             place.take.eq(take),
             place.descriptor.eq(self.descriptor.payload),
             place.tickets.eq(jobs.tickets),
             place.ended.eq(jobs.ended),
             place.leave.eq(begins),
-            self.attention.eq(place.content),
+            self.attention_job.eq(place.content),
         ]
-        m.d.sync += self.attention_start.eq(begins & ~self.reset_job)
+        m.d.sync += self.attention.start.eq(begins & ~self.reset_job)

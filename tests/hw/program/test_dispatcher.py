@@ -140,7 +140,7 @@ class Bench:
         ctx.set(dut.descriptor.valid, rng.getrandbits(1))
         ctx.set(dut.descriptor.payload.as_value(), encode(**left[0]))
         self.drive(ctx)
-        _, _, *outputs = await ctx.tick().sample(dut.descriptor.ready, dut.load_start, dut.attention_start, dut.ended)
+        _, _, *outputs = await ctx.tick().sample(dut.descriptor.ready, dut.load.start, dut.attention.start, dut.ended)
         assert not any(outputs)
         ctx.set(dut.reset_job, 0)
         self.cycle += 1
@@ -152,15 +152,18 @@ class Bench:
             else:
                 ctx.set(dut.descriptor.payload.as_value(), rng.getrandbits(DESCRIPTOR.size))
             signals = self.drive(ctx)
-            names = (
-                "load_start", "walker_start", "neurons_start", "attention_start", "ended", "descriptors", "layer",
-                "waits_load", "waits_attention", "waits_neurons", "slices_written", "all_written",
-            )  # fmt: skip
+            watched = {
+                "load_start": dut.load.start, "walker_start": dut.walker.start, "neurons_start": dut.neurons.start,
+                "attention_start": dut.attention.start, "ended": dut.ended, "descriptors": dut.descriptors,
+                "layer": dut.layer, "waits_load": dut.waits_load, "waits_attention": dut.waits_attention,
+                "waits_neurons": dut.waits_neurons, "slices_written": dut.walker.slices_written,
+                "all_written": dut.walker.all_written,
+            }  # fmt: skip
             _, _, ready, walker, neurons, attention, *outputs = await ctx.tick().sample(
-                dut.descriptor.ready, dut.walker.as_value(), dut.neurons.as_value(), dut.attention.as_value(),
-                *(getattr(dut, name) for name in names),
+                dut.descriptor.ready, dut.walker.descriptor.as_value(), dut.neurons.descriptor.as_value(),
+                dut.attention_job.as_value(), *watched.values(),
             )  # fmt: skip
-            seen = dict(zip(names, outputs, strict=True))
+            seen = dict(zip(watched, outputs, strict=True))
             expected, job = self.expect(left[0] if offered else None, signals)
             assert {name: seen[name] for name in expected} == expected, self.cycle
             if offered:
@@ -204,8 +207,13 @@ class Bench:
             "attention_busy": self.attention.left > 0,
             "attention_done": self.cycle == self.attention_done_at,
         }
-        for name, value in signals.items():
-            ctx.set(getattr(self.dut, name), value)
+        dut = self.dut
+        for name, port in {
+            "load_done": dut.load.done, "walker_done": dut.walker.done, "neurons_done": dut.reads.done,
+            "output_tile_read": dut.reads.output_tile_drained, "layer_read": dut.reads.layer_done,
+            "attention_busy": dut.attention.busy, "attention_done": dut.attention.done,
+        }.items():  # fmt: skip
+            ctx.set(port, signals[name])
         return signals
 
     def expect(self, head: Fields | None, signals: dict[str, bool]) -> tuple[dict[str, int], Job | None]:
