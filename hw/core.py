@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -15,22 +15,56 @@ from hw.array.weight_array import WeightArray
 from hw.attention.attention import Attention
 from hw.config import HardwareConfig
 from hw.counters import Counters
-from hw.descriptor import ADDRESS_BITS, Destination
+from hw.engine_events import EngineEvents
 from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.external.read_arbiter import ReadArbiter
 from hw.host.registers import COUNTER_SLOTS, ErrorCause
+from hw.links import (
+    ARRAY_STEPS,
+    ATTENTION_JOB,
+    DISPATCH_EVENTS,
+    DRAIN_READ,
+    FIRED_BATCHES,
+    LAYER_READS,
+    LAYER_START,
+    LAYER_WALK,
+    LOAD_JOB,
+    WALKER_EVENTS,
+    WEIGHTS,
+    link,
+)
 from hw.memory.image_load import ImageLoad
 from hw.memory.spike_memory import WRITE_LATENCY, SpikeMemory
 from hw.neurons.head import LOGIT_BITS, Head
 from hw.neurons.neurons import Neurons
-from hw.parts.adder_tree import tree_sum
 from hw.parts.technology import Technology
 from hw.program.dispatcher import Dispatcher
+from hw.program.fetch import LENGTH_BITS
 from hw.program.reader import ProgramReader
+from hw.run_control import RunControl
+from hw.trace_points import (
+    add_trace_points,
+    logit_points,
+    piece_points,
+    residual_points,
+    spike_points,
+    token_points,
+)
 from hw.writeback.writeback import Writeback, writeback_latency
 
-FILING_CYCLES = 6 * COUNTER_SLOTS
-"""Cycles from the last descriptor to `done`: the last counts are filed."""
+ATTENTION_FIELDS = {
+    "head_channels": "head_channels",
+    "chunks": "tiles",
+    "groups": "groups",
+    "threshold": "attention_threshold",
+    "token_buffer": "token_buffer",
+    "query_base": "source_base",
+    "query_stride": "slice_step",
+    "output_base": "destination_base",
+    "output_stride": "destination_slice_stride",
+    "time_chunks": "time_chunks",
+}
+"""What the attention engine takes from which field of its descriptor; the last one only in a machine of several."""
 
 
 @functools.cache
@@ -87,7 +121,7 @@ class Core(wiring.Component):
             {
                 "start": In(1),
                 "program": In(MEMORY_ADDRESS_BITS),
-                "program_beats": In(32),
+                "program_beats": In(LENGTH_BITS),
                 "image": In(MEMORY_ADDRESS_BITS),
                 "memory": Out(MemoryPort(config.memory_bits)),
                 "busy": Out(1),
@@ -106,76 +140,87 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, technology = self._config, self._technology
-        m.submodules.program_reader = reader = ProgramReader(config)
-        m.submodules.read_arbiter = arbiter = ReadArbiter(config.memory_bits, 2)
-        m.submodules.dispatcher = dispatcher = Dispatcher(config, written_latency(config))
-        m.submodules.image_load = image_load = ImageLoad(config)
-        m.submodules.walker = walker = Walker(config)
-        m.submodules.weight_array = array = WeightArray(config, technology=technology)
-        m.submodules.neurons = neurons = Neurons(config, technology=technology)
-        m.submodules.writeback = writeback = Writeback(config)
-        m.submodules.head = head = Head(config)
-        m.submodules.attention = attention = Attention(config, technology=technology)
-        m.submodules.spikes = spikes = SpikeMemory(config, config.spike_words, technology=technology)
+        m.submodules.run_control = RunControl()
+        m.submodules.program_reader = ProgramReader(config)
+        m.submodules.read_arbiter = ReadArbiter(config.memory_bits, 2)
+        m.submodules.dispatcher = Dispatcher(config, written_latency(config))
+        m.submodules.image_load = ImageLoad(config)
+        m.submodules.walker = Walker(config)
+        m.submodules.weight_array = WeightArray(config, technology=technology)
+        m.submodules.neurons = Neurons(config, technology=technology)
+        m.submodules.writeback = Writeback(config)
+        m.submodules.head = Head(config)
+        m.submodules.attention = Attention(config, technology=technology)
+        m.submodules.spikes = SpikeMemory(config, config.spike_words, technology=technology)
         # The residual stream is read by the walker and, to be added to, behind the neurons: a copy for each.
-        m.submodules.residual = residual = SpikeMemory(config, config.residual_words, technology=technology)
-        m.submodules.residual_copy = residual_copy = SpikeMemory(config, config.residual_words, technology=technology)
-        m.submodules.counters = counters = Counters(config)
+        m.submodules.residual = SpikeMemory(config, config.residual_words, technology=technology)
+        m.submodules.residual_copy = SpikeMemory(config, config.residual_words, technology=technology)
+        m.submodules.engine_events = EngineEvents(config)
+        m.submodules.counters = Counters(config)
+        self._read_program(m)
+        self._dispatch(m)
+        self._compute(m)
+        self._read_spikes(m)
+        self._write_spikes(m)
+        self._count(m)
+        self._trace(m)
+        return m
 
-        # Program and memory.
-        connect(m, arbiter.memory, flipped(self.memory))
-        connect(m, image_load.memory, arbiter.ports[0])
-        connect(m, reader.memory, arbiter.ports[1])
-        connect(m, reader.descriptor, dispatcher.descriptor)
+    def _read_program(self, m: Module) -> None:
+        """External memory to the program's reader and to the load of the image, and what ends the program."""
+        part = m.submodules
+        connect(m, part.read_arbiter.memory, flipped(self.memory))
+        connect(m, part.image_load.memory, part.read_arbiter.ports[0])
+        connect(m, part.program_reader.memory, part.read_arbiter.ports[1])
         m.d.comb += [
-            reader.start.eq(self.start),
-            reader.address.eq(self.program),
-            reader.length.eq(self.program_beats),
-            image_load.base.eq(self.image),
-            image_load.start.eq(dispatcher.load_start),
-            image_load.descriptor.eq(reader.descriptor.payload),
+            part.program_reader.start.eq(self.start),
+            part.program_reader.address.eq(self.program),
+            part.program_reader.length.eq(self.program_beats),
+            part.image_load.base.eq(self.image),
+            part.run_control.start.eq(self.start),
+            part.run_control.ended.eq(part.dispatcher.ended),
+            part.run_control.failed.eq(part.program_reader.failed),
+            part.run_control.cause.eq(part.program_reader.error),
+            part.run_control.reader_idle.eq(part.program_reader.idle),
+            self.busy.eq(part.run_control.busy),
+            self.done.eq(part.run_control.done),
+            self.error.eq(part.run_control.error),
+            self.descriptors.eq(part.dispatcher.descriptors),
         ]
-        self._run(m, reader, dispatcher)
 
-        # Engines, each with the descriptor of its own layer.
+    def _dispatch(self, m: Module) -> None:
+        """Descriptors to the engines, each of which has that of its own layer."""
+        part = m.submodules
+        dispatcher, reader, attention = part.dispatcher, part.program_reader, part.attention
+        connect(m, reader.descriptor, dispatcher.descriptor)
+        link(m, LOAD_JOB, dispatcher.load, part.image_load)
+        link(m, LAYER_WALK, dispatcher.walker, part.walker)
+        link(m, LAYER_START, dispatcher.neurons, part.neurons, part.writeback)
+        link(m, LAYER_READS, part.neurons, dispatcher.reads)
+        link(m, ATTENTION_JOB, dispatcher.attention, attention)
         m.d.comb += [
             dispatcher.reset_job.eq(self.start),
-            dispatcher.load_done.eq(image_load.done),
-            dispatcher.walker_done.eq(walker.done),
-            dispatcher.neurons_done.eq(neurons.done),
-            dispatcher.layer_read.eq(neurons.layer_done),
-            dispatcher.output_tile_read.eq(neurons.output_tile_drained),
-            dispatcher.attention_busy.eq(attention.busy),
-            dispatcher.attention_done.eq(attention.done),
-            walker.start.eq(dispatcher.walker_start),
-            walker.descriptor.eq(dispatcher.walker),
-            walker.slices_written.eq(dispatcher.slices_written),
-            walker.all_written.eq(dispatcher.all_written),
-            neurons.start.eq(dispatcher.neurons_start),
-            neurons.descriptor.eq(dispatcher.neurons),
-            writeback.start.eq(dispatcher.neurons_start),
-            writeback.descriptor.eq(dispatcher.neurons),
-            attention.start.eq(dispatcher.attention_start),
+            part.image_load.descriptor.eq(reader.descriptor.payload),
+            *(
+                getattr(attention, member).eq(dispatcher.attention_job[field])
+                for member, field in ATTENTION_FIELDS.items()
+                if member in attention.signature.members
+            ),
         ]
 
-        # Weights and spikes into the array, sums into the neurons, spikes back.
-        connect(m, reader.weights, array.weights)
+    def _compute(self, m: Module) -> None:
+        """Weights and spikes into the array, sums into the neurons, spikes back or sums to the head, K and V on."""
+        part = m.submodules
+        reader, neurons, head = part.program_reader, part.neurons, part.head
         connect(m, reader.parameters, neurons.parameters)
+        link(m, WEIGHTS, reader, part.weight_array)
+        link(m, ARRAY_STEPS, part.walker, part.weight_array)
+        link(m, DRAIN_READ, neurons, part.weight_array)
+        link(m, FIRED_BATCHES, neurons, part.writeback)
+        connect(m, part.writeback.token_write, part.attention.token_write)
         m.d.comb += [
-            array.unsigned_weights.eq(reader.unsigned_weights),
             reader.output_tile_drained.eq(neurons.output_tile_drained),
-            walker.table_available.eq(array.table_available),
-            walker.buffers_freed.eq(neurons.buffers_freed),
-            array.claim.eq(walker.claim),
-            array.step.eq(walker.step),
-            array.spikes.eq(walker.spikes),
-            array.drain_group.eq(neurons.drain_group),
-            array.drain_buffer.eq(neurons.drain_buffer),
-            array.drain_batch.eq(neurons.drain_batch),
-            neurons.tile_done.eq(array.tile_done),
-            neurons.drain_sums.eq(array.drain_sums),
-            writeback.spikes.eq(neurons.spikes),
-            writeback.batch.eq(neurons.batch),
+            part.walker.buffers_freed.eq(neurons.buffers_freed),
             head.sums.eq(neurons.sums),
             head.biases.eq(neurons.biases),
             head.batch.eq(neurons.sums_batch),
@@ -183,152 +228,77 @@ class Core(wiring.Component):
             self.logit.eq(head.host_logit),
             self.prediction.eq(head.prediction),
         ]
-        self._attend(m, dispatcher, attention, writeback)
 
-        # On-chip memories. Attention reads Q while the array reads the residual stream.
+    def _read_spikes(self, m: Module) -> None:
+        """Reads of the on-chip memories. Attention reads Q while the array reads the residual stream."""
+        part = m.submodules
+        walker, attention, writeback = part.walker, part.attention, part.writeback
+        spikes, residual, residual_copy = part.spikes, part.residual, part.residual_copy
         m.d.comb += [
             walker.read_data.eq(Mux(walker.from_residual, residual.read_data, spikes.read_data)),
             attention.read_data.eq(spikes.read_data),
             writeback.residual_read_data.eq(residual_copy.read_data),
         ]
-        for bank in range(config.positions):
+        for bank, address in enumerate(walker.read_addresses):
             m.d.comb += [
-                spikes.read_addresses[bank].eq(
-                    Mux(attention.busy, attention.read_address, walker.read_addresses[bank])
-                ),
-                residual.read_addresses[bank].eq(walker.read_addresses[bank]),
+                spikes.read_addresses[bank].eq(Mux(attention.busy, attention.read_address, address)),
+                residual.read_addresses[bank].eq(address),
                 residual_copy.read_addresses[bank].eq(writeback.residual_read_address),
             ]
+
+    def _write_spikes(self, m: Module) -> None:
+        """Writes into the on-chip memories: the neurons' first, for they cannot wait; load and attention can."""
+        part = m.submodules
+        image_load, attention, writeback = part.image_load, part.attention, part.writeback
+        written = writeback.spike_write
         # A load may run beside the layer before its own; attention never beside a load.
-        spike_writes = [
-            (1, attention.write), (~image_load.done, image_load.write),
-            (writeback.spike_write.valid, writeback.spike_write),
-        ]  # fmt: skip
-        self._join_writes(m, spikes.write, spike_writes)
-        for copy in (residual, residual_copy):
-            self._join_writes(m, copy.write, [(1, writeback.residual_write)])
-        m.d.comb += [
-            image_load.write_ready.eq(~writeback.spike_write.valid),
-            attention.write_ready.eq(~writeback.spike_write.valid),
-        ]
-
-        self._count(m, counters, dispatcher, walker, attention, neurons)
-        self._trace(m, dispatcher, writeback, attention, spikes, residual, head)
-        return m
-
-    def _run(self, m: Module, reader, dispatcher) -> None:
-        """From start to END, or to an error."""
-        filing = Signal(range(FILING_CYCLES + 1))
-        running = Signal()
-        with m.If(self.start):
-            m.d.sync += [running.eq(1), self.done.eq(0), self.error.eq(0), filing.eq(0)]
-        with m.Elif(running & reader.failed):
-            m.d.sync += [running.eq(0), self.error.eq(reader.error), self.done.eq(1)]
-        with m.Elif(running & dispatcher.ended):
-            m.d.sync += [running.eq(0), filing.eq(FILING_CYCLES)]
-        # Of a program shorter than its length, what follows it may still be on its way.
-        with m.Elif((filing != 0) & ((filing != 1) | reader.idle)):
-            m.d.sync += filing.eq(filing - 1)
-            with m.If(filing == 1):
-                m.d.sync += self.done.eq(1)
-        m.d.comb += [self.busy.eq(running | (filing != 0)), self.descriptors.eq(dispatcher.descriptors)]
-        self._running = running
-
-    def _attend(self, m: Module, dispatcher, attention, writeback) -> None:
-        """The attention engine's job and its K and V."""
-        job = dispatcher.attention
-        connect(m, writeback.token_write, attention.token_write)
-        m.d.comb += [
-            attention.head_channels.eq(job.head_channels),
-            attention.chunks.eq(job.tiles),
-            attention.groups.eq(job.groups),
-            attention.threshold.eq(job.attention_threshold),
-            attention.token_buffer.eq(job.token_buffer),
-            attention.query_base.eq(job.source_base),
-            attention.query_stride.eq(job.slice_step),
-            attention.output_base.eq(job.destination_base),
-            attention.output_stride.eq(job.destination_slice_stride),
-        ]
-        if self._config.time_chunks > 1:
-            m.d.comb += attention.time_chunks.eq(job.time_chunks)
+        with m.If(written.valid):
+            self._write(m, part.spikes.write, written)
+        with m.Elif(~image_load.done):
+            self._write(m, part.spikes.write, image_load.write)
+        with m.Else():
+            self._write(m, part.spikes.write, attention.write)
+        for copy in (part.residual, part.residual_copy):
+            self._write(m, copy.write, writeback.residual_write)
+        m.d.comb += [image_load.write_ready.eq(~written.valid), attention.write_ready.eq(~written.valid)]
 
     @staticmethod
-    def _join_writes(m: Module, port, sources: list) -> None:
-        """One write port of the last source whose turn it is; the others wait."""
-        for turn, source in sources:
-            with m.If(turn):
-                m.d.comb += [getattr(port, field).eq(getattr(source, field)) for field in port.signature.members]
+    def _write(m: Module, port, source) -> None:
+        """Hand a write on to a port whose address may be narrower."""
+        m.d.comb += [getattr(port, member).eq(getattr(source, member)) for member in port.signature.members]
 
-    def _count(self, m: Module, counters, dispatcher, walker, attention, neurons) -> None:
-        """Wire the counters to what they count."""
-        attention_layer = Signal(8)
-        with m.If(dispatcher.attention_start):
-            m.d.sync += attention_layer.eq(dispatcher.attention.layer)
-        fired = tree_sum(m, list(neurons.spikes), name="fired", registered=False)
-        neuron_spikes = Signal(12)
-        attention_spikes = Signal(12)
-        neuron_layer = Signal(8)
-        m.d.sync += [
-            neuron_layer.eq(neurons.batch.layer),
-            neuron_spikes.eq(Mux(neurons.batch.valid & (neurons.batch.destination != Destination.LOGITS), fired, 0)),
-            attention_spikes.eq(attention.fired),
-        ]
+    def _count(self, m: Module) -> None:
+        """Events of the engines to the counters, and the counters to the host."""
+        part = m.submodules
+        events, counters, attention = part.engine_events, part.counters, part.attention
+        link(m, WALKER_EVENTS, part.walker, events)
+        link(m, DISPATCH_EVENTS, part.dispatcher, events)
+        link(m, FIRED_BATCHES, part.neurons, events)
+        connect(m, events.counted, counters.events)
         m.d.comb += [
+            events.running.eq(part.run_control.running),
+            events.attention_start.eq(attention.start),
+            events.attention_job_layer.eq(part.dispatcher.attention_job.layer),
+            events.attention_busy.eq(attention.busy),
+            events.attention_fired.eq(attention.fired),
             counters.clear.eq(self.start),
-            counters.finish.eq(dispatcher.ended),
-            counters.busy.eq(self._running),
-            counters.layer.eq(dispatcher.layer),
-            counters.working.eq(walker.issuing),
-            counters.stall_weights.eq(walker.stall_weights),
-            counters.stall_drain.eq(walker.stall_drain | dispatcher.waits_neurons),
-            counters.stall_data.eq(walker.stall_data),
-            counters.stall_attention.eq(dispatcher.waits_attention),
-            counters.stall_load.eq(dispatcher.waits_load),
-            counters.neuron_layer.eq(neuron_layer),
-            counters.neuron_spikes.eq(neuron_spikes),
-            counters.attention_layer.eq(attention_layer),
-            counters.attention_working.eq(attention.busy),
-            counters.attention_spikes.eq(attention_spikes),
-            self.cycles.eq(counters.total),
+            counters.finish.eq(part.dispatcher.ended),
             counters.host_address.eq(self.counter_address),
             self.counter_data.eq(counters.host_data),
+            self.cycles.eq(counters.total),
         ]
-        self._attention_layer = attention_layer
 
-    def _trace(self, m: Module, dispatcher, writeback, attention, spikes, residual, head) -> None:
-        """Named signals that a testbench observes; nothing reads them, so synthesis drops them."""
-        config, token = self._config, writeback.token_write
-        chunk = token.chunk
-        if config.time_chunks > 1:
-            chunk = Cat(token.chunk, token.time_chunk)
-        # A load writes under the number 0.
-        spike_layer = Mux(attention.write.valid, self._attention_layer, 0)
-        points = {
-            "neuron_valid": (writeback.piece_valid, 1),
-            "neuron_layer": (writeback.layer, 8),
-            "neuron_data": (writeback.piece_spikes, config.lanes * config.piece),
-            "spike_valid": (spikes.write.valid, 1),
-            "spike_layer": (Mux(writeback.spike_write.valid, writeback.spike_layer, spike_layer), 8),
-            "spike_address": (spikes.write.address, ADDRESS_BITS),
-            "spike_banks": (spikes.write.banks, config.positions),
-            "spike_pieces": (spikes.write.pieces, config.word_pieces),
-            "spike_data": (spikes.write.data, config.group_bits),
-            "residual_valid": (residual.write.valid, 1),
-            "residual_layer": (writeback.residual_layer, 8),
-            "residual_address": (residual.write.address, ADDRESS_BITS),
-            "residual_banks": (residual.write.banks, config.positions),
-            "residual_pieces": (residual.write.pieces, config.word_pieces),
-            "residual_data": (residual.write.data, config.group_bits),
-            "token_valid": (token.valid, 1),
-            "token_layer": (writeback.token_layer, 8),
-            "token_value": (token.is_value, 1),
-            "token_channel": (token.channel, 12),
-            "token_chunk": (chunk, 8),
-            "token_data": (token.data, config.timesteps * config.chunk_tokens),
-            "logit_valid": (head.valid, 1),
-            "logit_layer": (dispatcher.neurons.layer, 8),
-            "logit_index": (head.index, 8),
-            "logit_data": (head.logit, 32),
-        }
-        for name, (value, width) in points.items():
-            m.d.comb += Signal(unsigned(width), name=f"trace_{name}").eq(value)
+    def _trace(self, m: Module) -> None:
+        """What a testbench compares with the golden model."""
+        config, part = self._config, m.submodules
+        attention_layer: Value = part.engine_events.counted.attention_layer
+        add_trace_points(
+            m,
+            {
+                **piece_points(config, part.writeback),
+                **spike_points(config, part.spikes, part.writeback, part.attention, attention_layer),
+                **residual_points(config, part.residual, part.writeback),
+                **token_points(config, part.writeback),
+                **logit_points(part.head, part.dispatcher),
+            },
+        )

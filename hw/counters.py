@@ -26,6 +26,35 @@ WALKER_COUNTERS = (
 """Counters of the cycle's layer, `Dispatcher.layer`."""
 
 
+FIRED_BITS = 12
+"""Width of the number of spikes of a cycle: more than any configuration has lanes times neurons."""
+
+FILING_CYCLES = 6 * COUNTER_SLOTS
+"""Cycles from `Counters.finish` until the last counts are filed."""
+
+EVENTS = wiring.Signature(
+    {
+        # Of the job's cycle, which belongs to `layer`: what the array does in it.
+        "busy": Out(1),
+        "layer": Out(LAYER_BITS),
+        "working": Out(1),
+        "stall_weights": Out(1),
+        "stall_drain": Out(1),
+        "stall_data": Out(1),
+        "stall_attention": Out(1),
+        "stall_load": Out(1),
+        # Spikes that left the neurons.
+        "neuron_layer": Out(LAYER_BITS),
+        "neuron_spikes": Out(FIRED_BITS),
+        # What the attention engine does.
+        "attention_layer": Out(LAYER_BITS),
+        "attention_working": Out(1),
+        "attention_spikes": Out(FIRED_BITS),
+    }
+)
+"""What happens in a cycle. A layer stays what it was until the work of the next one begins."""
+
+
 def job_bits(layers: int) -> int:
     """Width of the job's number beside each counter: twice as many numbers as words.
 
@@ -62,15 +91,9 @@ class Counters(wiring.Component):
     clear : In(1)
         Starts a job.
     finish : In(1)
-        Ends it in its last cycle; the last counts are filed ``6 * COUNTER_SLOTS`` cycles later.
-    busy : In(1)
-        A cycle of the job.
-    layer : In(8); working, stall_weights, stall_drain, stall_data, stall_attention, stall_load : In(1)
-        What the array does this cycle, and for which layer.
-    neuron_layer : In(8), neuron_spikes : In(12)
-        Spikes that left the neurons. Like the others this layer stays what it was until the next one's work begins.
-    attention_layer : In(8), attention_working : In(1), attention_spikes : In(12)
-        What the attention engine does.
+        Ends it in its last cycle; the last counts are filed `FILING_CYCLES` later.
+    events : In(EVENTS)
+        What is counted.
     total : Out(32)
         Cycles of the job.
     host_address : In, host_data : Out(32)
@@ -84,19 +107,7 @@ class Counters(wiring.Component):
             {
                 "clear": In(1),
                 "finish": In(1),
-                "busy": In(1),
-                "layer": In(LAYER_BITS),
-                "working": In(1),
-                "stall_weights": In(1),
-                "stall_drain": In(1),
-                "stall_data": In(1),
-                "stall_attention": In(1),
-                "stall_load": In(1),
-                "neuron_layer": In(LAYER_BITS),
-                "neuron_spikes": In(12),
-                "attention_layer": In(LAYER_BITS),
-                "attention_working": In(1),
-                "attention_spikes": In(12),
+                "events": In(EVENTS),
                 "total": Out(32),
                 "host_address": In(range(config.max_layers * COUNTER_SLOTS)),
                 "host_data": Out(32),
@@ -105,21 +116,19 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.sync += self.total.eq(Mux(self.clear, 0, self.total + self.busy))
+        e = self.events
+        m.d.sync += self.total.eq(Mux(self.clear, 0, self.total + e.busy))
         walker = (
-            self.busy, self.working, self.stall_weights, self.stall_drain, self.stall_data, self.stall_attention,
-            self.stall_load,
+            e.busy, e.working, e.stall_weights, e.stall_drain, e.stall_data, e.stall_attention, e.stall_load,
         )  # fmt: skip
         # The array's and the attention's work share a counter, and their spikes one: no layer has both. (Of one word no
         # count may be filed right behind another: it would be read before that is written.)
+        attention = {Counter.BUSY: e.attention_working, Counter.SPIKES: e.attention_spikes}
         parts = [
-            self._part(m, "walker", self.layer, dict(zip(WALKER_COUNTERS, walker, strict=True))),
-            self._part(m, "neurons", self.neuron_layer, {Counter.SPIKES: self.neuron_spikes}),
-            self._part(
-                m, "attention", self.attention_layer,
-                {Counter.BUSY: self.attention_working, Counter.SPIKES: self.attention_spikes},
-            ),
-        ]  # fmt: skip
+            self._part(m, "walker", e.layer, dict(zip(WALKER_COUNTERS, walker, strict=True))),
+            self._part(m, "neurons", e.neuron_layer, {Counter.SPIKES: e.neuron_spikes}),
+            self._part(m, "attention", e.attention_layer, attention),
+        ]
         self._file(m, parts)
         return m
 

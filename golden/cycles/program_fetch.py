@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from golden.cycles.external_memory import ExternalMemory, Word
 from hw.config import HardwareConfig
-from hw.program.ring import FETCH_BURST, FETCH_OUTSTANDING
+from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
 
 
 class ProgramFetch:

@@ -13,7 +13,7 @@ from golden.cycles.program_fetch import ProgramFetch
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.integers import ceil_div
-from hw.program.ring import FETCH_BURST
+from hw.program.fetch import FETCH_BURST
 
 
 def segment_deliveries(

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from hw.config import HardwareConfig
-from hw.descriptor import DESCRIPTOR, Opcode, Wait
+from hw.descriptor import DESCRIPTOR, Opcode
+from hw.program.layer_stations import LayerStations
+from hw.program.tickets import ENGINES, JobCounts, unmet
+from hw.program.waiting_place import WaitingPlace
+from hw.program.write_progress import WriteProgress
 
-TICKET_BITS = 4
-"""Width of the counts of jobs. At most ``2**(TICKET_BITS - 1)`` are under way, so that a difference has a sign."""
+LOAD_PORT = wiring.Signature({"start": Out(1), "done": In(1)})
+"""To the image load, which is `done` while it is idle."""
+
+WALKER_PORT = wiring.Signature(
+    {
+        "start": Out(1),
+        "descriptor": Out(DESCRIPTOR),
+        "done": In(1, init=1),
+        "slices_written": Out(DESCRIPTOR["slices"].shape),
+        "all_written": Out(1),
+    }
+)
+"""To the walker; of the layer before its own, the complete word slices, and whether that is all."""
+
+NEURONS_PORT = wiring.Signature({"start": Out(1), "descriptor": Out(DESCRIPTOR)})
+"""To the neurons and those behind them."""
+
+READS_PORT = wiring.Signature({"done": Out(1), "layer_done": Out(1), "output_tile_drained": Out(1)})
+"""From the neurons: they are idle; pulses with the last read of a layer and of an output tile."""
+
+ATTENTION_PORT = wiring.Signature({"start": Out(1), "busy": In(1), "done": In(1)})
+"""To the attention engine; `done` is a pulse."""
 
 LOOK_LATENCY = 1
 """Cycles from the end of what a load or the END waits for, or from its offer, to its acceptance."""
@@ -50,18 +73,14 @@ class Dispatcher(wiring.Component):
         The program.
     ended : Out(1)
         END was taken: every engine has finished.
-    load_start : Out(1), load_done : In(1)
-        The load engine, which samples the head of `descriptor`; `load_done` is high while it is idle.
-    walker_start : Out(1), walker : Out(DESCRIPTOR), walker_done : In(1)
-        The walker and its layer.
-    neurons_start : Out(1), neurons : Out(DESCRIPTOR), neurons_done : In(1)
-        The neurons and their layer.
-    layer_read, output_tile_read : In(1)
-        Pulses: the neurons made the last read of a layer; of an output tile.
-    slices_written : Out(10), all_written : Out(1)
-        What the layer before the walker's has written: complete word slices; everything.
-    attention_start : Out(1), attention : Out(DESCRIPTOR), attention_busy, attention_done : In(1)
-        The attention engine and its job, sampled at the start.
+    load : Out(LOAD_PORT)
+        The load engine, which samples the head of `descriptor` with `start`.
+    walker : Out(WALKER_PORT)
+        The walker, its layer, and what the layer before that one has written.
+    neurons : Out(NEURONS_PORT), reads : In(READS_PORT)
+        The neurons and their layer; how far they have read it.
+    attention : Out(ATTENTION_PORT), attention_job : Out(DESCRIPTOR)
+        The attention engine, which samples its job with `start`.
     layer : Out(8)
         The layer to which this cycle belongs: the walker's; without one the layer that is to be walked next; before
         that has come, the last one or that of a later load.
@@ -79,23 +98,13 @@ class Dispatcher(wiring.Component):
                 "reset_job": In(1),
                 "descriptor": In(stream.Signature(DESCRIPTOR)),
                 "ended": Out(1),
-                "load_start": Out(1),
-                "load_done": In(1),
-                "walker_start": Out(1),
-                "walker": Out(DESCRIPTOR),
-                "walker_done": In(1),
-                "neurons_start": Out(1),
-                "neurons": Out(DESCRIPTOR),
-                "neurons_done": In(1),
-                "layer_read": In(1),
-                "output_tile_read": In(1),
-                "slices_written": Out(DESCRIPTOR["slices"].shape),
-                "all_written": Out(1),
-                "attention_start": Out(1),
-                "attention": Out(DESCRIPTOR),
-                "attention_busy": In(1),
-                "attention_done": In(1),
-                "layer": Out(8),
+                "load": Out(LOAD_PORT),
+                "walker": Out(WALKER_PORT),
+                "neurons": Out(NEURONS_PORT),
+                "reads": In(READS_PORT),
+                "attention": Out(ATTENTION_PORT),
+                "attention_job": Out(DESCRIPTOR),
+                "layer": Out(DESCRIPTOR["layer"].shape),
                 "waits_load": Out(1),
                 "waits_attention": Out(1),
                 "waits_neurons": Out(1),
@@ -106,207 +115,99 @@ class Dispatcher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         d = self.descriptor.payload
+        m.submodules.jobs = jobs = JobCounts()
+        m.submodules.layers = layers = LayerStations()
+        m.submodules.attention_place = attention_place = WaitingPlace()
+        m.submodules.progress = progress = WriteProgress(self._config, self._written_latency)
+
         take = Signal()
-        m.d.comb += take.eq(self.descriptor.valid & self.descriptor.ready)
         takes = {opcode: Signal(name=f"take_{opcode.name.lower()}") for opcode in Opcode}
-        for opcode, signal in takes.items():
-            m.d.comb += signal.eq(take & (d.opcode == opcode))
+        m.d.comb += take.eq(self.descriptor.valid & self.descriptor.ready)
+        m.d.comb += [signal.eq(take & (d.opcode == opcode)) for opcode, signal in takes.items()]
+        m.d.comb += [self.load.start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
         m.d.sync += self.descriptors.eq(Mux(self.reset_job, 0, self.descriptors + take))
 
-        layer_written = self._when_written(m, self.layer_read)
         loading = Signal()
-        m.d.sync += loading.eq((self.load_start | (loading & ~self.load_done)) & ~self.reset_job)
-        jobs = _Jobs(
-            m,
-            self.reset_job,
-            begin={"load": takes[Opcode.LOAD], "weights": takes[Opcode.WEIGHTS], "attention": takes[Opcode.ATTENTION]},
-            end={"load": loading & self.load_done, "weights": layer_written, "attention": self.attention_done},
-        )
-        waits = jobs.waits(m, d)
-        weights_waiting = self._weights(m, takes[Opcode.WEIGHTS], d, waits, jobs, layer_written)
-        attention_waiting = self._attention(m, takes[Opcode.ATTENTION], d, waits, jobs)
+        m.d.sync += loading.eq((self.load.start | (loading & ~self.load.done)) & ~self.reset_job)
+        m.d.comb += [
+            jobs.clear.eq(self.reset_job),
+            jobs.begin.load.eq(takes[Opcode.LOAD]),
+            jobs.begin.weights.eq(takes[Opcode.WEIGHTS]),
+            jobs.begin.attention.eq(takes[Opcode.ATTENTION]),
+            jobs.end.load.eq(loading & self.load.done),
+            jobs.end.weights.eq(progress.layer_written),
+            jobs.end.attention.eq(self.attention.done),
+            *(jobs.asked[engine].eq(d[f"wait_{engine}"]) for engine in ENGINES),
+        ]
+        self._layers(m, layers, jobs, takes[Opcode.WEIGHTS])
+        self._write_progress(m, progress, layers)
+        self._attention(m, attention_place, jobs, takes[Opcode.ATTENTION])
 
-        m.d.comb += [self.load_start.eq(takes[Opcode.LOAD]), self.ended.eq(takes[Opcode.END])]
-        place_free = Signal()
+        # What a load or the END waits for is looked at in the cycle before it is taken.
         over = Signal()
         seen_over = Signal()
-        m.d.comb += over.eq(Mux(d.opcode == Opcode.END, jobs.none_under_way(), ~loading & jobs.satisfied(waits)))
+        free = Signal()
+        m.d.comb += over.eq(
+            Mux(
+                d.opcode == Opcode.END,
+                jobs.none_under_way,
+                ~loading & ~unmet(jobs.tickets, jobs.ended).as_value().any(),
+            )
+        )
         m.d.sync += seen_over.eq(over & self.descriptor.valid & ~self.descriptor.ready & ~self.reset_job)
         with m.Switch(d.opcode):
             with m.Case(Opcode.LOAD, Opcode.END):
-                m.d.comb += place_free.eq(seen_over)
+                m.d.comb += free.eq(seen_over)
             with m.Case(Opcode.WEIGHTS):
-                m.d.comb += place_free.eq(~weights_waiting)
+                m.d.comb += free.eq(~layers.occupied)
             with m.Case(Opcode.ATTENTION):
-                m.d.comb += place_free.eq(~attention_waiting)
-        m.d.comb += self.descriptor.ready.eq(place_free & ~self.reset_job)
+                m.d.comb += free.eq(~attention_place.occupied)
+        m.d.comb += self.descriptor.ready.eq(free & ~self.reset_job)
         return m
 
-    def _when_written(self, m: Module, read: Signal) -> Value:
-        """`written_latency` cycles after a read of the neurons, unless another job began in between."""
-        under_way = Signal(self._written_latency, name=f"{read.name}_ago")
-        m.d.sync += under_way.eq(Mux(self.reset_job, 0, Cat(read, under_way)))
-        return under_way[-1]
-
-    def _weights(self, m: Module, take: Signal, d, waits, jobs: _Jobs, layer_written: Value) -> Signal:
-        """Stations of layers with weights: waiting, walker, neurons; returns whether the first one is occupied."""
-        waiting = Signal()
-        following = Signal(DESCRIPTOR)
-        following_waits = Signal(WAITS)
-        in_walker = Signal()
-        handed_over = Signal(init=1)
-        walker_free = Signal()
-        # Layers with weights before each.
-        before = Signal(TICKET_BITS)
-        following_before = Signal(TICKET_BITS)
-        walker_left = Signal()
-        enter_walker = Signal()
-        enter_neurons = Signal()
+    def _layers(self, m: Module, layers: LayerStations, jobs: JobCounts, take: Signal) -> None:
+        """Layers with weights: walker and neurons."""
         m.d.comb += [
-            walker_left.eq(in_walker & ~self.walker_start & self.walker_done),
-            walker_free.eq((~in_walker | walker_left) & handed_over),
-            enter_walker.eq(waiting & walker_free & jobs.satisfied(following_waits)),
-            self.all_written.eq(jobs.ended("weights", before)),
-            enter_neurons.eq(~handed_over & self.neurons_done & (self.walker.overlaps | self.all_written)),
+            layers.clear.eq(self.reset_job),
+            layers.take.eq(take),
+            layers.take_load.eq(self.load.start),
+            layers.descriptor.eq(self.descriptor.payload),
+            layers.tickets.eq(jobs.tickets),
+            layers.dispatched_layers.eq(jobs.dispatched.weights),
+            layers.ended.eq(jobs.ended),
+            layers.walker_done.eq(self.walker.done),
+            layers.neurons_done.eq(self.reads.done),
+            self.walker.start.eq(layers.walker_start),
+            self.walker.descriptor.eq(layers.walker),
+            self.walker.all_written.eq(layers.all_written),
+            self.neurons.start.eq(layers.neurons_start),
+            self.neurons.descriptor.eq(layers.neurons),
+            self.layer.eq(layers.layer),
+            self.waits_load.eq(layers.waits_load),
+            self.waits_attention.eq(layers.waits_attention),
+            self.waits_neurons.eq(layers.waits_neurons),
         ]
-        m.d.sync += [
-            self.walker_start.eq(enter_walker & ~self.reset_job),
-            self.neurons_start.eq(enter_neurons & ~self.reset_job),
-        ]
-        with m.If(walker_left):
-            m.d.sync += in_walker.eq(0)
-        with m.If(enter_neurons):
-            m.d.sync += [self.neurons.eq(self.walker), handed_over.eq(1)]
-        with m.If(enter_walker):
-            m.d.sync += [
-                self.walker.eq(following), before.eq(following_before),
-                in_walker.eq(1), handed_over.eq(0), waiting.eq(0),
-            ]  # fmt: skip
-        jobs.settle(m, following_waits)
-        last_layer = Signal.like(self.layer)
-        with m.If(take | self.load_start):
-            m.d.sync += last_layer.eq(d.layer)
-        with m.If(take):
-            m.d.sync += [
-                waiting.eq(1), following.eq(d), following_waits.eq(waits),
-                following_before.eq(jobs.dispatched("weights")),
-            ]  # fmt: skip
-        with m.If(self.reset_job):
-            m.d.sync += [waiting.eq(0), in_walker.eq(0), handed_over.eq(1), last_layer.eq(0)]
 
-        stuck = Signal()
-        needs_attention = Signal()
-        needs_load = Signal()
+    def _write_progress(self, m: Module, progress: WriteProgress, layers: LayerStations) -> None:
+        """Complete slices of the layer being written; they matter if it is the one before the walker's."""
         m.d.comb += [
-            stuck.eq(waiting & (~in_walker | walker_left) & ~self.reset_job),
-            needs_attention.eq(~jobs.kind_satisfied("attention", following_waits)),
-            needs_load.eq(~jobs.kind_satisfied("load", following_waits)),
-            self.layer.eq(Mux(in_walker, self.walker.layer, Mux(waiting, following.layer, last_layer))),
+            progress.clear.eq(self.reset_job),
+            progress.output_tile_read.eq(self.reads.output_tile_drained),
+            progress.layer_read.eq(self.reads.layer_done),
+            self.walker.slices_written.eq(Mux(layers.all_but_one_written, progress.slices, 0)),
         ]
-        # What is refused here is a cycle without a layer one later.
-        m.d.sync += [
-            self.waits_neurons.eq(stuck & ~handed_over),
-            self.waits_attention.eq(stuck & handed_over & needs_attention),
-            self.waits_load.eq(stuck & handed_over & ~needs_attention & needs_load),
-        ]
-        self._written(m, layer_written, jobs, before)
-        return waiting
 
-    def _written(self, m: Module, layer_written: Value, jobs: _Jobs, before: Signal) -> None:
-        """Count the complete slices of the layer being written; they matter if it is the one before the walker's."""
-        config = self._config
-        tile_written = self._when_written(m, self.output_tile_read)
-        pieces = Signal(len(self.slices_written) + exact_log2(config.word_pieces), reset_less=True)
-        with m.If(tile_written):
-            m.d.sync += pieces.eq(pieces + config.tile_pieces)
-        with m.If(layer_written | self.reset_job):
-            m.d.sync += pieces.eq(0)
-        is_before = Signal()
-        m.d.comb += is_before.eq(jobs.ended("weights", before - 1))
-        with m.If(is_before):
-            m.d.comb += self.slices_written.eq(pieces >> exact_log2(config.word_pieces))
-
-    def _attention(self, m: Module, take: Signal, d, waits, jobs: _Jobs) -> Signal:
-        """The place in front of the attention engine; returns whether it is occupied."""
-        waiting = Signal()
-        own_waits = Signal(WAITS)
+    def _attention(self, m: Module, place: WaitingPlace, jobs: JobCounts, take: Signal) -> None:
+        """The place in front of the attention engine."""
         begins = Signal()
-        m.d.comb += begins.eq(waiting & ~self.attention_busy & jobs.satisfied(own_waits))
-        m.d.sync += self.attention_start.eq(begins & ~self.reset_job)
-        jobs.settle(m, own_waits)
-        with m.If(begins):
-            m.d.sync += waiting.eq(0)
-        with m.If(take):
-            m.d.sync += [waiting.eq(1), self.attention.eq(d), own_waits.eq(waits)]
-        with m.If(self.reset_job):
-            m.d.sync += waiting.eq(0)
-        return waiting
-
-
-WAITS = data.StructLayout(
-    {
-        "needs_load": unsigned(1),
-        "needs_weights": unsigned(1),
-        "needs_attention": unsigned(1),
-        "load": unsigned(TICKET_BITS),
-        "weights": unsigned(TICKET_BITS),
-        "attention": unsigned(TICKET_BITS),
-    }
-)
-"""What a descriptor waits for: how many jobs of each engine must have ended, and whether that matters."""
-
-
-class _Jobs:
-    """Counts of the jobs dispatched and ended, per engine, modulo ``2**TICKET_BITS``."""
-
-    def __init__(self, m: Module, reset: Value, begin: dict[str, Value], end: dict[str, Value]):
-        self._dispatched, self._ended = {}, {}
-        for kind in begin:
-            dispatched, ended = Signal(TICKET_BITS, name=f"{kind}_jobs"), Signal(TICKET_BITS, name=f"{kind}_ended")
-            m.d.sync += [
-                dispatched.eq(Mux(reset, 0, dispatched + begin[kind])),
-                ended.eq(Mux(reset, 0, ended + end[kind])),
-            ]
-            self._dispatched[kind], self._ended[kind] = dispatched, ended
-
-    def waits(self, m: Module, d) -> data.View:
-        """The waits of the descriptor that is being taken."""
-        waits = Signal(WAITS)
-        for kind, dispatched in self._dispatched.items():
-            wait = d[f"wait_{kind}"]
-            m.d.comb += [
-                waits[f"needs_{kind}"].eq(wait != Wait.NONE),
-                waits[kind].eq(dispatched - (wait == Wait.ALL_BUT_NEWEST)),
-            ]
-        return waits
-
-    def dispatched(self, kind: str) -> Value:
-        """How many jobs have been dispatched."""
-        return self._dispatched[kind]
-
-    def ended(self, kind: str, ticket: Value) -> Value:
-        """Whether so many jobs have ended."""
-        return ~(self._ended[kind] - ticket)[TICKET_BITS - 1]
-
-    def kind_satisfied(self, kind: str, waits: data.View) -> Value:
-        """Whether one engine has ended what is waited for."""
-        return ~waits[f"needs_{kind}"] | self.ended(kind, waits[kind])
-
-    def settle(self, m: Module, waits: data.View) -> None:
-        """Forget a wait that is over: jobs that end later, any number of them, must not bring it back."""
-        for kind in self._ended:
-            with m.If(self.kind_satisfied(kind, waits)):
-                m.d.sync += waits[f"needs_{kind}"].eq(0)
-
-    def satisfied(self, waits: data.View) -> Value:
-        """Whether all engines have."""
-        return (
-            self.kind_satisfied("load", waits)
-            & self.kind_satisfied("weights", waits)
-            & self.kind_satisfied("attention", waits)
-        )
-
-    def none_under_way(self) -> Value:
-        """Whether everything dispatched has ended."""
-        alike = [self._dispatched[kind] == self._ended[kind] for kind in self._dispatched]
-        return alike[0] & alike[1] & alike[2]
+        m.d.comb += [
+            begins.eq(place.occupied & ~self.attention.busy & ~place.waits_for.as_value().any()),
+            place.clear.eq(self.reset_job),
+            place.take.eq(take),
+            place.descriptor.eq(self.descriptor.payload),
+            place.tickets.eq(jobs.tickets),
+            place.ended.eq(jobs.ended),
+            place.leave.eq(begins),
+            self.attention_job.eq(place.content),
+        ]
+        m.d.sync += self.attention.start.eq(begins & ~self.reset_job)

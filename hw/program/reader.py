@@ -14,7 +14,8 @@ from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Opcode
 from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.host.registers import ErrorCause
 from hw.neurons.parameter_write import ParameterWrite
-from hw.program.ring import REGION_BITS, ProgramBuffer, region_limit
+from hw.program.fetch import LENGTH_BITS
+from hw.program.ring import ProgramBuffer, region_limit
 
 
 class Kind(enum.Enum, shape=2):
@@ -54,7 +55,7 @@ class ProgramReader(wiring.Component):
 
     Members
     -------
-    start : In(1), address : In(32), length : In(32)
+    start : In(1), address : In(37), length : In(32)
         Forget everything and read the program: its first beat and its number of beats. Hold the two (see
         `ProgramBuffer`).
     stop : In(1)
@@ -87,7 +88,7 @@ class ProgramReader(wiring.Component):
             {
                 "start": In(1),
                 "address": In(MEMORY_ADDRESS_BITS),
-                "length": In(32),
+                "length": In(LENGTH_BITS),
                 "stop": In(1),
                 "memory": Out(MemoryPort(config.memory_bits)),
                 "descriptor": Out(stream.Signature(DESCRIPTOR)),
@@ -155,7 +156,7 @@ class ProgramReader(wiring.Component):
         limit = region_limit(self._config)
         for field in ("opcode", "weight_beats", "wide", "image"):
             assert DESCRIPTOR[field].offset + DESCRIPTOR[field].width <= DESCRIPTOR_BITS - beat_bits, field
-        region = Signal(REGION_BITS + 2)
+        region = Signal(len(d.weight_beats) + 2)  # up to four segments
         m.d.comb += [
             region.eq(Mux(d.wide & d.image, d.weight_beats << 2, d.weight_beats << (d.wide | d.image))),
             d.as_value().eq(bits[: DESCRIPTOR.size]),
@@ -204,7 +205,8 @@ class ProgramReader(wiring.Component):
     def _command(self, m: Module, finished: Signal) -> None:
         """Regions in their order, and what ends a program."""
         buffer, d = self._buffer, self.descriptor.payload
-        command, valid, ready = buffer.command.payload, buffer.command.valid, buffer.command.ready
+        command, region = buffer.command.payload, buffer.command.payload.region
+        valid, ready = buffer.command.valid, buffer.command.ready
         output_tile = Signal.like(d.output_tiles, init=1)
         last_output_tile = Signal()
         m.d.sync += last_output_tile.eq(output_tile == d.output_tiles)  # in time: parameters come in between
@@ -214,11 +216,11 @@ class ProgramReader(wiring.Component):
         }
 
         def plain(kind: Kind) -> None:
-            m.d.comb += [valid.eq(1), command.tag.eq(kind), command.beats.eq(plain_beats[kind])]
+            m.d.comb += [valid.eq(1), command.tag.eq(kind), region.beats.eq(plain_beats[kind])]
 
         m.d.comb += [
-            command.tiles.eq(1),
-            command.passes.eq(1),
+            region.tiles.eq(1),
+            region.passes.eq(1),
             self.error.eq(Mux(buffer.exhausted, Const(ErrorCause.PROGRAM_LENGTH, len(self.error)), self._fault)),
             self.failed.eq(buffer.exhausted),
         ]
@@ -249,11 +251,8 @@ class ProgramReader(wiring.Component):
                 m.d.comb += [
                     valid.eq(1),
                     command.tag.eq(Kind.WEIGHTS),
-                    command.beats.eq(d.weight_beats),
-                    command.tiles.eq(d.tiles),
-                    command.passes.eq(d.passes),
-                    command.wide.eq(d.wide),
-                    command.image.eq(d.image),
+                    *(region[field].eq(d[field]) for field in ("tiles", "passes", "wide", "image")),
+                    region.beats.eq(d.weight_beats),
                 ]
                 with m.If(ready):
                     m.d.sync += [

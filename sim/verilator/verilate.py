@@ -28,7 +28,7 @@ VERILATOR_FLAGS = (
     "-O3",
     "--timing",  # the clock is made in the testbench
     "--timescale", "1ns/1ps",
-    "-Wno-fatal", "-Wno-lint", "-Wno-style",  # `hw.verilog.emit.lint` is where warnings count
+    "-Wno-fatal", "-Wno-lint", "-Wno-style",  # `hw.verilog.lint` is where warnings count
     "--x-assign", "fast", "--x-initial", "unique",
     "--no-assert",
 )  # fmt: skip

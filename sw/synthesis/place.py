@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sw.claims import scratch
 from sw.errors import UserError
+from sw.files import write_atomically
 from sw.synthesis.modules import VerilogModules, clean, source_lines
 from sw.synthesis.timing import Delays, TimingPath, register_name, slowest_paths
 from sw.synthesis.yosys import SOURCE, Synthesis, run_tool, synthesise, yosys_version
@@ -210,13 +211,15 @@ def measure_fmax(
     dict
         See `fmax_entry`.
     """
-    from hw.verilog.emit import TOP, emit
+    from hw.verilog.description import TOP
+    from hw.verilog.emit import accelerator_verilog
 
-    files = emit(config, folder)
+    path, verilog = folder / f"{config.name}.v", accelerator_verilog(config)
+    write_atomically(path, verilog)
     with status(f"{config.name}: Yosys"):
-        mapped = synthesise(files.verilog, "ecp5", TOP)
+        mapped = synthesise(path, "ecp5", TOP)
     placements = []
     for seed in range(1, seeds + 1):
         with status(f"{config.name}: nextpnr, seed {seed} of {seeds}"):
             placements.append(place(mapped, seed, target_mhz, folder, config.name))
-    return fmax_entry(placements, mapped, VerilogModules.read(files.verilog.read_text(), TOP))
+    return fmax_entry(placements, mapped, VerilogModules.read(verilog, TOP))

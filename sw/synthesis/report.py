@@ -41,13 +41,15 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
         The configuration's entry of ``build/synth.json``, see `entry`.
     """
     from hw.parts.technology import Technology
-    from hw.verilog.emit import TOP, emit
+    from hw.verilog.description import TOP
+    from hw.verilog.emit import accelerator_verilog
 
     began = time.monotonic()
     technology = Technology.XILINX if family == "xcup" else Technology.PORTABLE
-    files = emit(config, folder, technology=technology)
-    mapped = synthesise(files.verilog, family, TOP)
-    modules = VerilogModules.read(files.verilog.read_text(), TOP)
+    path, verilog = folder / f"{config.name}.v", accelerator_verilog(config, technology=technology)
+    write_atomically(path, verilog)
+    mapped = synthesise(path, family, TOP)
+    modules = VerilogModules.read(verilog, TOP)
     return entry(mapped, modules, family, config.sops_per_cycle, time.monotonic() - began)
 
 

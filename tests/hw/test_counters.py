@@ -11,7 +11,7 @@ import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 
 from hw.config import TINY
-from hw.counters import Counters, job_bits
+from hw.counters import FILING_CYCLES, Counters, job_bits
 from hw.host.registers import COUNTER_SLOTS, Counter
 from tests.hw.benches import simulate
 
@@ -30,7 +30,6 @@ PARTS: dict[str, dict[Counter, str]] = {
 }
 """What counts for which layer, the parts in the order in which they are served."""
 
-FILED_AFTER_FINISH = 6 * COUNTER_SLOTS
 EXACT_STAY = 3 * COUNTER_SLOTS
 
 Counts = dict[tuple[int, Counter], int]
@@ -124,16 +123,16 @@ class Bench:
         for number, cycle in enumerate(cycles):
             finish = number == len(cycles) - 1
             for name, value in cycle.items():
-                ctx.set(getattr(dut, name), value)
+                ctx.set(getattr(dut.events, name), value)
             ctx.set(dut.finish, finish)
             await ctx.tick()
             model.step(cycle, finish=finish)
         quiet = {name: 0 for counters in PARTS.values() for name in counters.values()}
         idle = cycles[-1] | quiet
         for name, value in idle.items():
-            ctx.set(getattr(dut, name), value)
+            ctx.set(getattr(dut.events, name), value)
         ctx.set(dut.finish, 0)
-        for _ in range(FILED_AFTER_FINISH):
+        for _ in range(FILING_CYCLES):
             await ctx.tick()
             model.step(idle)
         assert not any(model.filed.values())
@@ -143,7 +142,7 @@ class Bench:
 
     async def clear(self, ctx: Any, cycle: Cycle) -> None:
         for name, value in cycle.items():
-            ctx.set(getattr(self.dut, name), value)
+            ctx.set(getattr(self.dut.events, name), value)
         ctx.set(self.dut.clear, 1)
         await ctx.tick()
         ctx.set(self.dut.clear, 0)
@@ -268,7 +267,7 @@ def test_words_of_jobs_before_a_reset_are_zero(in_the_middle):
                 await bench.clear(ctx, cycles[0])
                 for cycle in cycles[: rng.randrange(1, 200)]:
                     for name, value in cycle.items():
-                        ctx.set(getattr(bench.dut, name), value)
+                        ctx.set(getattr(bench.dut.events, name), value)
                     await ctx.tick()
             ctx.set(reset, 1)
             await ctx.tick()
@@ -286,7 +285,7 @@ def test_a_job_may_begin_while_counts_are_filed():
             await bench.clear(ctx, next(random_cycles(rng, 1, [0], (1, 1))))
             for cycle in random_cycles(rng, rng.randint(30, 60), list(range(8)), (1, 20)):
                 for name, value in cycle.items():
-                    ctx.set(getattr(bench.dut, name), value)
+                    ctx.set(getattr(bench.dut.events, name), value)
                 await ctx.tick()
             cycles = list(random_cycles(rng, 60, [1, 6], (EXACT_STAY, 40)))
             await bench.job(ctx, cycles)

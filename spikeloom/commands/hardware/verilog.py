@@ -11,6 +11,7 @@ from spikeloom.commands.common import config_option, console, hold, progress_con
 from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
+from sw.files import write_atomically
 from sw.outputs import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
@@ -35,24 +36,26 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
     register map, descriptor layout and memory map; the header holds the register map.
     """
     from hw.parts.technology import Technology
-    from hw.verilog import emit
+    from hw.verilog.emit import emit
+    from hw.verilog.lint import lint_warnings
     from sim.verilator.toolchain import find_toolchain
 
     toolchain = find_toolchain() if lint else None
     hold(claimed(out, progress_console.print))
     with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
-        files = emit.emit(config, out, technology=Technology(technology))
-    console.print(f"{shown(files.verilog)}: {files.verilog.read_text().count(chr(10)):,} lines")
-    console.print(shown(files.description))
-    console.print(shown(files.header))
+        texts = emit(config, technology=Technology(technology)).files
+        for name, text in texts.items():
+            write_atomically(out / name, text)
+    path, *others = (out / name for name in texts)
+    console.print(f"{shown(path)}: {texts[path.name].count(chr(10)):,} lines")
+    for other in others:
+        console.print(shown(other))
     if toolchain is None:
         return
     with progress_console.status("linting"):
-        found = emit.lint(files.verilog, verilator=toolchain.verilator, environment=toolchain.environment)
+        found = lint_warnings(path, verilator=toolchain.verilator, environment=toolchain.environment)
     if found:
         for line in found:
             progress_console.print(line)
-        raise UserError(
-            f"Verilator warns about {shown(files.verilog)}, see above; explain it in hw/verilog/lint.vlt or mend"
-        )
+        raise UserError(f"Verilator warns about {shown(path)}, see above; explain it in hw/verilog/lint.vlt or mend")
     console.print("lint: clean (waivers and their reasons: hw/verilog/lint.vlt)")

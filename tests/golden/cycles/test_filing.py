@@ -12,7 +12,7 @@ import pytest
 from golden.cycles.cycle_model import FILED
 from golden.cycles.filing import counted_elsewhere, counted_layers
 from hw.config import TINY
-from hw.counters import Counters
+from hw.counters import FILING_CYCLES, Counters
 from hw.host.registers import COUNTER_SLOTS, Counter
 from tests.hw.benches import simulate
 
@@ -57,20 +57,21 @@ def test_every_count_is_that_of_the_hardware(seed, longest):
 
     async def bench(ctx: Any) -> None:
         for name in ("busy", "working", "attention_working", "neuron_spikes", "attention_spikes"):
-            ctx.set(getattr(dut, name), 1)
+            ctx.set(getattr(dut.events, name), 1)
         for name, part in zip(PARTS, labels, strict=True):
-            ctx.set(getattr(dut, name), part[0][1])
+            ctx.set(getattr(dut.events, name), part[0][1])
         ctx.set(dut.clear, 1)
         await ctx.tick()
         ctx.set(dut.clear, 0)
         for cycle in range(cycles):
             for name, part in zip(PARTS, labels, strict=True):
-                ctx.set(getattr(dut, name), next(layer for first, layer in reversed(part) if first <= cycle))
+                ctx.set(getattr(dut.events, name), next(layer for first, layer in reversed(part) if first <= cycle))
             ctx.set(dut.finish, cycle == cycles - 1)
             await ctx.tick()
-        for name in ("finish", "busy", "working", "attention_working", "neuron_spikes", "attention_spikes"):
-            ctx.set(getattr(dut, name), 0)
-        await ctx.tick().repeat(6 * COUNTER_SLOTS)
+        for name in ("busy", "working", "attention_working", "neuron_spikes", "attention_spikes"):
+            ctx.set(getattr(dut.events, name), 0)
+        ctx.set(dut.finish, 0)
+        await ctx.tick().repeat(FILING_CYCLES)
         for layer in range(LAYERS):
             for counter in Counter:
                 ctx.set(dut.host_address, layer * COUNTER_SLOTS + counter)

@@ -6,89 +6,19 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Array, Module, Signal
-from amaranth.lib.wiring import connect
 
 from hw.config import TINY
 from hw.external.axi import Response
-from hw.host.axi_lite import AxiLiteSlave
-from hw.host.register_file import RegisterFile
 from hw.host.registers import (
-    COUNTER_SLOTS,
     IDENTITY,
     REGISTER_ADDRESS_BITS,
     REGISTERS,
     VERSION,
     Control,
     ErrorCause,
-    Interrupt,
     Status,
 )
-from tests.hw.axi_models import RegisterMaster
-from tests.hw.benches import simulate
-
-LOGITS = [-(1 << 31), -1, 0, 1, (1 << 31) - 1, *range(-50, -50 + TINY.max_classes - 5)]
-PROFILE_SIZE = TINY.max_layers * COUNTER_SLOTS
-SIZES = {"LOGITS": TINY.max_classes, "PROFILE": PROFILE_SIZE}
-KEPT = [name for name, register in REGISTERS.items() if register.access == "rw"]
-
-
-class Host:
-    """A bus master beside the register file, with its pulses counted."""
-
-    def __init__(self, rate: float = 1.0):
-        self.top = Module()
-        self.top.submodules.slave = slave = AxiLiteSlave()
-        self.top.submodules.dut = self.dut = RegisterFile(TINY)
-        connect(self.top, slave.bus, self.dut.bus)
-        profile = Signal(32)
-        self.top.d.sync += [
-            self.dut.logit.eq(Array(LOGITS)[self.dut.logit_index]),
-            profile.eq(1_000_000 + self.dut.profile_address),
-            self.dut.profile_data.eq(profile),
-        ]
-        self.slave, self.master = slave, RegisterMaster(slave.axi, rate=rate, seed=3)
-        self.pulses = {"start": 0, "reset": 0}
-        self.taken: dict[str, int] = {}
-        """What the job was told, as it is two cycles behind the last start."""
-        self.later: Any = None
-        """A process to run beside the next access."""
-
-    async def _count(self, ctx: Any) -> None:
-        ports = ("program", "program_beats", "image", "result", "result_enable")
-        since = 3
-        while True:
-            _, _, start, reset, *told = await ctx.tick().sample(
-                self.dut.start, self.dut.reset, *(getattr(self.dut, port) for port in ports)
-            )
-            self.pulses["start"] += start
-            self.pulses["reset"] += reset
-            since = 0 if start else since + 1
-            if since <= 2:
-                told = dict(zip(ports, told, strict=True))
-                assert since == 0 or told == self.taken
-                self.taken = told
-
-    async def _beside(self, ctx: Any) -> None:
-        while True:
-            await ctx.tick()
-            if self.later is not None:
-                later, self.later = self.later, None
-                await later(ctx)
-
-    async def read(self, ctx: Any, name: str, index: int = 0) -> int:
-        value, response = await self.master.read(ctx, REGISTERS[name].address + 4 * index)
-        assert response == Response.OKAY
-        return value
-
-    async def write(self, ctx: Any, name: str, value: int, *, strobe: int = 15) -> Response:
-        return await self.master.write(ctx, REGISTERS[name].address, value, strobe=strobe)
-
-    def run(self, bench: Any) -> None:
-        async def process(ctx: Any) -> None:
-            await bench(ctx, self)
-
-        simulate(self.top, process, self._count, self._beside)
+from tests.hw.host.register_host import KEPT, LOGITS, PROFILE_SIZE, SIZES, Host
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.3])
@@ -194,86 +124,6 @@ def test_a_job_is_told_what_the_registers_hold_at_its_start_whatever_is_written_
             assert host.taken == taken
 
     Host(rate).run(bench)
-
-
-def test_control_starts_and_resets():
-    async def bench(ctx: Any, host: Host) -> None:
-        for name in KEPT:
-            await host.write(ctx, name, 0xFFFF_FFFF)
-        assert host.pulses == {"start": 0, "reset": 0}
-        await host.write(ctx, "CONTROL", Control.START)
-        assert host.pulses == {"start": 1, "reset": 0}
-        await host.write(ctx, "CONTROL", 0xFFFF_FFFC)
-        await host.read(ctx, "CONTROL")
-        assert host.pulses == {"start": 1, "reset": 0}
-        await host.write(ctx, "CONTROL", Control.RESET)
-        assert host.pulses == {"start": 1, "reset": 1}
-
-    Host().run(bench)
-
-
-def test_a_start_beside_a_reset_is_ignored_and_reported():
-    async def bench(ctx: Any, host: Host) -> None:
-        await host.write(ctx, "CONTROL", Control.START | Control.RESET)
-        assert host.pulses == {"start": 0, "reset": 1}
-        assert await host.read(ctx, "STATUS") == Status.IGNORED
-        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.IGNORED
-        await host.write(ctx, "CONTROL", 0)
-        assert await host.read(ctx, "STATUS") == Status.IGNORED
-        await host.write(ctx, "CONTROL", Control.RESET)
-        assert await host.read(ctx, "STATUS") == 0
-
-    Host().run(bench)
-
-
-def test_a_start_while_busy_is_ignored_and_reported():
-    async def bench(ctx: Any, host: Host) -> None:
-        await host.write(ctx, "INTERRUPT_ENABLE", Interrupt.IGNORED)
-        ctx.set(host.dut.busy, 1)
-        assert await host.write(ctx, "CONTROL", Control.START) == Response.OKAY
-        assert host.pulses["start"] == 0
-        assert await host.read(ctx, "STATUS") == Status.BUSY | Status.IGNORED
-        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.IGNORED
-        assert ctx.get(host.dut.interrupt)
-        ctx.set(host.dut.busy, 0)
-        await host.write(ctx, "CONTROL", Control.START)
-        assert host.pulses["start"] == 1
-        assert await host.read(ctx, "STATUS") == 0
-
-    Host().run(bench)
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [(ErrorCause.NONE, Interrupt.DONE), (ErrorCause.MEMORY_ERROR, Interrupt.DONE | Interrupt.ERROR)],
-)
-def test_interrupts_stay_until_they_are_cleared(error, raised):
-    async def bench(ctx: Any, host: Host) -> None:
-        ctx.set(host.dut.error, error)
-        ctx.set(host.dut.ended, 1)
-        await ctx.tick()
-        ctx.set(host.dut.ended, 0)
-        assert await host.read(ctx, "INTERRUPT_STATUS") == raised
-        assert not ctx.get(host.dut.interrupt)
-        await host.write(ctx, "INTERRUPT_ENABLE", raised)
-        assert ctx.get(host.dut.interrupt)
-        await host.write(ctx, "INTERRUPT_STATUS", ~raised & 0xFFFF_FFFF)
-        assert await host.read(ctx, "INTERRUPT_STATUS") == raised
-        await host.write(ctx, "INTERRUPT_STATUS", raised)
-        assert await host.read(ctx, "INTERRUPT_STATUS") == 0
-        assert not ctx.get(host.dut.interrupt)
-
-    Host().run(bench)
-
-
-def test_an_interrupt_in_the_cycle_of_its_clearing_is_not_lost():
-    async def bench(ctx: Any, host: Host) -> None:
-        ctx.set(host.dut.ended, 1)  # in every cycle, so also in the one of the write
-        await host.write(ctx, "INTERRUPT_STATUS", Interrupt.DONE)
-        ctx.set(host.dut.ended, 0)
-        assert await host.read(ctx, "INTERRUPT_STATUS") == Interrupt.DONE
-
-    Host().run(bench)
 
 
 def test_windows():

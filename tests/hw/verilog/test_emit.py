@@ -19,15 +19,25 @@ from amaranth.lib.wiring import In, Out
 from hw.config import BASE, MINI, TINY
 from hw.host.registers import REGISTERS
 from hw.parts.technology import Technology
-from hw.verilog.emit import TOP, accelerator_verilog, emit, emit_component, lint
+from hw.verilog.description import TOP
+from hw.verilog.emit import accelerator_verilog, emit, emit_component
+from hw.verilog.lint import lint_warnings
 from sim.verilator.toolchain import find_toolchain
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
+FRESH_PROCESS = """
+import dataclasses, json, sys
+from hw.config import CONFIGS
+from hw.verilog.emit import emit
+json.dump(dataclasses.asdict(emit(CONFIGS[sys.argv[1]])), sys.stdout)
+"""
+
+
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return emit(TINY, tmp_path_factory.mktemp("rtl"))
+def tiny():
+    return emit(TINY)
 
 
 def declared_ports(verilog):
@@ -56,11 +66,11 @@ def test_ports_have_the_documented_names(tiny):
     for prefix, port in (("m_axi_mem", master), ("s_axi_ctrl", slave)):
         for direction, names in port.items():
             expected |= {f"{prefix}_{name}": (direction, width) for name, width in names.items()}
-    assert declared_ports(tiny.verilog.read_text()) == expected
+    assert declared_ports(tiny.verilog) == expected
 
 
 def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
-    verilog = tiny.verilog.read_text()
+    verilog = tiny.verilog
     attributes = (
         r"\(\* X_INTERFACE_INFO = \"xilinx.com:signal:{kind}:1.0 {name} {pin}\" \*\)\n"
         r".*{text}.*\n  {direction} {name};"
@@ -75,7 +85,7 @@ def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
 
 
 def test_memories_that_are_written_first_have_no_initial_values(tiny):
-    emitted = tiny.verilog.read_text()
+    emitted = tiny.verilog
     initial = set(re.findall(r"^    \\?(\w+)\[\d+\] = ", emitted, re.MULTILINE))
     memories = {"bank0", "bank1", "drain"}
     assert memories <= set(re.findall(r"^  reg \[\d+:0\] (\w+) \[\d+:0\];", emitted, re.MULTILINE))
@@ -87,7 +97,7 @@ def test_memories_that_are_written_first_have_no_initial_values(tiny):
 
 def test_nothing_but_the_clock_starts_a_block(tiny):
     """What waited for a change of what it reads would be X as long as a register keeps its initial value."""
-    blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog.read_text(), re.MULTILINE))
+    blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog, re.MULTILINE))
     assert [block for block in blocks if not re.match(r"always @\(posedge (aclk|core_clk)\)", block)] == []
 
 
@@ -100,20 +110,20 @@ ALL_PARTS = dataclasses.replace(
 @pytest.mark.parametrize(
     ("config", "technology"), [(MINI, Technology.PORTABLE), (ALL_PARTS, Technology.XILINX)], ids=["mini", "all-parts"]
 )
-def test_every_signal_has_a_name_of_its_own(config, technology, tmp_path):
+def test_every_signal_has_a_name_of_its_own(config, technology):
     # Amaranth takes a name from the assignment, which must be of one signal.
-    verilog = emit(config, tmp_path, technology=technology).verilog.read_text()
+    verilog = accelerator_verilog(config, technology=technology)
     declared = re.findall(r"^  (?:input|output|wire|reg) (?:\[\d+:-?\d+\] )?(\S+)", verilog, re.MULTILINE)
     assert len(declared) > 1000
     assert [name for name in declared if name.startswith("\\$")] == []
 
 
 def test_what_is_simulated_is_what_is_emitted(tiny):
-    assert tiny.verilog.read_text() == accelerator_verilog(TINY)
+    assert tiny.verilog == accelerator_verilog(TINY)
 
 
 def test_trace_signals_are_in_the_core(tiny):
-    verilog = tiny.verilog.read_text()
+    verilog = tiny.verilog
     top = verilog[verilog.index(f"module \\{TOP}.core ") :].split("endmodule", 1)[0]
     declared = set(re.findall(r"^  wire (?:\[\d+:0\] )?(trace_\w+)", top, re.MULTILINE))
     assert {
@@ -126,9 +136,9 @@ def test_trace_signals_are_in_the_core(tiny):
 
 
 def test_description_matches_the_verilog(tiny):
-    description = json.loads(tiny.description.read_text())
+    description = json.loads(tiny.description)
     described = {port["name"]: (port["direction"], port["width"]) for port in description["ports"]}
-    assert described == declared_ports(tiny.verilog.read_text())
+    assert described == declared_ports(tiny.verilog)
     assert description["module"] == TOP
     assert description["config"] == TINY.to_dict()
     assert description["fingerprint"] == TINY.fingerprint
@@ -139,29 +149,34 @@ def test_description_matches_the_verilog(tiny):
     assert all(after["offset"] == field["offset"] + field["width"] for field, after in itertools.pairwise(fields))
 
 
-def test_bytes_do_not_depend_on_the_hash_seed(tiny, tmp_path):
+def test_bytes_do_not_depend_on_the_hash_seed(tiny):
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
-    command = [sys.executable, "-m", "hw.verilog.emit", TINY.name, str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    for file in (tiny.verilog, tiny.description, tiny.header):
-        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+    command = [sys.executable, "-c", FRESH_PROCESS, TINY.name]
+    fresh = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout
+    assert json.loads(fresh) == dataclasses.asdict(tiny)
+
+
+def test_files_are_named_after_the_configuration(tiny):
+    assert tiny.files == {"tiny.v": tiny.verilog, "tiny.json": tiny.description, "spikeloom.h": tiny.header}
 
 
 def test_no_source_location_is_written(tiny):
-    verilog = tiny.verilog.read_text()
+    verilog = tiny.verilog
     assert str(ROOT) not in verilog
     assert "src =" not in verilog
 
 
 def lint_here(path):
     tools = find_toolchain()
-    return lint(path, verilator=tools.verilator, environment=tools.environment)
+    return lint_warnings(path, verilator=tools.verilator, environment=tools.environment)
 
 
 @pytest.mark.parametrize("technology", Technology)
 @pytest.mark.parametrize("config", [TINY, BASE], ids=lambda config: config.name)
 def test_verilog_is_lint_clean(config, technology, tmp_path):
-    assert lint_here(emit(config, tmp_path, technology=technology).verilog) == []
+    path = tmp_path / f"{config.name}.v"
+    path.write_text(accelerator_verilog(config, technology=technology))
+    assert lint_here(path) == []
 
 
 def test_lint_reports_what_is_not_waived(tmp_path):

@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import pytest
 
 from hw.config import MINI
-from hw.verilog.emit import TOP, accelerator_verilog
+from hw.verilog.description import TOP
+from hw.verilog.emit import accelerator_verilog
 from sw.errors import UserError
 from sw.synthesis.cells import count_resources
 from sw.synthesis.modules import TOP_MODULE, VerilogModules, cells_by_module
