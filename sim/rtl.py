@@ -18,8 +18,9 @@ from torch import Tensor
 
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import check_images
-from hw.config import BASE, HardwareConfig
+from hw.config import HardwareConfig
 from hw.integers import ceil_div
+from hw.named_configs import BASE
 from sim.faults import Flip, memory_image
 from sim.runner import ImageResult, RunResults, build, run
 from sim.testbench.protocol import Disturbance, Event, Job

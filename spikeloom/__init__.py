@@ -2,8 +2,6 @@
 
 What a Python user needs comes from here. From a checkout, with one image of the committed sample::
 
-    from pathlib import Path
-
     import spikeloom
 
     artifact = spikeloom.load("models/fashion-2-64.spikeloom")
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
     from golden.cycles.cycle_model import predict_cycles
     from golden.model import GoldenModel, GoldenResult
     from golden.random_artifact import random_artifact, random_images
-    from hw.config import BASE, CONFIGS, HUGE, LARGE, MINI, TINY, HardwareConfig
+    from hw.config import HardwareConfig
+    from hw.named_configs import BASE, CONFIGS, HUGE, LARGE, MINI, TINY
     from hw.verilog.emit import emit as emit_verilog
     from sim.comparison.compare import CompareReport, compare
     from sim.rtl import RtlRun, simulate
@@ -51,7 +50,8 @@ _MODULES = {
     "golden.cycles.cycle_model": ("predict_cycles",),
     "golden.model": ("GoldenModel", "GoldenResult"),
     "golden.random_artifact": ("random_artifact", "random_images"),
-    "hw.config": ("BASE", "CONFIGS", "HUGE", "LARGE", "MINI", "TINY", "HardwareConfig"),
+    "hw.config": ("HardwareConfig",),
+    "hw.named_configs": ("BASE", "CONFIGS", "HUGE", "LARGE", "MINI", "TINY"),
     "hw.verilog.emit": ("emit",),
     "sim.comparison.compare": ("CompareReport", "compare"),
     "sim.rtl": ("RtlRun", "simulate"),

@@ -26,7 +26,8 @@ from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from golden.random_artifact import random_artifact
-from hw.config import MINI, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import MINI
 from spikeloom.commands.common import ConfigType
 from spikeloom.commands.images import images_from_file
 from sw.artifact.artifact import Artifact

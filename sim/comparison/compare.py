@@ -14,7 +14,8 @@ from torch import Tensor
 
 from golden.model import check_images
 from golden.recorder import Recording
-from hw.config import BASE, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import BASE
 from sim.comparison.brevitas import compare_brevitas
 from sim.comparison.golden_run import GoldenRun, run_golden
 from sim.comparison.hardware import TracedImages, compare_hardware

@@ -47,7 +47,8 @@ class ConfigType(click.ParamType["HardwareConfig"]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> HardwareConfig:
         """Look the name up, or read the file."""
-        from hw.config import CONFIGS, HardwareConfig
+        from hw.config import HardwareConfig
+        from hw.named_configs import CONFIGS
         from hw.user_text import quoted
         from sw.strict_json import read_json
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
-from hw import config
-from hw import descriptor as isa
+from hw import descriptor
 from hw.documented import text_of
 from hw.host import registers
+from hw.named_configs import CONFIGS
 
 COMMAND = "spikeloom docs"
 """What writes the tables."""
@@ -49,22 +49,27 @@ def reference() -> str:
         "logits. Words without a name are 0.",
         _members(registers.Record),
         "## Descriptors",
-        f"A program is one stream of little-endian beats: {isa.DESCRIPTOR_BITS}-bit descriptors, read in order until "
+        f"A program is one stream of little-endian beats: {descriptor.DESCRIPTOR_BITS}-bit descriptors, read in order until "
         "`END`, and behind each of a layer with weights, output tile by output tile, the parameters and the weights. "
-        f"The XOR of the {isa.DESCRIPTOR_BITS // 8} bytes of a descriptor is 0x{isa.DESCRIPTOR_CHECK:02X}.",
+        f"The XOR of the {descriptor.DESCRIPTOR_BITS // 8} bytes of a descriptor is 0x{descriptor.DESCRIPTOR_CHECK:02X}.",
         _table(
             ("bits", "width", "field", "content"),
             [
-                (f"{field.offset + field.width - 1}:{field.offset}", field.width, f"`{name}`", isa.LAYOUT[name][1])
-                for name, field in isa.DESCRIPTOR
+                (
+                    f"{field.offset + field.width - 1}:{field.offset}",
+                    field.width,
+                    f"`{name}`",
+                    descriptor.LAYOUT[name][1],
+                )
+                for name, field in descriptor.DESCRIPTOR
             ],
         ),
         "### Opcodes",
-        _members(isa.Opcode),
+        _members(descriptor.Opcode),
         "### Destinations",
-        _members(isa.Destination),
+        _members(descriptor.Destination),
         "### Residual modes",
-        _members(isa.ResidualMode),
+        _members(descriptor.ResidualMode),
         "## Named configurations",
         _configurations(),
     ]
@@ -84,7 +89,7 @@ def _members(kind: type[enum.Enum]) -> str:
 
 
 def _configurations() -> str:
-    chosen = list(config.CONFIGS.values())
+    chosen = list(CONFIGS.values())
     derived = [
         ("operations per cycle", [c.sops_per_cycle for c in chosen]),
         ("lanes (positions x time steps)", [c.lanes for c in chosen]),

@@ -16,7 +16,8 @@ from typing import Any
 
 from golden.accounting.operations import dense_operations
 from golden.random_artifact import random_artifact, random_images
-from hw.config import LARGE, MINI, WEIGHT_BITS
+from hw.config import WEIGHT_BITS
+from hw.named_configs import LARGE, MINI
 from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog
 from sim.rtl import RtlRun, RtlSimulation

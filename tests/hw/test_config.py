@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from hw.config import CONFIGS, TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import CONFIGS, TINY
 
 
 def changed(**changes: int) -> HardwareConfig:

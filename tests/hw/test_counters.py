@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 
-from hw.config import TINY
 from hw.counters import FILING_CYCLES, Counters, job_bits
 from hw.host.registers import COUNTER_SLOTS, Counter
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 PARTS: dict[str, dict[Counter, str]] = {

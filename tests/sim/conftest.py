@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import TINY
 from hw.external.axi_reader import split
+from hw.named_configs import TINY
 from sim.runner import ImageResult, RunResults, build_design, run
 from sim.testbench.protocol import Job
 from sim.verilator.simulation import Build

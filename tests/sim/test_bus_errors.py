@@ -13,8 +13,8 @@ import pytest
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import TINY
 from hw.descriptor import Opcode, encode
+from hw.named_configs import TINY
 from sim.rtl import PAGE_WORDS, RtlSimulation
 from sim.runner import ImageResult, build, run
 from sim.testbench.protocol import Disturbance, Job

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from golden.random_artifact import random_artifact
-from hw.config import BASE, LARGE, TINY
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS
+from hw.named_configs import BASE, LARGE, TINY
 from sim.faults import find_flip, memory_image
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import LARGE, MINI, HardwareConfig
+from hw.config import HardwareConfig
 from hw.host.registers import COUNTER_SLOTS, RECORD_LINE_WORDS, Status
 from hw.host.result_writer import record_lines
+from hw.named_configs import LARGE, MINI
 from hw.verilog.emit import accelerator_verilog
 from sim.comparison.decode import decode_trace
 from sim.comparison.trace import read_trace

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from golden.random_artifact import random_artifact, random_images
-from hw.config import LARGE, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import LARGE
 from sim.comparison.compare import Comparison
 from sw.compiler.compiler import compile_artifact
 from sw.data.sets import ImageSet

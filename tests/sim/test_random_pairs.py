@@ -20,8 +20,9 @@ from golden.cycles.attention import attention_cycles
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel, GoldenResult
 from golden.random_artifact import random_artifact, random_images
-from hw.config import MINI, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Opcode
+from hw.named_configs import MINI
 from sim.comparison.decode import decode_trace
 from sim.comparison.trace import read_trace
 from sim.rtl import RtlRun, RtlSimulation

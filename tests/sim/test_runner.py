@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hw.config import TINY
+from hw.named_configs import TINY
 from sim import runner
 from sim.comparison.trace import read_trace
 from sim.runner import build_design, run

@@ -12,8 +12,9 @@ import torch
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import BASE, TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
+from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
+from hw.named_configs import BASE, TINY
 from sim.comparison.compare import CompareReport, Comparison
 from sim.faults import Flip
 from sim.rtl import MEMORY_LATENCY, RtlSimulation

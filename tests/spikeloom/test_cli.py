@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from golden.random_artifact import random_artifact, random_images
-from hw.config import CONFIGS, TINY
+from hw.named_configs import CONFIGS, TINY
 from sim.comparison.report import COMPARISONS
 from sim.faults import find_flip
 from spikeloom import cli

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from golden.random_artifact import random_artifact, random_images
-from hw.config import TINY
+from hw.named_configs import TINY
 from spikeloom import cli
 from sw.artifact.file import save
 from sw.network import NetworkConfig

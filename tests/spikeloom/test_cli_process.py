@@ -19,7 +19,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from golden.random_artifact import random_artifact, random_images
-from hw.config import TINY
+from hw.named_configs import TINY
 from sim.comparison.compare import CompareReport
 from spikeloom import cli
 from spikeloom.commands import common, project

@@ -73,7 +73,7 @@ def resource_table(config: str, family: str, entry: Mapping[str, Any]) -> Table:
 
 def _compare(config: HardwareConfig, family: str, entry: Mapping[str, Any], baseline: Path | None = None) -> bool:
     """Say how an entry differs from the committed one; whether a total grew too much."""
-    from hw.config import CONFIGS
+    from hw.named_configs import CONFIGS
 
     if CONFIGS.get(config.name) != config:
         return False  # a configuration of the user's has no committed figures, even if it borrows a name

@@ -25,7 +25,7 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
 
     MODEL is models/fashion-2-64.spikeloom if none is named.
     """
-    from hw.config import CONFIGS
+    from hw.named_configs import CONFIGS
     from sw.artifact.accuracy import recorded
     from sw.artifact.file import VERSION, file_header, load, save
 

@@ -13,8 +13,8 @@ from golden.accounting.words import WordCounter, tensor_readers
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from golden.walk import walk
-from hw.config import BASE, LARGE, TINY
 from hw.descriptor import Opcode
+from hw.named_configs import BASE, LARGE, TINY
 from sw.artifact.file import load
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image

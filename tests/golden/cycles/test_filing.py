@@ -11,9 +11,9 @@ import pytest
 
 from golden.cycles.cycle_model import FILED
 from golden.cycles.filing import counted_elsewhere, counted_layers
-from hw.config import TINY
 from hw.counters import FILING_CYCLES, Counters
 from hw.host.registers import COUNTER_SLOTS, Counter
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 LAYERS = 9

@@ -7,7 +7,8 @@ import random
 from dataclasses import dataclass
 
 from hw.array.step import DRAIN_BUFFERS
-from hw.config import TABLE_INPUTS, TINY, WEIGHT_BITS, HardwareConfig
+from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
+from hw.named_configs import TINY
 
 CONFIGS = {
     "one_lane": dataclasses.replace(TINY, outputs=4, positions=1, timesteps=1),

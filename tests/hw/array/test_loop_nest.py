@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from hw.array.loop_nest import LoopNest
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import ADDRESS_BITS, DESCRIPTOR
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 STEPS = ("tile_step", "half_step", "plane_step", "slice_step", "row_step")

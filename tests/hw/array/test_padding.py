@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hw.array.padding import PaddingMask
-from hw.config import TINY
 from hw.descriptor import DESCRIPTOR
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 LARGEST = (1 << DESCRIPTOR["width"].shape.width) - 1

@@ -10,7 +10,8 @@ import pytest
 
 from hw.array.step import DRAIN_BUFFERS
 from hw.array.walker import Walker
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import TINY
 from tests.hw.array.walker_bench import Rates, run_layers
 from tests.hw.array.walks import Source, layer, loop_nest, steps_of
 

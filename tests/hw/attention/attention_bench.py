@@ -11,7 +11,8 @@ from amaranth.sim import Simulator
 
 from golden.cycles.attention import attention_cycles
 from hw.attention.attention import Attention
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import TINY
 
 SMALL = dataclasses.replace(
     TINY, name="small", positions=1, tile_groups=16, timesteps=2, attention_columns=2,

@@ -12,7 +12,7 @@ from hw.attention import output as attention_output
 from hw.attention import tables as attention_tables
 from hw.attention import token_memory as attention_memory
 from hw.attention.geometry import AttentionGeometry
-from hw.config import BASE, LARGE, TINY
+from hw.named_configs import BASE, LARGE, TINY
 from tests.hw.attention.attention_bench import (
     CHUNKED,
     CHUNKED_ONE_STEP,

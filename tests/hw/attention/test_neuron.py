@@ -10,7 +10,8 @@ import pytest
 
 from hw.attention.geometry import AttentionGeometry
 from hw.attention.neuron import AttentionNeuron
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 FOUR_TABLES = dataclasses.replace(TINY, attention_tables=4, attention_columns=1)

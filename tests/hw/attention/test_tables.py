@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 from hw.attention import tables as attention_tables
 from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
 from hw.attention.tables import SubsetTables
-from hw.config import TINY
+from hw.named_configs import TINY
 from tests.hw.collisions import guard_memories
 
 SMALL = dataclasses.replace(

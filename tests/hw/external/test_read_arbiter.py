@@ -12,12 +12,13 @@ from amaranth.lib.wiring import Out
 
 from golden.cycles.external_memory import ExternalMemory, Word
 from golden.cycles.program_stream import ProgramStream
-from hw.config import CONFIGS, LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Opcode
 from hw.external.memory_port import MemoryPort
 from hw.external.read_arbiter import OUTSTANDING, ReadArbiter
 from hw.memory.image_load import ImageLoad
 from hw.memory.spike_memory import SpikeWrite
+from hw.named_configs import CONFIGS, LARGE, TINY
 from hw.program.reader import ProgramReader
 from tests.hw.benches import MemoryModel, simulate
 from tests.hw.programs import assemble, plain_layer, weight_layer

@@ -7,11 +7,11 @@ from typing import Any
 from amaranth.hdl import Array, Module, Signal
 from amaranth.lib.wiring import connect
 
-from hw.config import TINY
 from hw.external.axi import Response
 from hw.host.axi_lite import AxiLiteSlave
 from hw.host.register_file import RegisterFile
 from hw.host.registers import COUNTER_SLOTS, REGISTERS
+from hw.named_configs import TINY
 from tests.hw.axi_models import RegisterMaster
 from tests.hw.benches import simulate
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 
-from hw.config import TINY
 from hw.external.axi import Response
 from hw.host.job_control import JobControl
 from hw.host.registers import ErrorCause, Record
 from hw.host.result_writer import ResultWriter
+from hw.named_configs import TINY
 from tests.hw.axi_models import WriteSlave
 from tests.hw.benches import simulate
 

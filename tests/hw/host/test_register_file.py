@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hw.config import TINY
 from hw.external.axi import Response
 from hw.host.registers import (
     IDENTITY,
@@ -18,6 +17,7 @@ from hw.host.registers import (
     ErrorCause,
     Status,
 )
+from hw.named_configs import TINY
 from tests.hw.host.register_host import KEPT, LOGITS, PROFILE_SIZE, SIZES, Host
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Array, Module
 
-from hw.config import TINY
 from hw.external.axi import Response
 from hw.host.registers import RECORD_LINE_WORDS, ErrorCause, Record
 from hw.host.result_writer import ResultWriter, record_lines
+from hw.named_configs import TINY
 from tests.hw.axi_models import WriteSlave
 from tests.hw.benches import simulate
 

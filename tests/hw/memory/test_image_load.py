@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.memory.image_load import ImageLoad
+from hw.named_configs import BASE, LARGE, TINY
 from tests.hw.benches import MemoryModel, simulate
 
 BASE_ADDRESS, OFFSET, DESTINATION = 5000, 12, 300

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hw.config import TINY
 from hw.memory.spike_memory import WRITE_LATENCY, SpikeMemory, address_bits
+from hw.named_configs import TINY
 from tests.hw.benches import simulate
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hw.config import BASE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Destination
+from hw.named_configs import BASE, TINY
 from tests.hw.batches import Fields, layer_fields
 
 

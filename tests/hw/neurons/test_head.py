@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Destination
+from hw.named_configs import TINY
 from hw.neurons.head import Head
 from tests.hw.batches import layer_batches
 from tests.hw.benches import simulate, tile_fields

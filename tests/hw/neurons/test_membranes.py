@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from hw.config import BASE, TINY
+from hw.named_configs import BASE, TINY
 from hw.neurons.lif import Lif
 from hw.neurons.membranes import Membranes, carry_cycles, membrane_words
 from tests.hw.benches import simulate

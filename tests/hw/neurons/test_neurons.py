@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from hw.config import TINY
 from hw.descriptor import Destination
+from hw.named_configs import TINY
 from tests.hw.batches import layer_fields
 from tests.hw.benches import simulate
 from tests.hw.neurons.layer_cases import CASES, CHUNKED, HALF, case

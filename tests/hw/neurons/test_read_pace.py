@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hw.config import TINY
+from hw.named_configs import TINY
 from hw.neurons.read_pace import ReadPace
 from tests.hw.benches import simulate
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from hw.config import TINY
+from hw.named_configs import TINY
 from hw.neurons.slice_walk import SliceWalk
 from tests.hw.benches import simulate
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from hw.array.step import DRAIN_BUFFERS
-from hw.config import TINY
+from hw.named_configs import TINY
 from hw.neurons.tile_walk import TileWalk
 from tests.hw.benches import simulate
 

@@ -19,7 +19,7 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 
 from hw.array.weight_array import WeightArray
-from hw.config import TINY
+from hw.named_configs import TINY
 from hw.parts.carry_chain import add_or_subtract, add_three, at_least
 from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam
 from hw.parts.technology import Technology

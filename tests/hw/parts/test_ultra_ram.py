@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.memory.spike_memory import SpikeMemory, address_bits
+from hw.named_configs import LARGE, TINY
 from hw.parts.technology import Technology
 from hw.parts.ultra_ram import fits_ultra_ram
 from hw.verilog.emit import emit_component

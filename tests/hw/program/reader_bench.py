@@ -6,9 +6,10 @@ import dataclasses
 import random
 from typing import Any
 
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from hw.host.registers import ErrorCause
+from hw.named_configs import TINY
 from hw.program.reader import ProgramReader
 from tests.hw.benches import MemoryModel, simulate
 from tests.hw.programs import Layer, assemble

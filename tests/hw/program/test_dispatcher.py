@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hw.config import BASE, TINY
 from hw.descriptor import Opcode, Wait
+from hw.named_configs import BASE, TINY
 from tests.hw.benches import simulate
 from tests.hw.program.dispatch_bench import MOST_UNDER_WAY, Bench
 from tests.hw.program.dispatch_jobs import KINDS, Fields, Job, Speed, descriptor, random_program

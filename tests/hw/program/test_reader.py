@@ -10,8 +10,8 @@ import pytest
 
 from golden.cycles.external_memory import ExternalMemory
 from golden.cycles.program_stream import ProgramStream
-from hw.config import BASE, LARGE, TINY
 from hw.descriptor import DESCRIPTOR_BITS, Opcode
+from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST
 from hw.program.reader import ProgramReader
 from hw.program.ring import READ_LATENCY

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from hw.config import LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Opcode, encode
 from hw.host.registers import ErrorCause
+from hw.named_configs import LARGE, TINY
 from hw.program.ring import region_limit
 from tests.hw.benches import simulate
 from tests.hw.program.reader_bench import SMALL, Bench

@@ -10,7 +10,8 @@ import pytest
 
 from golden.cycles.external_memory import ExternalMemory
 from golden.cycles.program_stream import ProgramStream
-from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
 from hw.program.ring import READ_LATENCY, ProgramBuffer, region_limit
 from tests.hw.benches import simulate

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from hw.config import BASE, TINY
 from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION
+from hw.named_configs import BASE, TINY
 from hw.verilog.c_header import ENUMERATIONS, HEADER, c_header
 
 

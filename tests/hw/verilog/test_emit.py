@@ -16,8 +16,8 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.config import BASE, MINI, TINY
 from hw.host.registers import REGISTERS
+from hw.named_configs import BASE, MINI, TINY
 from hw.parts.technology import Technology
 from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hw.config import TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import MAX_RESIDUAL_PLANES, ResidualMode
+from hw.named_configs import TINY
 from hw.writeback.residual_adder import ResidualAdder
 from tests.hw.benches import simulate
 

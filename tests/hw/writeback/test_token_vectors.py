@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hw.config import TINY
 from hw.descriptor import Destination
+from hw.named_configs import TINY
 from tests.hw.writeback.writeback_bench import FOUR, HALF, Bench, config_of, layer, random_spikes, tokens_of
 
 TOKENS = {

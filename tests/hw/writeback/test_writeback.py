@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hw.config import TINY
 from hw.descriptor import Destination, ResidualMode
+from hw.named_configs import TINY
 from tests.hw.batches import (
     CHANNEL_ORDER,
 )

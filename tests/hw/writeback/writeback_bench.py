@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import BASE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Destination
+from hw.named_configs import BASE, TINY
 from hw.neurons.neurons import Neurons
 from hw.writeback.writeback import Writeback, writeback_latency
 from tests.hw.batches import (

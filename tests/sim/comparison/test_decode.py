@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from golden.random_artifact import random_artifact
-from hw.config import BASE, LARGE, MINI, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import Destination
+from hw.named_configs import BASE, LARGE, MINI, TINY
 from sim.comparison.decode import UNWRITTEN, decode_trace
 from sim.comparison.trace import KINDS, Events
 from sw.artifact.artifact import Artifact

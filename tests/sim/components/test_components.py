@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw.config import LARGE, TINY
+from hw.named_configs import LARGE, TINY
 from hw.neurons.lif import Lif
 from hw.writeback.or_pool import OrPool
 from sim.components.run import build_component, simulate_component

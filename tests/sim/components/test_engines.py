@@ -6,7 +6,7 @@ import pytest
 
 from hw.array.weight_array import WeightArray
 from hw.attention.attention import Attention
-from hw.config import TINY
+from hw.named_configs import TINY
 from sim.components.run import build_component, simulate_component
 
 SHAPES = [

@@ -12,7 +12,7 @@ from golden.accounting.operations import OperationCounter
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import TINY
+from hw.named_configs import TINY
 from spikeloom.measure.codesign import Variant, fronts, measure_variant, pareto_front
 from sw.compiler.compiler import compile_artifact
 from sw.network import NetworkConfig

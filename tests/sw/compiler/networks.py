@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import BASE, LARGE, TINY
 from sw.artifact.artifact import Artifact, LayerParameters
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program

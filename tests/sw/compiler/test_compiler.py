@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.config import LARGE, TINY
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, FIELDS, Descriptor, Opcode
+from hw.named_configs import LARGE, TINY
 from hw.neurons.membranes import carry_cycles
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image

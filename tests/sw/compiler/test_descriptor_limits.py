@@ -12,9 +12,10 @@ import pytest
 
 from hw.attention.attention import Attention
 from hw.attention.job import job_layout
-from hw.config import CONFIGS, LIMITS, MAX_TIMESTEPS, MINI, HardwareConfig
+from hw.config import LIMITS, MAX_TIMESTEPS, HardwareConfig
 from hw.descriptor import DESCRIPTOR, FIELDS, MAX_RESIDUAL_PLANES, Descriptor, Opcode
 from hw.field_limits import MAX_DESCRIPTORS, field_limits
+from hw.named_configs import CONFIGS, MINI
 from hw.neurons.batch import batch_layout
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact, LayerParameters

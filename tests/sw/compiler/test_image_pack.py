@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from golden.random_artifact import random_artifact, random_images
-from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
+from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.named_configs import BASE, LARGE, TINY
 from sw.artifact.artifact import Artifact
 from sw.compiler.image_pack import image_groups, pack_bits, pack_image
 from sw.errors import UserError

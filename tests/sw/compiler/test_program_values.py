@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import BASE, LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, FIELDS, Descriptor, Destination, Opcode
+from hw.named_configs import BASE, LARGE, TINY
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.compiler.program import DESCRIPTOR_WORDS, Program

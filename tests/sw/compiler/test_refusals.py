@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hw.config import LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import LARGE, TINY
 from sw.artifact.artifact import Artifact
 from sw.compiler.compiler import compile_artifact
 from sw.errors import UserError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hw.config import LARGE, TINY, HardwareConfig
+from hw.config import HardwareConfig
+from hw.named_configs import LARGE, TINY
 from sw.compiler.strips import StemPlan, image_strips, stem_plans, strip_words, written_rows
 from sw.layer import Layer
 from sw.network import NetworkConfig

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
-from hw.config import BASE, IMAGE_PLANES, LARGE, TINY, HardwareConfig
+from hw.config import IMAGE_PLANES, HardwareConfig
+from hw.named_configs import BASE, LARGE, TINY
 from sw.artifact.artifact import Artifact, LayerParameters
 from sw.compiler.image_pack import pack_image
 from sw.compiler.weight_pack import NEVER, OutputTiles, output_tiles, pack_weights, split_weights

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from hw.config import BASE, TINY
 from hw.host.registers import IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt
 from hw.host.registers import Status as StatusBits
+from hw.named_configs import BASE, TINY
 from sw.driver.bus import DeviceTimeout, Snapshot, Status
 from sw.driver.driver import Driver
 from sw.driver.results import JobResult, LayerCounters

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from golden.model import GoldenModel
-from hw.config import LARGE
+from hw.named_configs import LARGE
 from sw.artifact import file as artifact_file
 from sw.artifact.ranges import layer_ranges
 from sw.compiler.compiler import compile_artifact

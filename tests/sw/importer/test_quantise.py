@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from golden.model import GoldenModel
-from hw.config import LARGE
+from hw.named_configs import LARGE
 from spikeloom.measure.agreement import measure_agreement, normalised
 from sw.compiler.compiler import compile_artifact
 from sw.data.samples import load_sample

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from hw.config import TINY
+from hw.named_configs import TINY
 from hw.neurons.lif import Lif
 from hw.neurons.membranes import Membranes, membrane_words
 from hw.verilog.emit import emit_component

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from hw.config import MINI
+from hw.named_configs import MINI
 from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog
 from sw.errors import UserError
