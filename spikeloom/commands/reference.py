@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
-from hw import descriptor
+from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, LAYOUT, Destination, Opcode, ResidualMode
 from hw.documented import text_of
 from hw.host import registers
 from hw.named_configs import CONFIGS
@@ -49,9 +49,9 @@ def reference() -> str:
         "logits. Words without a name are 0.",
         _members(registers.Record),
         "## Descriptors",
-        f"A program is one stream of little-endian beats: {descriptor.DESCRIPTOR_BITS}-bit descriptors, read in order until "
+        f"A program is one stream of little-endian beats: {DESCRIPTOR_BITS}-bit descriptors, read in order until "
         "`END`, and behind each of a layer with weights, output tile by output tile, the parameters and the weights. "
-        f"The XOR of the {descriptor.DESCRIPTOR_BITS // 8} bytes of a descriptor is 0x{descriptor.DESCRIPTOR_CHECK:02X}.",
+        f"The XOR of the {DESCRIPTOR_BITS // 8} bytes of a descriptor is 0x{DESCRIPTOR_CHECK:02X}.",
         _table(
             ("bits", "width", "field", "content"),
             [
@@ -59,17 +59,17 @@ def reference() -> str:
                     f"{field.offset + field.width - 1}:{field.offset}",
                     field.width,
                     f"`{name}`",
-                    descriptor.LAYOUT[name][1],
+                    LAYOUT[name][1],
                 )
-                for name, field in descriptor.DESCRIPTOR
+                for name, field in DESCRIPTOR
             ],
         ),
         "### Opcodes",
-        _members(descriptor.Opcode),
+        _members(Opcode),
         "### Destinations",
-        _members(descriptor.Destination),
+        _members(Destination),
         "### Residual modes",
-        _members(descriptor.ResidualMode),
+        _members(ResidualMode),
         "## Named configurations",
         _configurations(),
     ]
