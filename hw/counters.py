@@ -20,8 +20,8 @@ LEADING = {"walker": (Counter.CYCLES,), "neurons": (Counter.SPIKES,), "attention
 """Counters of a part that are never behind its others: one of them is half full first."""
 
 WALKER_COUNTERS = (
-    Counter.CYCLES, Counter.BUSY, Counter.STALL_WEIGHTS, Counter.STALL_DRAIN, Counter.STALL_DATA,
-    Counter.STALL_ATTENTION, Counter.STALL_LOAD,
+    Counter.CYCLES, Counter.BUSY, Counter.WAIT_WEIGHTS, Counter.WAIT_DRAIN, Counter.WAIT_DATA,
+    Counter.WAIT_ATTENTION, Counter.WAIT_LOAD,
 )  # fmt: skip
 """Counters of the cycle's layer, `Dispatcher.layer`."""
 
@@ -38,11 +38,11 @@ EVENTS = wiring.Signature(
         "busy": Out(1),
         "layer": Out(LAYER_BITS),
         "working": Out(1),
-        "stall_weights": Out(1),
-        "stall_drain": Out(1),
-        "stall_data": Out(1),
-        "stall_attention": Out(1),
-        "stall_load": Out(1),
+        "wait_weights": Out(1),
+        "wait_drain": Out(1),
+        "wait_data": Out(1),
+        "wait_attention": Out(1),
+        "wait_load": Out(1),
         # Spikes that left the neurons.
         "neuron_layer": Out(LAYER_BITS),
         "neuron_spikes": Out(FIRED_BITS),
@@ -119,7 +119,7 @@ class Counters(wiring.Component):
         e = self.events
         m.d.sync += self.total.eq(Mux(self.clear, 0, self.total + e.busy))
         walker = (
-            e.busy, e.working, e.stall_weights, e.stall_drain, e.stall_data, e.stall_attention, e.stall_load,
+            e.busy, e.working, e.wait_weights, e.wait_drain, e.wait_data, e.wait_attention, e.wait_load,
         )  # fmt: skip
         # The array's and the attention's work share a counter, and their spikes one: no layer has both. (Of one word no
         # count may be filed right behind another: it would be read before that is written.)

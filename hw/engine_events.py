@@ -25,7 +25,7 @@ class EngineEvents(wiring.Component):
     -------
     running : In(1)
         A job runs.
-    issuing, stall_weights, stall_drain, stall_data : In(1)
+    issuing, wait_weights, wait_drain, wait_data : In(1)
         From the walker.
     layer : In(8), waits_load, waits_attention, waits_neurons : In(1)
         From the dispatcher.
@@ -45,9 +45,9 @@ class EngineEvents(wiring.Component):
             {
                 "running": In(1),
                 "issuing": In(1),
-                "stall_weights": In(1),
-                "stall_drain": In(1),
-                "stall_data": In(1),
+                "wait_weights": In(1),
+                "wait_drain": In(1),
+                "wait_data": In(1),
                 "layer": In(LAYER_BITS),
                 "waits_load": In(1),
                 "waits_attention": In(1),
@@ -70,11 +70,11 @@ class EngineEvents(wiring.Component):
             counted.busy.eq(self.running),
             counted.layer.eq(self.layer),
             counted.working.eq(self.issuing),
-            counted.stall_weights.eq(self.stall_weights),
-            counted.stall_drain.eq(self.stall_drain | self.waits_neurons),
-            counted.stall_data.eq(self.stall_data),
-            counted.stall_attention.eq(self.waits_attention),
-            counted.stall_load.eq(self.waits_load),
+            counted.wait_weights.eq(self.wait_weights),
+            counted.wait_drain.eq(self.wait_drain | self.waits_neurons),
+            counted.wait_data.eq(self.wait_data),
+            counted.wait_attention.eq(self.waits_attention),
+            counted.wait_load.eq(self.waits_load),
             counted.attention_working.eq(self.attention_busy),
         ]
         m.d.sync += [

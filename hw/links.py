@@ -35,7 +35,7 @@ DRAIN_READ = ("tile_done", "drain_group", "drain_buffer", "drain_batch", "drain_
 FIRED_BATCHES = ("spikes", "batch")
 """Neurons to writeback."""
 
-WALKER_EVENTS = ("issuing", "stall_weights", "stall_drain", "stall_data")
+WALKER_EVENTS = ("issuing", "wait_weights", "wait_drain", "wait_data")
 """Walker to counters: what it does in a cycle."""
 
 DISPATCH_EVENTS = ("layer", "waits_load", "waits_attention", "waits_neurons")

@@ -54,13 +54,13 @@ class LayerEnergy:
         return operations_j(self.macs, self.paper_sops)
 
     @property
-    def sop_j(self) -> float:
+    def counted_j(self) -> float:
         """Energy in joules from counted operations."""
         return operations_j(self.macs, self.executed_sops)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**self.__dict__, "paper_j": self.paper_j, "sop_j": self.sop_j}
+        return {**self.__dict__, "paper_j": self.paper_j, "counted_j": self.counted_j}
 
 
 def paper_sops(network: NetworkConfig, layer: Layer, counts: LayerOperations) -> float:
@@ -98,9 +98,9 @@ def executed_sops(layer: Layer, counts: LayerOperations) -> float:
     """
     if layer.source == "image":
         return 0.0
-    if counts.executed is None:
+    if counts.executed_sops is None:
         raise ValueError(f"{counts.name} must have a measured executed count, not None: use OperationCounter")
-    return counts.executed
+    return counts.executed_sops
 
 
 def layer_energies(network: NetworkConfig, operations: Sequence[LayerOperations]) -> tuple[LayerEnergy, ...]:
@@ -129,7 +129,7 @@ def layer_energies(network: NetworkConfig, operations: Sequence[LayerOperations]
     )
 
 
-def paper_formula_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
+def paper_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
     """Energy per image in joules by the paper's formula.
 
     ``4.6 pJ x MACs of the first convolution + 0.9 pJ x sum of (input firing rate x T x MACs)``, see `paper_sops`.
@@ -150,16 +150,16 @@ def paper_formula_j(network: NetworkConfig, operations: Sequence[LayerOperations
 
 
 def published_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
-    """Energy per image in joules as the paper's tables have it: `paper_formula_j`, the first convolution T times.
+    """Energy per image in joules as the paper's tables have it: `paper_j`, the first convolution T times.
 
     Its 11.577 mJ for 8-512 are 11.09 G synaptic operations and four times the multiply-accumulates of the first
     convolution, as its code computes them, although the image is the same at every time step.
     """
     repeated = (network.timesteps - 1) * _image_macs(network, network.layers()[0])
-    return paper_formula_j(network, operations) + operations_j(repeated, 0)
+    return paper_j(network, operations) + operations_j(repeated, 0)
 
 
-def sop_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
+def counted_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> float:
     """Energy per image in joules from counted operations: every executed one, and the first layer's dense MACs.
 
     Parameters
@@ -177,7 +177,7 @@ def sop_j(network: NetworkConfig, operations: Sequence[LayerOperations]) -> floa
     return _total_j(network, operations, executed_sops)
 
 
-def dense_formula_j(network: NetworkConfig) -> float:
+def dense_j(network: NetworkConfig) -> float:
     """Energy per image in joules if every operation of every time step were a multiply-accumulate."""
     return operations_j(paper_macs(network) * network.timesteps, 0)
 

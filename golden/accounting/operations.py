@@ -8,7 +8,7 @@ weight (or, in attention, a one) added because an input bit is 1.
     Attention counts ``2 N d^2`` per head, the order ``K^T V`` first; the head is applied at every token.
 ``dense``
     ``macs`` x T. An image is the same at every time step, so ``conv0`` counts once. Attention's are AND-accumulates.
-``plane_operations``
+``plane_sops``
     ``dense`` x bit-planes of the input: AND-accumulates of a machine that skips nothing. In attention ``K^T V`` has one
     plane and ``Q (K^T V)`` as many as it takes to hold N.
 ``executed``
@@ -48,8 +48,8 @@ class LayerOperations:
         Time steps that count: T, but 1 for the image layer.
     planes : int
         Bit-planes of the input; for attention of ``K^T V``.
-    plane_operations : int
-    executed : float, optional
+    plane_sops : int
+    executed_sops : float, optional
         Mean over the measured images; None if nothing was measured.
     input_rate : float, optional
         Share of the inputs that are not zero (attention: of q, k and v together), in 0..1.
@@ -61,19 +61,19 @@ class LayerOperations:
     macs: int
     steps: int
     planes: int
-    plane_operations: int
-    executed: float | None = None
+    plane_sops: int
+    executed_sops: float | None = None
     input_rate: float | None = None
     input_mean: float | None = None
 
     @property
-    def dense(self) -> int:
+    def dense_sops(self) -> int:
         """Dense synaptic operations of an image."""
         return self.macs * self.steps
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**self.__dict__, "dense": self.dense}
+        return {**self.__dict__, "dense_sops": self.dense_sops}
 
 
 def layer_macs(network: NetworkConfig, layer: Layer) -> int:
@@ -90,13 +90,11 @@ def dense_operations(network: NetworkConfig) -> tuple[LayerOperations, ...]:
         macs = layer_macs(network, layer)
         steps = 1 if layer.source == "image" else network.timesteps
         planes = layer.input_planes
-        plane_operations = macs * steps * planes
+        plane_sops = macs * steps * planes
         if layer.kind == "attention":
             planes = network.tokens.bit_length()
-            plane_operations = macs * steps // 2 * (1 + planes)
-        counts.append(
-            LayerOperations(name=layer.name, macs=macs, steps=steps, planes=planes, plane_operations=plane_operations)
-        )
+            plane_sops = macs * steps // 2 * (1 + planes)
+        counts.append(LayerOperations(name=layer.name, macs=macs, steps=steps, planes=planes, plane_sops=plane_sops))
     return tuple(counts)
 
 
@@ -179,7 +177,7 @@ class OperationCounter(RunningTotals[LayerOperations]):
             tally = self._tallies[dense.name]
             yield replace(
                 dense,
-                executed=tally.executed / self.images,
+                executed_sops=tally.executed / self.images,
                 input_rate=tally.nonzero / tally.inputs,
                 input_mean=tally.value / tally.inputs,
             )

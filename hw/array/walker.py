@@ -57,7 +57,7 @@ class Walker(wiring.Component):
         The source memory, one cycle of latency; `from_residual` says which memory `read_data` is taken from.
     step, spikes : Out
         To the weight array.
-    issuing, stall_weights, stall_drain, stall_data : Out(1)
+    issuing, wait_weights, wait_drain, wait_data : Out(1)
         For the counters: a group is issued; none is, because in the cycle before the next slice had no table; no drain
         buffer; not its input. At most one is high, and a layer takes ``layer_gap`` cycles more, from `start` to `done`,
         than they count.
@@ -93,9 +93,9 @@ class Walker(wiring.Component):
                 "step": Out(step_layout(config)),
                 "spikes": Out(unsigned(config.group_bits)),
                 "issuing": Out(1),
-                "stall_weights": Out(1),
-                "stall_drain": Out(1),
-                "stall_data": Out(1),
+                "wait_weights": Out(1),
+                "wait_drain": Out(1),
+                "wait_data": Out(1),
             }
         )
 
@@ -158,9 +158,9 @@ class Walker(wiring.Component):
         ]
         # A take refused is a cycle without a group one later.
         m.d.sync += [
-            self.stall_data.eq(wanted & ~ahead.has_input),
-            self.stall_weights.eq(wanted & ahead.has_input & ~self.table_available),
-            self.stall_drain.eq(wanted & ahead.has_input & self.table_available & ~has_buffer),
+            self.wait_data.eq(wanted & ~ahead.has_input),
+            self.wait_weights.eq(wanted & ahead.has_input & ~self.table_available),
+            self.wait_drain.eq(wanted & ahead.has_input & self.table_available & ~has_buffer),
             buffers_used.eq(buffers_used + (take & ahead.slice.final) - self.buffers_freed),
         ]
 

@@ -106,11 +106,11 @@ class Counter(IntEnum):
     BUSY = Documented(
         1, "Cycles in which the weight array did work; for attention those of its engine, beside the array."
     )
-    STALL_WEIGHTS = Documented(2, "Cycles the array waited for weights or their subset-sum tables.")
-    STALL_DRAIN = Documented(3, "Cycles the array waited for the neurons to take earlier sums.")
-    STALL_DATA = Documented(4, "Cycles the array waited for spikes of the layer before.")
-    STALL_ATTENTION = Documented(5, "Cycles the array waited for attention.")
-    STALL_LOAD = Documented(6, "Cycles the array waited for the image.")
+    WAIT_WEIGHTS = Documented(2, "Cycles the array waited for weights or their subset-sum tables.")
+    WAIT_DRAIN = Documented(3, "Cycles the array waited for the neurons to take earlier sums.")
+    WAIT_DATA = Documented(4, "Cycles the array waited for spikes of the layer before.")
+    WAIT_ATTENTION = Documented(5, "Cycles the array waited for attention.")
+    WAIT_LOAD = Documented(6, "Cycles the array waited for the image.")
     SPIKES = Documented(7, "Output spikes of the layer's neurons (before a pool).")
 
 

@@ -26,7 +26,7 @@ from sim.rtl import RtlRun, RtlSimulation
 from sim.runner import build
 from sim.verilator.simulation import Build
 from sim.verilator.verilate import BUILD_FOLDER
-from sw.artifact.accuracy import counts, recorded, with_share
+from sw.artifact.accuracy import as_figures, counts, recorded
 from sw.artifact.artifact import Artifact
 from sw.artifact.file import load
 from sw.checkout import BUILD
@@ -145,7 +145,7 @@ class Comparison:
         compare_hardware(self.program, rtl, golden.logits, traced, mismatches)
         figures = {
             "artifact": self.name,
-            "dataset": self.data.name,
+            "image_set": self.data.name,
             "hardware": _hardware(self.config),
             "images": {"rtl": self.images, "golden": len(self.data), "brevitas": self._brevitas},
             "accuracy": self._accuracies(golden, rtl),
@@ -212,7 +212,7 @@ class Comparison:
         measured = {"golden": right, "golden_on_rtl_images": right[: self.images], "rtl": in_rtl}
         for name, correct in measured.items():
             found[name] = counts(sum(correct), len(correct), self.data.name) if self.data.labelled else None
-        return {name: entry and with_share(entry) for name, entry in found.items()}
+        return {name: entry and as_figures(entry) for name, entry in found.items()}
 
 
 def compare(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.accounting.energy import paper_formula_j, sop_j
+from golden.accounting.energy import counted_j, paper_j
 from golden.accounting.operations import LayerOperations
 from golden.cycles.cycle_model import predict_cycles
 from hw.host.registers import Counter
@@ -17,7 +17,7 @@ from sw.compiler.program import Program
 from sw.driver.results import JobResult
 from sw.network import NetworkConfig
 
-STALLS = tuple(counter.name.removeprefix("STALL_").lower() for counter in Counter if counter.name.startswith("STALL_"))
+WAITS = tuple(counter.name.removeprefix("WAIT_").lower() for counter in Counter if counter.name.startswith("WAIT_"))
 """Causes for which the hardware counts the cycles in which the array waits."""
 
 
@@ -46,7 +46,7 @@ def performance(
     return {
         "cycles": _cycles([job.cycles for job in jobs], predicted.total, ideal),
         "layers": layers,
-        "energy": {"sop_j": sop_j(network, operations), "paper_formula_j": paper_formula_j(network, operations)},
+        "energy": {"counted_j": counted_j(network, operations), "paper_j": paper_j(network, operations)},
     }
 
 
@@ -62,20 +62,20 @@ def _layer(
     """One layer; the load of the image has no operations."""
     # Attention has an engine of its own beside the array, whose operations per cycle are meant.
     in_array = counts is not None and not name.endswith(".attention")
-    ideal = counts.plane_operations / program.config.sops_per_cycle if counts is not None and in_array else 0.0
+    ideal = counts.plane_sops / program.config.sops_per_cycle if counts is not None and in_array else 0.0
     cycles = means.get("cycles")
     return {
         "name": name,
         "planes": counts.planes if counts else 0,
-        "sops_dense": counts.dense if counts else 0,
-        "sops_executed": counts.executed if counts else 0.0,
+        "dense_sops": counts.dense_sops if counts else 0,
+        "executed_sops": counts.executed_sops if counts else 0.0,
         "cycles": cycles,
         "model_cycles": predicted,
         "ideal_cycles": ideal,
-        "utilization": ideal / cycles if cycles else None,
-        "firing_rate_in": counts.input_rate if counts else None,
+        "utilisation": ideal / cycles if cycles else None,
+        "input_rate": counts.input_rate if counts else None,
         "engine_cycles": means.get("busy"),
-        "stalls": {cause: means.get(f"stall_{cause}") for cause in STALLS},
+        "waits": {cause: means.get(f"wait_{cause}") for cause in WAITS},
     }
 
 
@@ -88,5 +88,5 @@ def _cycles(totals: Sequence[int], predicted: int, ideal: float) -> dict[str, An
         "rtl_max": max(totals, default=None),
         "model": predicted,
         "ideal": ideal,
-        "utilization": ideal / mean if mean else None,
+        "utilisation": ideal / mean if mean else None,
     }

@@ -42,7 +42,7 @@ def render(figures: dict[str, Any], console: Console) -> None:
     """
     hardware = figures["hardware"]
     console.print(
-        f"{figures['artifact']} ({figures['dataset']}) on {hardware['config']}: {hardware['outputs']} outputs x "
+        f"{figures['artifact']} ({figures['image_set']}) on {hardware['config']}: {hardware['outputs']} outputs x "
         f"{hardware['inputs']} inputs x {hardware['positions']} positions x {hardware['timesteps']} time steps = "
         f"{hardware['sops_per_cycle']:,} synaptic operations per cycle"
     )
@@ -58,7 +58,11 @@ def accuracy_table(figures: dict[str, Any]) -> Table:
     table = compact_table("accuracy", "of", "images", "correct", texts=2, title="Accuracy")
     for name, title in MODELS.items():
         entry = figures["accuracy"][name]
-        row = ("-", "-", "-") if entry is None else (entry["set"], _number(entry["images"]), f"{entry['share']:.2%}")
+        row = (
+            ("-", "-", "-")
+            if entry is None
+            else (entry["image_set"], _number(entry["images"]), f"{entry['accuracy']:.2%}")
+        )
         table.add_row(title, *row)
     return table
 
@@ -91,14 +95,14 @@ def layer_table(figures: dict[str, Any]) -> Table:
     for layer in layers:
         table.add_row(
             layer["name"],
-            _percent(layer["firing_rate_in"]),
+            _percent(layer["input_rate"]),
             _number(layer["cycles"]),
             *((_differing(layer["cycles"], layer["model_cycles"]),) if differs else ()),
             _number(layer["ideal_cycles"] or None),
-            _percent(layer["utilization"] or None),
-            _waits(layer["stalls"]),
+            _percent(layer["utilisation"] or None),
+            _waits(layer["waits"]),
         )
-    waits = {cause: _sum(layer["stalls"][cause] for layer in layers) for cause in layers[0]["stalls"]}
+    waits = {cause: _sum(layer["waits"][cause] for layer in layers) for cause in layers[0]["waits"]}
     table.add_section()
     table.add_row(
         "image",
@@ -106,7 +110,7 @@ def layer_table(figures: dict[str, Any]) -> Table:
         _number(cycles["rtl_mean"]),
         *((_differing(cycles["rtl_mean"], cycles["model"]),) if differs else ()),
         _number(cycles["ideal"]),
-        _percent(cycles["utilization"]),
+        _percent(cycles["utilisation"]),
         _waits(waits),
         style="bold",
     )
@@ -119,8 +123,8 @@ def summary(figures: dict[str, Any]) -> list[str]:
     spread = f"{_number(cycles['rtl_min'])} to {_number(cycles['rtl_max'])}"
     return [
         f"cycles per image: {spread} in RTL, {cycles['model']:,} by the cycle model",
-        f"energy per image by the paper's prices (45 nm): {energy['paper_formula_j'] * 1e6:.2f} uJ by its formula, "
-        f"{energy['sop_j'] * 1e6:.2f} uJ from the operations executed",
+        f"energy per image by the paper's prices (45 nm): {energy['paper_j'] * 1e6:.2f} uJ by its formula, "
+        f"{energy['counted_j'] * 1e6:.2f} uJ from the operations executed",
         f"simulation: {simulation['build_s']:.1f} s to build, {simulation['run_s']:.1f} s to run, "
         f"{simulation['cycles_per_s']:,.0f} cycles per second and process",
     ]

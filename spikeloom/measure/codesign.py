@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from golden.accounting.energy import paper_formula_j, sop_j
+from golden.accounting.energy import counted_j, paper_j
 from golden.accounting.firing import FiringStatistics
 from golden.cycles.cycle_model import predict_cycles
 from golden.evaluate import evaluate
@@ -17,7 +17,7 @@ from sw.artifact.artifact import Artifact
 from sw.compiler.compiler import compile_artifact
 from sw.errors import UserError
 
-COSTS = ("cycles", "weight_bytes", "sop_j", "paper_j")
+COSTS = ("cycles", "weight_bytes", "counted_j", "paper_j")
 """Fields of a `Variant` that accuracy is paid with."""
 
 
@@ -28,7 +28,7 @@ class Variant:
     Attributes
     ----------
     name : str
-    dataset : str
+    image_set : str
         What the images are of.
     embed_dim, depth, heads, timesteps, weight_bits : int
         The choices made before training.
@@ -53,12 +53,12 @@ class Variant:
         Dense synaptic operations.
     executed_sops : float
         Synaptic operations that spikes caused, those of the image's bits included.
-    paper_j, sop_j : float
+    paper_j, counted_j : float
         Energy in joules by the paper's formula and from counted operations; see `golden.accounting.energy`.
     """
 
     name: str
-    dataset: str
+    image_set: str
     embed_dim: int
     depth: int
     heads: int
@@ -78,7 +78,7 @@ class Variant:
     dense_sops: int
     executed_sops: float
     paper_j: float
-    sop_j: float
+    counted_j: float
 
     @property
     def accuracy(self) -> float | None:
@@ -98,7 +98,7 @@ def measure_variant(
     labels: Tensor,
     *,
     memory_latency: int,
-    dataset: str,
+    image_set: str,
     labelled: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Variant:
@@ -115,7 +115,7 @@ def measure_variant(
     labels : integer Tensor [images]
     memory_latency : int
         Cycles, see `golden.cycles.cycle_model.predict_cycles`.
-    dataset : str
+    image_set : str
         What the images are of; accuracies are compared within it.
     labelled : bool
         Whether the labels mean anything.
@@ -144,7 +144,7 @@ def measure_variant(
     weights = sum(parameters.weight.size for parameters in artifact.tensors.values())
     return Variant(
         name=name,
-        dataset=dataset,
+        image_set=image_set,
         embed_dim=network.embed_dim,
         depth=network.depth,
         heads=network.heads,
@@ -161,10 +161,10 @@ def measure_variant(
         cycles=cycles,
         refusal=refusal,
         spikes=sum(layer.spikes for layer in firing.report()),
-        dense_sops=sum(layer.dense for layer in result.operations),
-        executed_sops=sum(layer.executed or 0 for layer in result.operations),
-        paper_j=paper_formula_j(network, result.operations),
-        sop_j=sop_j(network, result.operations),
+        dense_sops=sum(layer.dense_sops for layer in result.operations),
+        executed_sops=sum(layer.executed_sops or 0 for layer in result.operations),
+        paper_j=paper_j(network, result.operations),
+        counted_j=counted_j(network, result.operations),
     )
 
 
@@ -189,14 +189,14 @@ def fronts(variants: Sequence[Variant], cost: str) -> dict[str, list[Variant]]:
     Those without an accuracy or without that cost are left out.
     """
     found = {}
-    for dataset in dict.fromkeys(variant.dataset for variant in variants):
+    for image_set in dict.fromkeys(variant.image_set for variant in variants):
         points = [
             (variant, (float(price), variant.accuracy))
             for variant in variants
-            if variant.dataset == dataset
+            if variant.image_set == image_set
             and (price := getattr(variant, cost)) is not None
             and variant.accuracy is not None
         ]
         if points:
-            found[dataset] = [points[index][0] for index in pareto_front([point for _, point in points])]
+            found[image_set] = [points[index][0] for index in pareto_front([point for _, point in points])]
     return found

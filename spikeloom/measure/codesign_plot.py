@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PANELS = (
     ("cycles", 1e-3, "thousand cycles per image ({config}, cycle model)"),
     ("weight_bytes", 1e-3, "thousand bytes of weights"),
-    ("sop_j", 1e6, "energy per image at 45 nm, uJ"),
+    ("counted_j", 1e6, "energy per image at 45 nm, uJ"),
 )
 """Cost, factor and label of the axes."""
 
@@ -63,9 +63,9 @@ def write_codesign(path: Path, variants: Sequence[Variant]) -> None:
         axes.set_ylim(top=min(100, axes.get_ylim()[1]))
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="accuracy of the golden model, %")
-    for dataset, front in fronts(variants, PANELS[-1][0]).items():
-        label = f"{front[0].images:,} images of {dataset}"
-        panels[-1].plot([], [], "o", color=_colours(variants)[dataset], label=label)
+    for image_set, front in fronts(variants, PANELS[-1][0]).items():
+        label = f"{front[0].images:,} images of {image_set}"
+        panels[-1].plot([], [], "o", color=_colours(variants)[image_set], label=label)
     panels[-1].plot([], [], "o", color="grey", label="from counted operations")
     panels[-1].plot([], [], "o", color="grey", markerfacecolor="none", label="by the paper's formula")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
@@ -114,18 +114,18 @@ def _move_apart(axes: Axes, names: Sequence[Annotation]) -> None:
 def _draw(axes: Axes, variants: Sequence[Variant], cost: str, factor: float) -> list[Annotation]:
     """Draw a panel; the names in it."""
     colours = _colours(variants)
-    for dataset, front in fronts(variants, cost).items():
+    for image_set, front in fronts(variants, cost).items():
         x = [getattr(variant, cost) * factor for variant in front]
         y = [100 * (variant.accuracy or 0) for variant in front]
-        axes.step(x, y, where="post", color=colours[dataset], alpha=0.4)
+        axes.step(x, y, where="post", color=colours[image_set], alpha=0.4)
     names = []
     for variant in variants:
         price = getattr(variant, cost)
         if price is None or variant.accuracy is None:
             continue
-        point, colour = (price * factor, 100 * variant.accuracy), colours[variant.dataset]
+        point, colour = (price * factor, 100 * variant.accuracy), colours[variant.image_set]
         axes.plot(*point, "o", color=colour, clip_on=False)
-        if cost == "sop_j":
+        if cost == "counted_j":
             axes.plot(variant.paper_j * factor, point[1], "o", color=colour, markerfacecolor="none", clip_on=False)
         name = axes.annotate(
             variant.name, point, xytext=(NAME_OFFSET, 0), textcoords="offset points", fontsize=8, va="center",
@@ -138,4 +138,4 @@ def _draw(axes: Axes, variants: Sequence[Variant], cost: str, factor: float) -> 
 
 
 def _colours(variants: Sequence[Variant]) -> dict[str, str]:
-    return {dataset: f"C{n}" for n, dataset in enumerate(dict.fromkeys(variant.dataset for variant in variants))}
+    return {image_set: f"C{n}" for n, image_set in enumerate(dict.fromkeys(variant.image_set for variant in variants))}

@@ -73,7 +73,7 @@ class Target:
 
 
 TARGETS = {
-    "utilization_4_256": Target("of ideal", 0.90, 0.97, True),
+    "utilisation_4_256": Target("of ideal", 0.90, 0.97, True),
     "cycles_4_256_iand": Target("cycles/image", 455_000, 420_000, False),
     "lut_per_sop_per_cycle": Target("LUT", 5.6, 4.0, False),
     "frames_per_s_per_klut": Target("frames/s", 25, 40, True),
@@ -186,7 +186,7 @@ def run_network(simulator: Build, network: NetworkConfig, folder: Path) -> Netwo
     return NetworkRun(artifact, program, rtl)
 
 
-def utilization_4_256(lab: Lab) -> float:
+def utilisation_4_256(lab: Lab) -> float:
     """Dense operations of the array times bit-planes per operation slot of it, over a whole image.
 
     Attention has an engine of its own beside the array: its operations do not count, the cycles it costs do.
@@ -194,7 +194,7 @@ def utilization_4_256(lab: Lab) -> float:
     run = lab.run("add")
     network = run.artifact.network
     counts = zip(network.layers(), dense_operations(network), strict=True)
-    operations = sum(count.plane_operations for layer, count in counts if layer.has_weights)
+    operations = sum(count.plane_sops for layer, count in counts if layer.has_weights)
     return operations / lab.config.sops_per_cycle / run.cycles
 
 
@@ -250,7 +250,7 @@ def program_bytes_delivered(run: NetworkRun) -> int:
 MEASUREMENTS: dict[str, Callable[[Lab], float]] = {
     measure.__name__: measure
     for measure in (
-        utilization_4_256, cycles_4_256_iand, lut_per_sop_per_cycle, frames_per_s_per_klut, ecp5_fmax_mhz,
+        utilisation_4_256, cycles_4_256_iand, lut_per_sop_per_cycle, frames_per_s_per_klut, ecp5_fmax_mhz,
         sim_cycles_per_s, sim_build_s, membrane_bits, weight_fetch_ratio,
     )
 }  # fmt: skip

@@ -94,7 +94,7 @@ def measure_config(
     if image.failure or image.job is None:
         raise UserError(f"{config.name}: {image.failure or 'no result'}; see what `spikeloom compare` says")
     predicted = predict_cycles(program, MEMORY_LATENCY).total
-    ideal = sum(layer.plane_operations for layer in dense_operations(artifact.network)) / config.sops_per_cycle
+    ideal = sum(layer.plane_sops for layer in dense_operations(artifact.network)) / config.sops_per_cycle
     title = f"{config.name}, {name}"
     return [
         Benchmark(f"{title}: build of the simulator", built, "s", command),

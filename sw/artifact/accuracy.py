@@ -24,9 +24,10 @@ def counts(correct: int, images: int, name: str) -> dict[str, Any]:
     return {"correct": correct, "images": images, "set": name}
 
 
-def with_share(entry: dict[str, Any]) -> dict[str, Any]:
-    """What `counts` gives with the share of correct predictions, as figures hold it."""
-    return {**entry, "share": entry["correct"] / entry["images"]}
+def as_figures(entry: dict[str, Any]) -> dict[str, Any]:
+    """What `counts` gives, as figures hold it: with the share of correct predictions, 0 to 1."""
+    correct, images = entry["correct"], entry["images"]
+    return {"correct": correct, "images": images, "image_set": entry["set"], "accuracy": correct / images}
 
 
 def recorded(artifact: Artifact) -> dict[str, dict[str, Any]]:

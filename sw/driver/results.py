@@ -28,16 +28,16 @@ class LayerCounters:
 
     Attributes
     ----------
-    cycles, busy, stall_weights, stall_drain, stall_data, stall_attention, stall_load, spikes : int
+    cycles, busy, wait_weights, wait_drain, wait_data, wait_attention, wait_load, spikes : int
     """
 
     cycles: int
     busy: int
-    stall_weights: int
-    stall_drain: int
-    stall_data: int
-    stall_attention: int
-    stall_load: int
+    wait_weights: int
+    wait_drain: int
+    wait_data: int
+    wait_attention: int
+    wait_load: int
     spikes: int
 
 

@@ -44,7 +44,7 @@ class Placement:
     seed : int
     fmax_mhz : float
         Of paths from register to register. Paths from and to pins are not in it: where the pins are says nothing.
-    utilization : dict of str to int
+    utilisation : dict of str to int
         Cells used, by type.
     paths : tuple of TimingPath
         Slowest ones that differ.
@@ -52,7 +52,7 @@ class Placement:
 
     seed: int
     fmax_mhz: float
-    utilization: dict[str, int]
+    utilisation: dict[str, int]
     paths: tuple[TimingPath, ...]
 
 
@@ -117,7 +117,7 @@ def read_report(report: Mapping[str, Any], seed: int, paths: list[TimingPath]) -
             f"nextpnr reports {len(clocks)} clocks, the design must have one: {', '.join(clocks) or 'none'}"
         )
     (clock,) = clocks.values()
-    used = {name: cell["used"] for name, cell in report["utilization"].items() if cell["used"]}
+    used = {name: cell["used"] for name, cell in report["utilisation"].items() if cell["used"]}
     return Placement(seed, clock["achieved"], used, tuple(paths))
 
 
@@ -183,7 +183,7 @@ def fmax_entry(placements: list[Placement], mapped: Synthesis, modules: VerilogM
         "fmax_mhz": round(best.fmax_mhz, 2),
         "median_mhz": round(median(placement.fmax_mhz for placement in placements), 2),
         "seeds": {str(placement.seed): round(placement.fmax_mhz, 2) for placement in placements},
-        "utilization": best.utilization,
+        "utilisation": best.utilisation,
         "paths": [describe_path(path, mapped.netlist, modules) for path in best.paths],
     }
 

@@ -230,7 +230,7 @@ def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path:
     assert set(mismatches.values()) == {0}
     accuracy = figures["accuracy"]
     assert accuracy["brevitas"] is None, "the artifact records none"
-    measured = {name: (entry["images"], entry["set"]) for name, entry in accuracy.items() if entry is not None}
+    measured = {name: (entry["images"], entry["image_set"]) for name, entry in accuracy.items() if entry is not None}
     assert measured == {"golden": (11, "mine.npz"), "golden_on_rtl_images": (2, "mine.npz"), "rtl": (2, "mine.npz")}
     assert accuracy["rtl"] == accuracy["golden_on_rtl_images"]
     with pytest.raises(UserError, match="the data has 11 images, 12 cannot run on the Brevitas model"):

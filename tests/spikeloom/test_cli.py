@@ -27,7 +27,7 @@ from spikeloom.commands.docs import REFERENCE
 from spikeloom.commands.hardware import fmax, synth
 from spikeloom.commands.images import images_for
 from spikeloom.commands.reference import reference
-from sw.artifact.accuracy import counts, with_share
+from sw.artifact.accuracy import as_figures, counts
 from sw.artifact.file import load, save
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS
@@ -309,25 +309,25 @@ def test_a_bug_is_not_dressed_up_as_the_users_mistake(monkeypatch):
 def figures(mismatches):
     """Figures of the form that `sim.comparison.compare` gives."""
     layer = {
-        "name": "conv0", "planes": 8, "sops_dense": 1000, "sops_executed": 12.5, "cycles": 100.0, "model_cycles": 100,
-        "ideal_cycles": 80.0, "utilization": 0.8, "firing_rate_in": 0.25, "engine_cycles": 80.0,
-        "stalls": {"weights": 1.0, "drain": None},
+        "name": "conv0", "planes": 8, "dense_sops": 1000, "executed_sops": 12.5, "cycles": 100.0, "model_cycles": 100,
+        "ideal_cycles": 80.0, "utilisation": 0.8, "input_rate": 0.25, "engine_cycles": 80.0,
+        "waits": {"weights": 1.0, "drain": None},
     }  # fmt: skip
-    load = {**layer, "name": "load", "planes": 0, "sops_dense": 0, "cycles": None, "firing_rate_in": None}
+    load = {**layer, "name": "load", "planes": 0, "dense_sops": 0, "cycles": None, "input_rate": None}
     return {
-        "artifact": "x", "dataset": "random", "images": {"rtl": 2, "golden": 3},
+        "artifact": "x", "image_set": "random", "images": {"rtl": 2, "golden": 3},
         "hardware": {
             "config": "tiny", "outputs": 8, "inputs": 4, "positions": 2, "timesteps": 4, "sops_per_cycle": 256
         },
         "accuracy": {
-            "float": None, "brevitas": with_share(counts(9, 10, "mnist test set")),
-            **dict.fromkeys(("golden", "rtl", "golden_on_rtl_images"), with_share(counts(1, 2, "x.npz"))),
+            "float": None, "brevitas": as_figures(counts(9, 10, "mnist test set")),
+            **dict.fromkeys(("golden", "rtl", "golden_on_rtl_images"), as_figures(counts(1, 2, "x.npz"))),
         },
         "mismatches": {**dict.fromkeys(COMPARISONS, 0), "golden_rtl_spikes": mismatches, "values_compared": 12345},
         "cycles": {
-            "rtl_mean": 100.0, "rtl_min": 99, "rtl_max": 101, "model": 100, "ideal": 80.0, "utilization": 0.8
+            "rtl_mean": 100.0, "rtl_min": 99, "rtl_max": 101, "model": 100, "ideal": 80.0, "utilisation": 0.8
         },
-        "layers": [load, layer], "energy": {"sop_j": 1e-6, "paper_formula_j": 2e-6},
+        "layers": [load, layer], "energy": {"counted_j": 1e-6, "paper_j": 2e-6},
         "simulation": {"build_s": 1.0, "run_s": 2.0, "cycles_per_s": 300000.0},
     }  # fmt: skip
 

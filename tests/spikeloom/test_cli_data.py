@@ -216,7 +216,7 @@ def test_figures_name_the_images_they_are_of(tmp_path, models):
         arguments = measuring(command, models.own, "--data", path, "--out", out)
         assert cli.run([str(argument) for argument in arguments]) == 0
         figures = json.loads(out.read_text())
-        assert (figures["dataset"], figures["images"]) == ("mine.npz", 3)
+        assert (figures["image_set"], figures["images"]) == ("mine.npz", 3)
 
 
 def test_speeds_need_no_images_of_the_data_set(monkeypatch, capsys, models):

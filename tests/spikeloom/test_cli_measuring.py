@@ -47,18 +47,18 @@ def test_energy_shows_and_writes_every_layer(capsys, folder, tmp_path):
     out = tmp_path / "energy.json"
     assert run("energy", "--model", folder / "add.spikeloom", "--data", folder / "mine.npz", "--out", out) == 0
     figures, shown = json.loads(out.read_text()), capsys.readouterr().out
-    assert (figures["images"], figures["dataset"]) == (6, "mine.npz")
+    assert (figures["images"], figures["image_set"]) == (6, "mine.npz")
     assert [layer["name"] for layer in figures["layers"]] == [layer.name for layer in NETWORK.layers()]
     assert all(layer["name"] in shown for layer in figures["layers"])
     total, layers = figures["total"], figures["layers"]
     assert figures["prices_j"] == {"mac": 4.6e-12, "accumulate": 0.9e-12}
     assert total["paper_macs"] == sum(layer["paper_macs"] for layer in layers)
     assert total["macs"] == sum(layer["macs"] for layer in layers)
-    for key, part in (("paper_formula_j", "paper_j"), ("sop_j", "sop_j")):
+    for key, part in (("paper_j", "paper_j"), ("counted_j", "counted_j")):
         assert total[key] == pytest.approx(sum(layer["energy"][part] for layer in layers), rel=1e-12)
         assert f"{total[key] * 1e6:.2f} uJ" in shown
     conv0 = layers[0]
-    assert total["published_j"] == pytest.approx(total["paper_formula_j"] + 3 * 4.6e-12 * conv0["macs"], rel=1e-12)
+    assert total["published_j"] == pytest.approx(total["paper_j"] + 3 * 4.6e-12 * conv0["macs"], rel=1e-12)
     assert conv0["energy"]["macs"] == conv0["macs"] == 16 * 16 * 9 * 4
 
 
@@ -97,9 +97,9 @@ def test_codesign_compares_files_and_folders(capsys, folder, tmp_path):
     assert figures["config"]["name"] == "tiny" and figures["memory_latency"] == 20
     add, iand = figures["variants"]
     assert iand["cycles"] < add["cycles"] and iand["weight_bytes"] == add["weight_bytes"]
-    assert add["dataset"] == "mine.npz" and add["images"] == 6 and add["accuracy"] == add["correct"] / 6
+    assert add["image_set"] == "mine.npz" and add["images"] == 6 and add["accuracy"] == add["correct"] / 6
     assert f"{add['cycles']:,}" in shown and "unbeaten in accuracy and cycles, mine.npz: iand" in shown
-    assert set(figures["fronts"]) == {"cycles", "weight_bytes", "sop_j", "paper_j"}
+    assert set(figures["fronts"]) == {"cycles", "weight_bytes", "counted_j", "paper_j"}
     assert (tmp_path / "codesign.png").read_bytes().startswith(PNG)
 
 

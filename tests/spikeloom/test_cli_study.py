@@ -76,14 +76,14 @@ def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study
     figures = json.loads((out / "codesign.json").read_text())
     assert [(row["name"], row["residual_mode"]) for row in figures["variants"]] == [("add", "add"), ("iand", "iand")]
     assert all(
-        row["images"] == 50 and row["cycles"] and row["dataset"] == "mnist sample" for row in figures["variants"]
+        row["images"] == 50 and row["cycles"] and row["image_set"] == "mnist sample" for row in figures["variants"]
     )
     assert (out / "codesign.png").read_bytes().startswith(b"\x89PNG")
     artifact = load(out / "iand" / "iand.spikeloom")
     assert artifact.provenance["command"] == f"spikeloom study {tmp_path / 'residuals.toml'}, variant iand"
     assert artifact.provenance["recipe"]["network.residual_mode"] == "iand"
     assert artifact.accuracy["brevitas"]["images"] == 20 and artifact.accuracy["golden"]["images"] == 60
-    assert {entry["set"] for entry in artifact.accuracy.values()} == {"mnist sample"}
+    assert {entry["image_set"] for entry in artifact.accuracy.values()} == {"mnist sample"}
 
     study.clear()
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}

@@ -71,7 +71,7 @@ def measure_all(paths: Mapping[str, Path], config: HardwareConfig, choice: Image
                 data.images,
                 data.labels,
                 memory_latency=MEMORY_LATENCY,
-                dataset=data.name,
+                image_set=data.name,
                 labelled=data.labelled,
                 progress=partial(_advance, bars, bars.add_task(name, total=len(data))),
             )
@@ -86,7 +86,7 @@ def report(variants: Sequence[Variant], config: HardwareConfig, out: Path) -> No
     from spikeloom.measure.codesign_plot import write_codesign
 
     unbeaten = {
-        cost: {dataset: [variant.name for variant in front] for dataset, front in fronts(variants, cost).items()}
+        cost: {image_set: [variant.name for variant in front] for image_set, front in fronts(variants, cost).items()}
         for cost in COSTS
     }
     figures = {
@@ -96,16 +96,16 @@ def report(variants: Sequence[Variant], config: HardwareConfig, out: Path) -> No
         "fronts": unbeaten,
     }
     write_json(out, figures)
-    for measured in sorted({(variant.dataset, variant.images) for variant in variants}):
-        rows = [variant for variant in variants if (variant.dataset, variant.images) == measured]
+    for measured in sorted({(variant.image_set, variant.images) for variant in variants}):
+        rows = [variant for variant in variants if (variant.image_set, variant.images) == measured]
         for table in (variant_table(rows, *measured), cost_table(rows)):
             console.print(table)
     for variant in variants:
         if variant.refusal is not None:
             console.print(f"{variant.name} does not fit {config.name}: {variant.refusal}")
     for cost, by_set in unbeaten.items():
-        for dataset, names in by_set.items():
-            console.print(f"unbeaten in accuracy and {cost}, {dataset}: {', '.join(names)}")
+        for image_set, names in by_set.items():
+            console.print(f"unbeaten in accuracy and {cost}, {image_set}: {', '.join(names)}")
     if all(variant.accuracy is None for variant in variants):
         console.print(f"figures: {shown(out)}; no plot, for no accuracy means anything")
         return
@@ -143,11 +143,11 @@ def named(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.stem if count[path.stem] == 1 else shown(path): path for path in paths}
 
 
-def variant_table(variants: Sequence[Variant], dataset: str, images: int) -> Table:
+def variant_table(variants: Sequence[Variant], image_set: str, images: int) -> Table:
     """A row for every artifact that was measured on the same images: what it is and how often it is right."""
     table = compact_table(
         "artifact", "network", "T", "bits", "correct", "cycles", "counted: uJ", texts=2,
-        title=f"Accuracy over {images:,} images of {dataset}, and what an image costs",
+        title=f"Accuracy over {images:,} images of {image_set}, and what an image costs",
     )  # fmt: skip
     for variant in variants:
         table.add_row(
@@ -157,7 +157,7 @@ def variant_table(variants: Sequence[Variant], dataset: str, images: int) -> Tab
             str(variant.weight_bits),
             "-" if variant.accuracy is None else f"{variant.accuracy:.2%}",
             "-" if variant.cycles is None else f"{variant.cycles:,}",
-            f"{variant.sop_j * 1e6:.2f}",
+            f"{variant.counted_j * 1e6:.2f}",
         )
     return table
 

@@ -36,9 +36,9 @@ def energy(model: Path, choice: ImageChoice, out: Path) -> None:
     result = evaluate(artifact, data.images, data.labels, count_operations=True)
     assert result.operations is not None
     figures = energy_figures(artifact.network, result.operations)
-    figures = {"artifact": shown(model), "dataset": data.name, "images": len(data), **figures}
+    figures = {"artifact": shown(model), "image_set": data.name, "images": len(data), **figures}
     write_json(out, figures)
-    console.print(f"{figures['artifact']}, mean of {len(data):,} images of {figures['dataset']}")
+    console.print(f"{figures['artifact']}, mean of {len(data):,} images of {figures['image_set']}")
     console.print(operation_table(figures))
     console.print(energy_table(figures))
     for line in summary(figures):
@@ -63,11 +63,11 @@ def energy_figures(network: NetworkConfig, operations: tuple[LayerOperations, ..
     from golden.accounting.energy import (
         ACCUMULATE_J,
         MAC_J,
-        dense_formula_j,
+        counted_j,
+        dense_j,
         layer_energies,
-        paper_formula_j,
+        paper_j,
         published_j,
-        sop_j,
     )
     from golden.accounting.operations import paper_layer_macs, paper_macs
 
@@ -81,13 +81,13 @@ def energy_figures(network: NetworkConfig, operations: tuple[LayerOperations, ..
         "total": {
             "macs": sum(counts.macs for counts in operations),
             "paper_macs": paper_macs(network),
-            "dense": sum(counts.dense for counts in operations),
+            "dense_sops": sum(counts.dense_sops for counts in operations),
             "paper_sops": sum(priced.paper_sops for priced in energies),
             "executed_sops": sum(priced.executed_sops for priced in energies),
-            "paper_formula_j": paper_formula_j(network, operations),
+            "paper_j": paper_j(network, operations),
             "published_j": published_j(network, operations),
-            "sop_j": sop_j(network, operations),
-            "dense_formula_j": dense_formula_j(network),
+            "counted_j": counted_j(network, operations),
+            "dense_j": dense_j(network),
         },
     }
 
@@ -103,13 +103,13 @@ def operation_table(figures: dict[str, Any]) -> Table:
             layer["name"],
             f"{layer['macs']:,}",
             f"{layer['paper_macs']:,}",
-            f"{layer['dense']:,}",
+            f"{layer['dense_sops']:,}",
             f"{layer['input_rate']:.2%}",
             f"{layer['input_mean']:.4f}",
         )
     total = figures["total"]
     table.add_section()
-    table.add_row("image", *(f"{total[key]:,}" for key in ("macs", "paper_macs", "dense")), style="bold")
+    table.add_row("image", *(f"{total[key]:,}" for key in ("macs", "paper_macs", "dense_sops")), style="bold")
     return table
 
 
@@ -125,7 +125,7 @@ def energy_table(figures: dict[str, Any]) -> Table:
         table.add_row(
             layer["name"],
             *(f"{priced['macs'] or priced[key]:,.0f}" for key in ("paper_sops", "executed_sops")),
-            *(f"{priced[key] * 1e9:,.1f}" for key in ("paper_j", "sop_j")),
+            *(f"{priced[key] * 1e9:,.1f}" for key in ("paper_j", "counted_j")),
         )
     total = figures["total"]
     macs = sum(layer["energy"]["macs"] for layer in figures["layers"])
@@ -133,7 +133,7 @@ def energy_table(figures: dict[str, Any]) -> Table:
     table.add_row(
         "image",
         *(f"{macs + total[key]:,.0f}" for key in ("paper_sops", "executed_sops")),
-        *(f"{total[key] * 1e9:,.1f}" for key in ("paper_formula_j", "sop_j")),
+        *(f"{total[key] * 1e9:,.1f}" for key in ("paper_j", "counted_j")),
         style="bold",
     )
     return table
@@ -143,8 +143,8 @@ def summary(figures: dict[str, Any]) -> list[str]:
     """Totals in words."""
     total = figures["total"]
     return [
-        f"energy per image by the paper's formula: {total['paper_formula_j'] * 1e6:.2f} uJ, with the first convolution "
+        f"energy per image by the paper's formula: {total['paper_j'] * 1e6:.2f} uJ, with the first convolution "
         f"at every time step, as in its tables, {total['published_j'] * 1e6:.2f} uJ",
-        f"energy per image from the operations counted: {total['sop_j'] * 1e6:.2f} uJ",
-        f"with a multiply-accumulate for every dense operation instead: {total['dense_formula_j'] * 1e6:.2f} uJ",
+        f"energy per image from the operations counted: {total['counted_j'] * 1e6:.2f} uJ",
+        f"with a multiply-accumulate for every dense operation instead: {total['dense_j'] * 1e6:.2f} uJ",
     ]

@@ -49,7 +49,7 @@ def statistics(model: Path, config: HardwareConfig, choice: ImageChoice, out: Pa
     spikes = sum(layer.spikes for layer in layers)
     figures: dict[str, Any] = {
         "artifact": shown(model),
-        "dataset": data.name,
+        "image_set": data.name,
         "images": len(data),
         "config": config.name,
         "word": {name: getattr(config, name) for name in ("positions", "timesteps", "inputs")},

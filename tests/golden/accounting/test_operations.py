@@ -10,12 +10,12 @@ import torch
 
 from golden.accounting.energy import (
     LayerEnergy,
-    dense_formula_j,
+    counted_j,
+    dense_j,
     layer_energies,
     operations_j,
-    paper_formula_j,
+    paper_j,
     published_j,
-    sop_j,
 )
 from golden.accounting.operations import (
     OperationCounter,
@@ -70,16 +70,16 @@ def test_attention_is_multiplied_in_the_order_of_the_authors_code(network, macs)
 
 def test_dense_operations_count_the_image_once():
     by_name = {layer.name: layer for layer in dense_operations(cifar(256, 4, 8))}
-    assert by_name["conv0"].dense == 1024 * 9 * 3 * 32
-    assert by_name["conv0"].plane_operations == 8 * by_name["conv0"].dense
-    assert by_name["conv1"].dense == 4 * 1024 * 9 * 32 * 64
+    assert by_name["conv0"].dense_sops == 1024 * 9 * 3 * 32
+    assert by_name["conv0"].plane_sops == 8 * by_name["conv0"].dense_sops
+    assert by_name["conv1"].dense_sops == 4 * 1024 * 9 * 32 * 64
     assert by_name["block1.q"].planes == 3  # integers 0..4
-    assert by_name["block1.q"].plane_operations == 3 * 4 * 64 * 256 * 256
+    assert by_name["block1.q"].plane_sops == 3 * 4 * 64 * 256 * 256
     attention = by_name["block0.attention"]
-    assert attention.dense == 4 * 2 * 64 * 32 * 32 * 8
+    assert attention.dense_sops == 4 * 2 * 64 * 32 * 32 * 8
     assert attention.planes == 7  # entries 0..64
-    assert attention.plane_operations == attention.dense // 2 * 8
-    assert by_name["head"].dense == 4 * 64 * 256 * 10
+    assert attention.plane_sops == attention.dense_sops // 2 * 8
+    assert by_name["head"].dense_sops == 4 * 64 * 256 * 10
 
 
 def test_dense_operations_count_event_frames_at_every_step():
@@ -88,7 +88,7 @@ def test_dense_operations_count_event_frames_at_every_step():
     )
     first = dense_operations(network)[0]
     assert (first.steps, first.planes, first.macs) == (10, 1, 16 * 16 * 9 * 2 * 2)
-    assert first.plane_operations == 10 * first.macs
+    assert first.plane_sops == 10 * first.macs
 
 
 def test_ones_of_twos_complement():
@@ -118,7 +118,7 @@ def brute_force_convolution(inputs: np.ndarray, planes: int, out_channels: int) 
 def test_executed_convolutions_equal_brute_force():
     counter, model, images, result = measured()
     layers = {layer.name: layer for layer in TINY.layers()}
-    executed = {layer.name: layer.executed for layer in counter.report()}
+    executed = {layer.name: layer.executed_sops for layer in counter.report()}
     image = model.quantise_image(images).permute(0, 1, 4, 2, 3).long().numpy()
     inputs = {
         "conv0": image,
@@ -145,7 +145,7 @@ def test_executed_linear_layers_equal_brute_force():
     }
     for name, (values, fan_out) in inputs.items():
         ones = sum(value.bit_count() for value in values.flatten().tolist())
-        assert report[name].executed == ones * fan_out / IMAGES, name
+        assert report[name].executed_sops == ones * fan_out / IMAGES, name
         assert report[name].input_mean == pytest.approx(float(values.double().mean()), rel=1e-12)
         assert report[name].input_rate == int(values.count_nonzero()) / values.numel()
 
@@ -161,14 +161,14 @@ def test_executed_attention_equals_brute_force():
     count = int(products.sum())
     for plane in range(4):  # entries 0..9
         count += int((q[:, :, :, :, None, :] & ((kv >> plane) & 1)[..., None]).sum())
-    executed = {layer.name: layer.executed for layer in counter.report()}
+    executed = {layer.name: layer.executed_sops for layer in counter.report()}
     assert executed["block0.attention"] == count / IMAGES
 
 
 def test_executed_never_exceeds_plane_operations():
     counter, *_ = measured()
     for layer in counter.report():
-        assert layer.executed is not None and 0 < layer.executed <= layer.plane_operations, layer.name
+        assert layer.executed_sops is not None and 0 < layer.executed_sops <= layer.plane_sops, layer.name
 
 
 def test_batches_add_up():
@@ -195,7 +195,7 @@ def test_published_energies_hold_the_first_convolution_of_8_512_four_times(sops,
 def test_published_energy_counts_the_first_convolution_at_every_time_step():
     network, first = cifar(256, 4, 8), 1024 * 9 * 3 * 32
     halves = [dataclasses.replace(layer, input_rate=0.5) for layer in dense_operations(network)]
-    assert published_j(network, halves) == pytest.approx(paper_formula_j(network, halves) + 3 * 4.6e-12 * first)
+    assert published_j(network, halves) == pytest.approx(paper_j(network, halves) + 3 * 4.6e-12 * first)
 
 
 def test_paper_formula_at_a_rate_of_one_half():
@@ -203,16 +203,16 @@ def test_paper_formula_at_a_rate_of_one_half():
     halves = [dataclasses.replace(layer, input_rate=0.5) for layer in dense_operations(network)]
     first = 1024 * 9 * 3 * 32
     expected = 4.6e-12 * first + 0.9e-12 * 0.5 * 4 * (418_217_984 - first)
-    assert paper_formula_j(network, halves) == pytest.approx(expected, rel=1e-12)
-    assert dense_formula_j(network) == pytest.approx(4.6e-12 * 4 * 418_217_984, rel=1e-12)
+    assert paper_j(network, halves) == pytest.approx(expected, rel=1e-12)
+    assert dense_j(network) == pytest.approx(4.6e-12 * 4 * 418_217_984, rel=1e-12)
 
 
 def test_sop_energy_counts_executed_operations():
     counter, *_ = measured()
     report = counter.report()
-    executed = sum(layer.executed for layer in report[1:])
+    executed = sum(layer.executed_sops for layer in report[1:])
     expected = 4.6e-12 * report[0].macs + 0.9e-12 * executed
-    assert sop_j(TINY, report) == pytest.approx(expected, rel=1e-12)
+    assert counted_j(TINY, report) == pytest.approx(expected, rel=1e-12)
 
 
 def test_layers_hold_both_accountings_and_add_up_to_the_totals():
@@ -224,18 +224,18 @@ def test_layers_hold_both_accountings_and_add_up_to_the_totals():
     assert energies["conv0"] == LayerEnergy(
         name="conv0", macs=144 * 9 * 2 * 2, paper_sops=0.0, executed_sops=0.0
     )  # 12x12 positions, nine taps, two channels to two
-    assert energies["conv0"].paper_j == energies["conv0"].sop_j == pytest.approx(4.6e-12 * 5184, rel=1e-12)
+    assert energies["conv0"].paper_j == energies["conv0"].counted_j == pytest.approx(4.6e-12 * 5184, rel=1e-12)
     fc1 = energies["block0.fc1"]
     assert fc1.paper_sops == counts["block0.fc1"].input_rate * 4 * 9 * 16 * 64
-    assert fc1.executed_sops == counts["block0.fc1"].executed
-    assert (fc1.paper_j, fc1.sop_j) == (0.9e-12 * fc1.paper_sops, 0.9e-12 * fc1.executed_sops)
+    assert fc1.executed_sops == counts["block0.fc1"].executed_sops
+    assert (fc1.paper_j, fc1.counted_j) == (0.9e-12 * fc1.paper_sops, 0.9e-12 * fc1.executed_sops)
     assert energies["block0.attention"].paper_sops == counts["block0.attention"].input_rate * 4 * 2 * 9 * 9 * 16
-    assert energies["head"].paper_sops == 0.0 and energies["head"].executed_sops == counts["head"].executed
-    assert sum(layer.paper_j for layer in energies.values()) == pytest.approx(paper_formula_j(TINY, report), rel=1e-12)
-    assert sum(layer.sop_j for layer in energies.values()) == pytest.approx(sop_j(TINY, report), rel=1e-12)
+    assert energies["head"].paper_sops == 0.0 and energies["head"].executed_sops == counts["head"].executed_sops
+    assert sum(layer.paper_j for layer in energies.values()) == pytest.approx(paper_j(TINY, report), rel=1e-12)
+    assert sum(layer.counted_j for layer in energies.values()) == pytest.approx(counted_j(TINY, report), rel=1e-12)
     assert fc1.to_dict() == {
         "name": "block0.fc1", "macs": 0, "paper_sops": fc1.paper_sops, "executed_sops": fc1.executed_sops,
-        "paper_j": fc1.paper_j, "sop_j": fc1.sop_j,
+        "paper_j": fc1.paper_j, "counted_j": fc1.counted_j,
     }  # fmt: skip
 
 
@@ -249,8 +249,8 @@ def test_report_before_measuring_wrong():
 def test_energy_without_measurement_wrong():
     dense = dense_operations(TINY)
     with pytest.raises(ValueError, match=r"^conv1 must have a measured input_rate, not None: use OperationCounter$"):
-        paper_formula_j(TINY, dense)
+        paper_j(TINY, dense)
     with pytest.raises(
         ValueError, match=r"^conv1 must have a measured executed count, not None: use OperationCounter$"
     ):
-        sop_j(TINY, dense)
+        counted_j(TINY, dense)

@@ -126,8 +126,8 @@ def test_waits_for_slices_of_the_layer_before(kernel3):
     config = config_of(1)
     fields = layer(config, height=2, width=2, tile_groups=4, slices=3, kernel3=kernel3, follows=1)
     (seen,) = run_layers(config, [fields], Rates(written=0.01), seed=3)
-    assert seen.counts["stall_data"] > 20
-    assert seen.counts["stall_weights"] == seen.counts["stall_drain"] == 0
+    assert seen.counts["wait_data"] > 20
+    assert seen.counts["wait_weights"] == seen.counts["wait_drain"] == 0
     assert seen.cycles == Walker.layer_gap + sum(seen.counts.values())
 
 
@@ -140,8 +140,8 @@ def test_only_final_slices_wait_for_a_buffer(wide):
     groups = len(steps_of(slices[:refused]))
     (seen,) = run_layers(config, [fields], Rates(free=0.0), limit=limit)
     assert seen.counts["issuing"] == groups
-    assert seen.counts["stall_drain"] == limit - FIRST_GROUP - groups
-    assert seen.counts["stall_weights"] == seen.counts["stall_data"] == 0
+    assert seen.counts["wait_drain"] == limit - FIRST_GROUP - groups
+    assert seen.counts["wait_weights"] == seen.counts["wait_data"] == 0
 
 
 def test_counts_cycles_without_a_table():
@@ -149,7 +149,7 @@ def test_counts_cycles_without_a_table():
     fields = layer(config, height=2, width=3, tile_groups=16, slices=2)
     (seen,) = run_layers(config, [fields], Rates(table=0.0), limit=limit)
     assert seen.counts == {
-        "issuing": 0, "stall_weights": limit - FIRST_GROUP, "stall_drain": 0, "stall_data": 0,
+        "issuing": 0, "wait_weights": limit - FIRST_GROUP, "wait_drain": 0, "wait_data": 0,
     }  # fmt: skip
 
 

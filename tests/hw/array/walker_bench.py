@@ -34,7 +34,7 @@ class Seen:
     cycles: int = 0
     """From start to done, both included."""
     counts: dict[str, int] = field(
-        default_factory=lambda: {"issuing": 0, "stall_weights": 0, "stall_drain": 0, "stall_data": 0}
+        default_factory=lambda: {"issuing": 0, "wait_weights": 0, "wait_drain": 0, "wait_data": 0}
     )
     issued: list[int] = field(default_factory=list)
     """Absolute cycles in which groups were issued."""
@@ -50,7 +50,7 @@ class Model:
         self.active: list[Step] = []
         self.ready, self.used, self.cycle = 0, 0, 0
         self.done = True
-        self.stalls = dict.fromkeys(("stall_weights", "stall_drain", "stall_data"), 0)
+        self.stalls = dict.fromkeys(("wait_weights", "wait_drain", "wait_data"), 0)
 
     def start(self, slices: list[Slice]) -> None:
         assert not self.slices and not self.active
@@ -70,9 +70,9 @@ class Model:
         }
         self.done = not starting and not self.slices and len(self.active) <= 1
         self.stalls = {
-            "stall_data": int(wanted and not has_input),
-            "stall_weights": int(wanted and has_input and not table),
-            "stall_drain": int(wanted and has_input and table and not has_buffer),
+            "wait_data": int(wanted and not has_input),
+            "wait_weights": int(wanted and has_input and not table),
+            "wait_drain": int(wanted and has_input and table and not has_buffer),
         }
         return outputs
 
@@ -135,7 +135,7 @@ def run_layers(
             ctx.set(dut.all_written, all_written)
             ctx.set(dut.buffers_freed, freed)
             ctx.set(dut.table_available, table)
-            names = ("claim", "done", "issuing", "stall_weights", "stall_drain", "stall_data")
+            names = ("claim", "done", "issuing", "wait_weights", "wait_drain", "wait_data")
             _, _, step, spikes, *outputs = await ctx.tick().sample(
                 dut.step, dut.spikes, *(getattr(dut, name) for name in names)
             )

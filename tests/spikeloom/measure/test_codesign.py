@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from golden.accounting.energy import paper_formula_j, sop_j
+from golden.accounting.energy import counted_j, paper_j
 from golden.accounting.operations import OperationCounter
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
@@ -26,7 +26,7 @@ LATENCY = 20
 def measured(artifact=ARTIFACT, config=TINY, **options):
     labels = GoldenModel(artifact).run(IMAGES).predictions.clone()
     labels[0] = (labels[0] + 1) % NETWORK.classes
-    return measure_variant("x", artifact, config, IMAGES, labels, memory_latency=LATENCY, dataset="mine", **options)
+    return measure_variant("x", artifact, config, IMAGES, labels, memory_latency=LATENCY, image_set="mine", **options)
 
 
 def test_a_row_holds_what_the_parts_say():
@@ -34,7 +34,7 @@ def test_a_row_holds_what_the_parts_say():
     model, counter = GoldenModel(ARTIFACT), OperationCounter(NETWORK)
     result = model.record(IMAGES, observers=(counter,))
     program = compile_artifact(ARTIFACT, TINY)
-    assert (row.name, row.dataset, row.config, row.refusal) == ("x", "mine", "tiny", None)
+    assert (row.name, row.image_set, row.config, row.refusal) == ("x", "mine", "tiny", None)
     assert (row.depth, row.embed_dim, row.heads, row.timesteps) == (1, 16, 2, 4)
     assert (row.weight_bits, row.residual_mode, row.neuron) == (4, "add", "lif")
     assert (row.images, row.correct, row.accuracy) == (3, 2, 2 / 3)
@@ -43,10 +43,10 @@ def test_a_row_holds_what_the_parts_say():
     assert row.weights == sum(parameters.weight.size for parameters in ARTIFACT.tensors.values())
     assert row.weight_bytes == -(-row.weights // 2)
     assert row.spikes == sum(int(spikes.sum()) for spikes in result.spikes.values()) / 3
-    assert row.executed_sops == pytest.approx(sum(layer.executed for layer in counter.report()), rel=1e-12)
-    assert row.dense_sops == sum(layer.dense for layer in counter.report())
-    assert row.paper_j == paper_formula_j(NETWORK, counter.report())
-    assert row.sop_j == sop_j(NETWORK, counter.report())
+    assert row.executed_sops == pytest.approx(sum(layer.executed_sops for layer in counter.report()), rel=1e-12)
+    assert row.dense_sops == sum(layer.dense_sops for layer in counter.report())
+    assert row.paper_j == paper_j(NETWORK, counter.report())
+    assert row.counted_j == counted_j(NETWORK, counter.report())
     assert row.to_dict() == {**dataclasses.asdict(row), "accuracy": 2 / 3}
 
 
@@ -60,7 +60,7 @@ def test_what_does_not_fit_keeps_its_row_and_the_reason():
     row = measured(config=dataclasses.replace(TINY, spike_words=64))
     assert row.cycles is None and row.program_bytes is None
     assert "spike memory" in row.refusal
-    assert row.accuracy == 2 / 3 and row.sop_j == measured().sop_j
+    assert row.accuracy == 2 / 3 and row.counted_j == measured().counted_j
 
 
 def test_labels_without_meaning_give_no_accuracy():
@@ -92,14 +92,14 @@ def test_pareto_front(points, front):
 def test_fronts_are_of_one_data_set_and_leave_out_what_is_not_known():
     row = measured()
 
-    def variant(name, dataset, correct, cycles) -> Variant:
-        return dataclasses.replace(row, name=name, dataset=dataset, correct=correct, cycles=cycles)
+    def variant(name, image_set, correct, cycles) -> Variant:
+        return dataclasses.replace(row, name=name, image_set=image_set, correct=correct, cycles=cycles)
 
     rows = [
         variant("large", "a", 3, 300), variant("small", "a", 2, 100), variant("beaten", "a", 1, 200),
         variant("other", "b", 1, 400), variant("unfit", "a", 3, None), variant("unlabelled", "c", None, 1),
     ]  # fmt: skip
-    found = {dataset: [row.name for row in front] for dataset, front in fronts(rows, "cycles").items()}
+    found = {image_set: [row.name for row in front] for image_set, front in fronts(rows, "cycles").items()}
     assert found == {"a": ["small", "large"], "b": ["other"]}
     # All cost the same bytes: the first of the best stays.
     assert [row.name for row in fronts(rows, "weight_bytes")["a"]] == ["large"]
@@ -107,4 +107,4 @@ def test_fronts_are_of_one_data_set_and_leave_out_what_is_not_known():
 
 def test_without_images_wrong():
     with pytest.raises(ValueError, match="at least 1 image"):
-        measure_variant("x", ARTIFACT, TINY, IMAGES[:0], torch.zeros(0), memory_latency=LATENCY, dataset="mine")
+        measure_variant("x", ARTIFACT, TINY, IMAGES[:0], torch.zeros(0), memory_latency=LATENCY, image_set="mine")

@@ -16,7 +16,7 @@ from sw.errors import UserError
 from sw.named_networks import SPIKFORMER_4_256
 
 NAMES = [
-    "utilization_4_256", "cycles_4_256_iand", "lut_per_sop_per_cycle", "frames_per_s_per_klut", "ecp5_fmax_mhz",
+    "utilisation_4_256", "cycles_4_256_iand", "lut_per_sop_per_cycle", "frames_per_s_per_klut", "ecp5_fmax_mhz",
     "sim_cycles_per_s", "sim_build_s", "membrane_bits", "weight_fetch_ratio",
 ]  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_names_are_those_of_the_targets():
 
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
-    [("utilization_4_256", 0.9, 0.89), ("cycles_4_256_iand", 455_000, 455_001), ("membrane_bits", 0, 1)],
+    [("utilisation_4_256", 0.9, 0.89), ("cycles_4_256_iand", 455_000, 455_001), ("membrane_bits", 0, 1)],
 )
 def test_a_target_is_met_at_its_limit(name, good, bad):
     assert TARGETS[name].met(good) and not TARGETS[name].met(bad)
@@ -66,7 +66,7 @@ def test_a_target_is_met_at_its_limit(name, good, bad):
 def test_figures_follow_from_what_was_run():
     lab = FakeLab()
     # 631,104 cycles is the ideal of Spikformer-4-256 without attention at 4,096 operations per cycle.
-    assert MEASUREMENTS["utilization_4_256"](lab) == pytest.approx(631_104 / 500_000, rel=1e-4)
+    assert MEASUREMENTS["utilisation_4_256"](lab) == pytest.approx(631_104 / 500_000, rel=1e-4)
     assert MEASUREMENTS["cycles_4_256_iand"](lab) == 500_000
     assert MEASUREMENTS["frames_per_s_per_klut"](lab) == pytest.approx(300e6 / 500_000 / 20)
     assert MEASUREMENTS["sim_cycles_per_s"](lab) == pytest.approx(170_000)
@@ -121,7 +121,7 @@ def test_check_fails_on_a_missed_target_only(quick):
 
 def test_unknown_figure_is_refused(quick, capsys):
     assert cli.run(["bench", "--only", "watts"]) == cli.EXIT_MENDABLE
-    assert "unknown figure 'watts'; choose from utilization_4_256, " in capsys.readouterr().err
+    assert "unknown figure 'watts'; choose from utilisation_4_256, " in capsys.readouterr().err
     assert not quick.exists()
 
 
