@@ -61,15 +61,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_picture(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG without a date; dollar signs in its texts are those of names, and begin no formula."""
+def picture(figure: Figure) -> bytes:
+    """A figure as PNG without a date; dollar signs in its texts are those of names, and begin no formula."""
     from matplotlib.text import Text  # slow to import
 
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_picture(path: Path, figure: Figure) -> None:
+    """Write a figure, as `picture` gives it."""
+    write_atomically(path, picture(figure))
 
 
 def read_small_text(path: Path, most: int) -> str:

@@ -41,6 +41,11 @@ class TrainingStopped(UserError):
     """The user stopped the run; its checkpoint is saved."""
 
 
+def run_folder(recipe: Recipe, path: Path) -> RunFolder:
+    """The folder of a recipe's run."""
+    return RunFolder(path, recipe.to_dict(), title=f"{recipe.name}, {recipe.weight_bits}-bit weights")
+
+
 class Trainer:
     """One training run in one folder.
 
@@ -98,7 +103,8 @@ class Trainer:
                 "change one of them"
             )
         self._display = Display(console or PlainConsole(), silent=self._processes.rank > 0)
-        self._folder = RunFolder(out, recipe.to_dict(), title=f"{recipe.name}, {recipe.weight_bits}-bit weights")
+        self._folder = run_folder(recipe, out)
+        self._folder.check(resume=resume)
         self._phases = phases_of(recipe, spikformer_class(self._processes.device))
         self._data = data_set(recipe.data)
         self._batches = Batches(recipe, self._data, train, self._processes)
@@ -106,12 +112,10 @@ class Trainer:
         self._stop = StopRequest()
         self._saved = time.monotonic()
         self.progress = begin or Progress()
-        if not self._folder.checkpoint.exists():
-            self._begin_phase()
-        elif resume:
+        if self._folder.checkpoint.exists():
             self._resume()
         else:
-            raise UserError(f"{out} already holds a training run; resume it, or choose another output folder")
+            self._begin_phase()
 
     @property
     def _phase(self) -> TrainingPhase:

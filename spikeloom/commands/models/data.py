@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from spikeloom.commands.common import console, data_option, progress_console, shown
+from sw.tables import compact_table
 
 
 @click.command()
@@ -25,12 +25,12 @@ def data(names: tuple[str, ...], folder: Path | None) -> None:
     from sw.data.sets import CACHE, data_set, load
 
     sets = [data_set(name) for name in names or ("fashion-mnist",)]
-    table = Table("data set", "training images", "test images", "shape", "in")
+    table = compact_table("data set", "in", "training\nimages", "test\nimages", "shape", texts=2)
     for info in sets:
         with progress_console.status(f"{info.title}: reading or fetching, and verifying"):
             train, test = (load(info.name, split, folder=folder) for split in ("train", "test"))
         shape = f"{info.image_size}x{info.image_size}x{info.image_channels}"
-        table.add_row(info.title, f"{len(train):,}", f"{len(test):,}", shape, shown(folder or CACHE / info.name))
+        table.add_row(info.title, shown(folder or CACHE / info.name), f"{len(train):,}", f"{len(test):,}", shape)
     console.print(table)
 
 

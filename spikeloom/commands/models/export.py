@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from spikeloom.commands.common import console, data_option, progress_console, recorded, shown
 from sw.checkout import BUILD
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FILE, check_output
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,9 +63,12 @@ def export(
     folder_of_run = folder_of_run or BUILD / "train" / settings.name
     out = check_output(out or folder_of_run / f"{settings.name}.spikeloom")
     check_path(out)
-    with progress_console.status(f"reading {settings.data}"):
-        test = data.load(settings.data, "test", folder=folder)
-    export_run(settings, training_command(recipe), folder_of_run, test, out, brevitas_images)
+
+    def read_test() -> ImageSet:
+        with progress_console.status(f"reading {settings.data}"):
+            return data.load(settings.data, "test", folder=folder)
+
+    export_run(settings, training_command(recipe), folder_of_run, read_test, out, brevitas_images)
 
 
 def training_command(recipe: Path) -> str:
@@ -74,7 +77,12 @@ def training_command(recipe: Path) -> str:
 
 
 def export_run(
-    settings: Recipe, command: str, run: Path, test: ImageSet, out: Path, brevitas_images: int | None = None
+    settings: Recipe,
+    command: str,
+    run: Path,
+    read_test: Callable[[], ImageSet],
+    out: Path,
+    brevitas_images: int | None = None,
 ) -> Artifact:
     """Export a run's quantised model, measure it, and write the artifact.
 
@@ -85,8 +93,8 @@ def export_run(
         What trained the run.
     run : Path
         The run's folder.
-    test : ImageSet
-        The whole test set.
+    read_test : callable
+        Gives the whole test set; called when the run's models have been read.
     out : Path
         The artifact's path.
     brevitas_images : int, optional
@@ -113,6 +121,7 @@ def export_run(
         run / "quantised.pt", lambda: Spikformer(settings.network, settings.weight_bits, info.image_scale)
     )
     artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
+    test = read_test()
     encoded = info.encode(test.images)
     with progress_console.status("measuring the float, the quantised and the Brevitas model on the test set"):
         models = {
@@ -134,10 +143,10 @@ def export_run(
             if (run / record).is_file():
                 shutil.copy(run / record, out.with_suffix(Path(record).suffix))
 
-    table = Table("model", "correct", "images", "of", "accuracy")
+    table = compact_table("model", "of", "images", "correct", "accuracy", texts=2)
     for name, entry in accuracy.items():
         share = entry["correct"] / entry["images"]
-        table.add_row(name, f"{entry['correct']:,}", f"{entry['images']:,}", entry["set"], f"{share:.2%}")
+        table.add_row(name, entry["set"], f"{entry['images']:,}", f"{entry['correct']:,}", f"{share:.2%}")
     console.print(table)
     gap = 100 * abs(accuracy["golden"]["correct"] - accuracy["brevitas"]["correct"]) / len(test)
     if brevitas_images is None and gap > LARGEST_GAP:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
 from sw.layer import WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from spikeloom.measure.agreement import Agreement
@@ -205,7 +205,7 @@ def _images(
 
 def _show(agreement: Agreement, artifact: Artifact) -> None:
     """Print what the integers cost."""
-    table = Table("layer", "neurons firing, float", "golden", "equal spikes")
+    table = compact_table("layer", "neurons firing,\nfloat", "golden", "equal\nspikes")
     for name, layer in agreement.layers.items():
         table.add_row(
             name,

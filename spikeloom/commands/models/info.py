@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from spikeloom.commands.common import MODEL, console, progress_console, shown
+from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
@@ -45,7 +46,9 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     )
     console.print(f"neurons: {net.neuron}, the last {net.pools} convolutions' with a pool {net.pool_order} them")
     console.print(f"residual stream: {net.residual_mode}, integers up to {net.layers()[-1].input_max}")
-    console.print(f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} bits")
+    console.print(
+        f"{weights:,} weights of {artifact.weight_bits} bits, biases with {artifact.bias_fraction_bits} fractional bits"
+    )
     for name, entry in recorded(artifact).items():
         share = entry["correct"] / entry["images"]
         console.print(f"{name}: {share:.2%} ({entry['correct']:,} of {entry['images']:,} images of {entry['set']})")
@@ -58,15 +61,15 @@ def layer_table(artifact: Artifact) -> Table:
     """Shape and proven ranges of every layer."""
     from sw.artifact.ranges import input_range, layer_ranges
 
-    table = Table("layer", "kind", title="Layers, with the worst case proven from the weights")
-    for heading in ("channels", "grid", "input", "accumulator", "bits", "membrane or logit", "bits"):
-        table.add_column(heading, justify="right")
+    title = "Layers, with the worst case proven from the weights"
+    table = compact_table(
+        "layer", "channels", "grid", "input", "accumulator", "bits", "membrane\nor logit", "bits", title=title
+    )
     ranges = layer_ranges(artifact)
     for layer in artifact.network.layers():
         bounds = ranges[layer.name]
         table.add_row(
             layer.name,
-            layer.kind,
             f"{layer.in_channels} > {layer.out_channels}",
             f"{layer.height}x{layer.width}",
             "{}..{}".format(*input_range(layer, artifact.image_table)),

@@ -54,7 +54,6 @@ def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
     `spikeloom compare --model OUT` runs it on random images: every spike and cycle as with a trained model; its
     accuracy means nothing.
     """
-    from golden.random_artifact import random_artifact
     from sw.artifact.file import check_path, save
 
     check_path(out)
@@ -64,5 +63,8 @@ def random(out: Path, network: str, bits: str, seed: int, **shape: Any) -> None:
         config = dataclasses.replace(base, **given)
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom random --help") from error
+
+    from golden.random_artifact import random_artifact  # with PyTorch: what is refused is refused at once
+
     save(random_artifact(config, int(bits), seed), out)
     console.print(shown(out))

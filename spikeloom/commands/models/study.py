@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +96,8 @@ def study(
         earlier.append((recipe, run))
         if not artifacts[name].is_file():
             command = f"{shlex.join(['spikeloom', 'study', recorded(study_file)])}, variant {name}"
-            export_run(recipe, command, run, images(recipe.data, "test"), artifacts[name], BREVITAS_IMAGES)
+            test_set = partial(images, recipe.data, "test")
+            export_run(recipe, command, run, test_set, artifacts[name], BREVITAS_IMAGES)
     console.print(f"runs and artifacts: {shown(out)}")
     report(
         measure_all(artifacts, config, ImageChoice(folder=folder, whole=True, count=count)),

@@ -47,10 +47,11 @@ def train(
     from sw.data import sets as data
     from sw.training.processes import Processes
     from sw.training.recipe import load_recipe
-    from sw.training.trainer import Trainer
+    from sw.training.trainer import Trainer, run_folder
 
     settings = load_recipe(recipe)
     out = check_output(out or BUILD / "train" / settings.name, folder=True)
+    run_folder(settings, out).check(resume=resume)
     processes = Processes.start(device)
     if processes.rank == 0:
         hold(claimed(out))
@@ -66,4 +67,4 @@ def train(
         return
     console.print(f"trained: {shown(out / 'log.csv')}, {shown(out / 'curve.png')}")
     if export_it:
-        export_run(settings, training_command(recipe), out, test, out / f"{settings.name}.spikeloom")
+        export_run(settings, training_command(recipe), out, lambda: test, out / f"{settings.name}.spikeloom")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sw.errors import UserError
 from sw.files import write_atomically
 from sw.training.run import checkpoint
 from sw.training.run.checkpoint import Progress
@@ -35,6 +36,21 @@ class RunFolder:
     def __init__(self, path: Path, settings: dict[str, Any], title: str) -> None:
         self._path, self._settings, self._title = path, settings, title
         self.checkpoint = path / checkpoint.FILE
+
+    def check(self, *, resume: bool) -> None:
+        """Refuse to begin a run where there is one, or to go on with what is of another recipe: before any work.
+
+        Raises
+        ------
+        UserError
+            If there is a checkpoint that may not be continued, or cannot be read.
+        """
+        if self.checkpoint.exists():
+            if not resume:
+                raise UserError(
+                    f"{self._path} already holds a training run; resume it, or choose another output folder"
+                )
+            self.load()
 
     def load(self) -> tuple[Progress, dict[str, Any], Any]:
         """Read the checkpoint, as `sw.training.run.checkpoint.load` does."""

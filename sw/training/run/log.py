@@ -6,11 +6,14 @@ import csv
 import io
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sw.files import write_atomically, write_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     "phase", "epoch", "timesteps", "learning_rate", "train_loss", "train_accuracy", "train_images", "test_accuracy",
@@ -29,7 +32,22 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Rows of a log, as `write_log` was given them, as far as a curve needs."""
+    numbers = ("timesteps", "train_accuracy", "train_images", "test_accuracy", "test_images")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            {"phase": row["phase"], **{name: float(row[name]) if row[name] else None for name in numbers}}
+            for row in csv.DictReader(stream)
+        ]
+
+
 def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
+    """Write the `curve` of a run."""
+    write_picture(path, curve(rows, title))
+
+
+def curve(rows: list[dict[str, Any]], title: str) -> Figure:
     """Draw accuracy over epochs; shaded: the teacher's, those of one time step of several, and the quantised ones.
 
     Curves break where another network begins: behind the teacher, and where time steps or weights change.
@@ -41,7 +59,7 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
     for colour, part, label in (("C0", "train", "training (augmented)"), ("C1", "test", "test")):
         # Rows of a run that an older version began do not say it.
         images = next((row[f"{part}_images"] for row in reversed(rows) if row.get(f"{part}_images")), None)
-        axes.plot([], [], color=colour, marker=".", label=label + (f", {images:,} images" if images else ""))
+        axes.plot([], [], color=colour, marker=".", label=label + (f", {images:,.0f} images" if images else ""))
         for _, stretch in groupby(enumerate(rows, 1), key=lambda entry: (entry[1]["phase"], entry[1]["timesteps"])):
             known = [(epoch, row[f"{part}_accuracy"]) for epoch, row in stretch]
             known = [(epoch, accuracy) for epoch, accuracy in known if accuracy is not None]
@@ -60,4 +78,4 @@ def write_curve(path: Path, rows: list[dict[str, Any]], title: str) -> None:
     axes.set_ylim(top=min(100, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    write_picture(path, figure)
+    return figure
