@@ -110,14 +110,6 @@ LAYOUT: dict[str, tuple[ShapeLike, str]] = {
     "residual_planes_in": (unsigned(4), "planes of the residual before the spikes join it"),
     "residual_planes_out": (unsigned(4), "and after"),
     "residual_mode": (ResidualMode, "how they join"),
-    # steps of the walk: added to the address when a loop goes on and all within it begin again, modulo 2^20
-    "row_step": (unsigned(ADDRESS_BITS), "next row of taps"),
-    "row_rotate": (unsigned(ROTATE_BITS), "and how far lanes rotate with it"),
-    "slice_step": (unsigned(ADDRESS_BITS), "next input slice; attention: next slice of Q"),
-    "plane_step": (unsigned(ADDRESS_BITS), "next bit-plane"),
-    "half_step": (unsigned(ADDRESS_BITS), "low halves of the weights"),
-    "tile_step": (unsigned(ADDRESS_BITS), "next position tile"),
-    "rewind_rotate": (unsigned(ROTATE_BITS), "how far lanes rotate from the last tap to the first"),
     # attention
     "head_channels": (unsigned(10), ""),
     "groups": (unsigned(17), "position groups"),
@@ -130,6 +122,14 @@ LAYOUT: dict[str, tuple[ShapeLike, str]] = {
     "chunk_groups": (unsigned(6), "position groups of every position tile but the last"),
     "last_chunk_groups": (unsigned(6), ""),
     "pace": (unsigned(5), "least reads of a piece, of K, V and logits of a batch: membranes come back"),
+    # steps of the walk: added to the address when a loop goes on and all within it begin again, modulo 2^20
+    "row_step": (unsigned(ADDRESS_BITS), "next row of taps"),
+    "row_rotate": (unsigned(ROTATE_BITS), "and how far lanes rotate with it"),
+    "slice_step": (unsigned(ADDRESS_BITS), "next input slice; attention: next slice of Q"),
+    "plane_step": (unsigned(ADDRESS_BITS), "next bit-plane"),
+    "half_step": (unsigned(ADDRESS_BITS), "low halves of the weights"),
+    "tile_step": (unsigned(ADDRESS_BITS), "next position tile"),
+    "rewind_rotate": (unsigned(ROTATE_BITS), "how far lanes rotate from the last tap to the first"),
 }
 """Shape of every field of a descriptor and what it holds; the first field is in the lowest bits."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,10 +11,11 @@ from hw.descriptor import DESCRIPTOR
 
 
 class PaddingMask(wiring.Component):
-    """Follows row and column of every lane through the groups of a position tile; no division.
+    """Follows row and column of lane 0 through the groups of a position tile; no division.
 
-    With 3x3 taps rows have at least as many positions as a group. Without taps they may be shorter: then all that
-    counts is that no position of the layer is masked.
+    The other lanes are to its right: in the same row, or in the next one. With 3x3 taps rows have at least as many
+    positions as a group. Without taps they may be shorter: then all that counts is that no position of the layer is
+    masked.
 
     A 3x3 tap moves a position by one row and column at most. What it then reads is padding, thus zero, if row or column
     are outside the feature map; in the flat raster it would be the neighbouring row's pixel.
@@ -67,52 +68,68 @@ class PaddingMask(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        layout = self._place_layout
+        here, begin, following, rewound, top_left = (
+            Signal(layout, name=name) for name in ("here", "begin", "following", "rewound", "top_left")
+        )
+        m.d.comb += [
+            top_left.right.eq(self.width - 1),
+            top_left.below.eq(self.height + Cat(~self.first_row, 1).as_signed()),  # less the first row and 1
+            top_left.top.eq(self.first_row == 0),
+        ]
+        self._follow(m, here, following)
+        # `begin` is where the current position tile starts: every slice of the tile walks it again.
+        m.d.comb += rewound.eq(begin)
+        with m.If(self.tile_end):
+            m.d.comb += rewound.eq(Mux(self.last_tile, top_left, following))
+        with m.If(self.start):
+            m.d.sync += begin.eq(top_left)
+        with m.Else():
+            m.d.sync += begin.eq(rewound)
+        with m.If(self.rewind):
+            m.d.sync += here.eq(rewound)
+        with m.Elif(self.advance):
+            m.d.sync += here.eq(following)
+        self._mask(m, here, top_left.right)
+        return m
+
+    @property
+    def _place_layout(self) -> data.StructLayout:
+        """Where lane 0 is: columns to its right, rows below (-1 behind the last), whether its row is the top one."""
+        return data.StructLayout({"right": len(self.width), "below": signed(len(self.height) + 1), "top": 1})
+
+    def _follow(self, m: Module, here: data.View, following: data.View) -> None:
+        """Lane 0 of the next group: on by `positions` columns, perhaps to the next row."""
         positions = self._config.positions
-        bits = len(self.width)
-        # What is compared with is in registers from the cycle after `start` on.
-        last_row = Signal(bits)
-        last_column = Signal(bits)
-        wraps = Signal(signed(bits + 2))
-        above = Signal()
-        below = Signal()
-        left = Signal()
-        right = Signal()
-        m.d.sync += [
-            last_row.eq(self.height - 1), last_column.eq(self.width - 1), wraps.eq(self.width - positions),
-            above.eq(self.above), below.eq(self.below), left.eq(self.left), right.eq(self.right),
-        ]  # fmt: skip
-        place = data.StructLayout({"y": bits + 1, "x": bits})
-        for lane in range(positions):
-            here, begin, following, start = (
-                Signal(place, name=f"{name}_{lane}") for name in ("here", "begin", "following", "start")
-            )
-            along = Signal(bits + 1, name=f"along_{lane}")
-            beyond = Signal(signed(bits + 2), name=f"beyond_{lane}")
-            m.d.comb += [along.eq(here.x + positions), beyond.eq(here.x - wraps), following.eq(here)]
-            with m.If(beyond >= 0):
-                m.d.comb += [following.x.eq(beyond), following.y.eq(here.y + 1)]
-            with m.Else():
-                m.d.comb += following.x.eq(along)
+        wraps = Signal.like(self.width)
+        m.d.sync += wraps.eq(self.width - positions)  # it is looked at long after `start`
+        m.d.comb += following.eq(here)
+        with m.If(here.right < positions):
+            m.d.comb += [
+                following.right.eq(here.right[: (positions - 1).bit_length()] + wraps),
+                following.below.eq(here.below - 1),
+                following.top.eq(0),
+            ]
+        with m.Else():
+            m.d.comb += following.right.eq(here.right - positions)
+
+    def _mask(self, m: Module, here: data.View, all_but_one: Value) -> None:
+        """Find the edges of the feature map that each lane lies at, and a cycle later whether the tap passes them."""
+        above, below, left, right = (
+            Signal(name=name) for name in ("reads_above", "reads_below", "reads_left", "reads_right")
+        )
+        m.d.sync += [above.eq(self.above), below.eq(self.below), left.eq(self.left), right.eq(self.right)]
+        for lane in range(self._config.positions):
             real, top, bottom, first, last = (
                 Signal(name=f"{name}_{lane}", reset_less=True) for name in ("real", "top", "bottom", "first", "last")
             )
+            next_row = here.right < lane  # lane 0 is not in this lane's row, but in the one before
             m.d.sync += [
-                real.eq(here.y <= last_row), top.eq(here.y == 0), bottom.eq(here.y == last_row),
-                first.eq(here.x == 0), last.eq(here.x == last_column),
-            ]  # fmt: skip
+                real.eq((here.below >= 0) & ~(next_row & (here.below == 0))),
+                top.eq(here.top & ~next_row),
+                bottom.eq(here.below == next_row),
+                first.eq(here.right == (lane - 1 if lane else all_but_one)),  # the lane before it is last
+                last.eq(here.right == lane),
+            ]
             outside = (above & top) | (below & bottom) | (left & first) | (right & last)
             m.d.comb += self.inside[lane].eq(real & ~outside)
-            # `begin` is where the current position tile starts: every slice of the tile walks it again.
-            m.d.comb += start.eq(begin)
-            with m.If(self.tile_end):
-                m.d.comb += start.eq(following)
-                with m.If(self.last_tile):
-                    m.d.comb += [start.y.eq(self.first_row), start.x.eq(lane)]
-                m.d.sync += begin.eq(start)
-            with m.If(self.advance):
-                m.d.sync += here.eq(following)
-            with m.If(self.rewind):
-                m.d.sync += here.eq(start)
-            with m.If(self.start):
-                m.d.sync += [begin.y.eq(self.first_row), begin.x.eq(lane)]
-        return m

@@ -40,9 +40,24 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
         Naming the layer, what it needs and the limit.
     """
     network = artifact.network
-    layers = network.layers()
     require(artifact.weight_bits, config.weight_bits, "the network", "bits per weight")
     require(network.timesteps, config.max_timesteps, "the network", "time steps")
+    _check_kind(artifact, config)
+    ranges = layer_ranges(artifact)
+    require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
+    for layer in network.layers():
+        if layer.has_weights:
+            _check_widths(artifact, config, layer, ranges[layer.name].accumulator_bits)
+        _check_shape(layer, config)
+    require(padded_head(config, network), config.head_channels, "attention", "channels per head")
+    require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
+    tile_tokens = config.tile_groups // ceil_div(network.timesteps, config.timesteps) * config.positions
+    require(ceil_div(network.tokens, tile_tokens), config.token_chunks, "attention", "position tiles of K and V")
+
+
+def _check_kind(artifact: Artifact, config: HardwareConfig) -> None:
+    """Refuse what the hardware does another way, or has no counters for."""
+    network = artifact.network
     if network.pool_order != "after":
         raise UserError(
             f"the network pools before its neurons (pool_order {network.pool_order}), configuration {config.name} "
@@ -54,36 +69,34 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
             "run it in the golden model, or train one with neuron lif"
         )
     require(network.classes, config.max_classes, "head", "classes")
-    require(len(layers) + 1, config.max_layers, "the network", "layers")
+    require(len(network.layers()) + 1, config.max_layers, "the network", "layers")
     if artifact.bias_fraction_bits != config.bias_fraction_bits:
         raise UserError(
             f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
             f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
         )
-    ranges = layer_ranges(artifact)
-    require(ranges["head"].result_bits, LOGIT_BITS, "head", "bits of a logit")
-    for layer in layers:
-        if layer.has_weights:
-            require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
-            # Each half may fit where the sum of both, which the neurons read, does not.
-            require(ranges[layer.name].accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
-            if layer.kind != "head":
-                bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
-                require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
-        if layer.source == "residual":
-            require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
-        require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
-        if layer.width < config.positions or (layer.pool and layer.width % config.positions):
-            raise UserError(
-                f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
-                "must not exceed that and must divide it before a pool: use fewer positions"
-            )
-    require(padded_head(config, network), config.head_channels, "attention", "channels per head")
-    require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
-    time_chunks = ceil_div(network.timesteps, config.timesteps)
-    tile_tokens = config.tile_groups // time_chunks * config.positions
-    chunks = ceil_div(network.tokens, tile_tokens)
-    require(chunks, config.token_chunks, "attention", "position tiles of K and V")
+
+
+def _check_widths(artifact: Artifact, config: HardwareConfig, layer: Layer, accumulator_bits: int) -> None:
+    """Refuse sums and biases that are too wide."""
+    require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+    # Each half may fit where the sum of both, which the neurons read, does not.
+    require(accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
+    if layer.kind != "head":
+        bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
+        require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
+
+
+def _check_shape(layer: Layer, config: HardwareConfig) -> None:
+    """Refuse too many bit-planes, and rows that do not suit the pool or the positions."""
+    if layer.source == "residual":
+        require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
+    require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
+    if layer.width < config.positions or (layer.pool and layer.width % config.positions):
+        raise UserError(
+            f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
+            "must not exceed that and must divide it before a pool: use fewer positions"
+        )
 
 
 def _partial_sum_bits(artifact: Artifact, layer: Layer) -> int:

@@ -127,30 +127,46 @@ def pack_weights(artifact: Artifact, config: HardwareConfig, layer: Layer, chann
     uint64 array
         Whole beats.
     """
-    chosen = slice(channels.start, channels.stop)
-    parameters, parts = artifact.tensors[layer.name], [segment[chosen] for segment in segments(artifact, layer)]
+    count = output_tiles(config, artifact.network, layer).count
+    parameters = _parameter_words(artifact, config, layer, channels, count * config.outputs)
+    weights = _weight_words(artifact, config, layer, channels, count)
+    return np.concatenate([parameters.reshape(count, -1), weights], axis=1).reshape(-1)
+
+
+def _weight_words(
+    artifact: Artifact, config: HardwareConfig, layer: Layer, channels: range, tiles: int
+) -> NDArray[np.uint64]:
+    """Weights, a row of words per output tile."""
+    parts = [segment[channels.start : channels.stop] for segment in segments(artifact, layer)]
     if reads_heads(layer):
         parts = [spread_heads(part, config, artifact.network) for part in parts]
     out, taps, inputs = parts[0].shape
-    count, slices = output_tiles(config, artifact.network, layer).count, ceil_div(inputs, config.inputs)
-    weights = np.zeros((len(parts), count * config.outputs, taps, slices * config.inputs), np.int8)
+    slices, tables = ceil_div(inputs, config.inputs), config.inputs // TABLE_INPUTS
+    weights = np.zeros((len(parts), tiles * config.outputs, taps, slices * config.inputs), np.int8)
     weights[:, :out, :, :inputs] = np.stack(parts)
     # [segment, tile, output, tap, slice, table, k] -> [tile, segment, slice, tap, k, output, table]
-    tables = config.inputs // TABLE_INPUTS
-    tiled = weights.reshape(len(parts), count, config.outputs, taps, slices, tables, TABLE_INPUTS)
+    tiled = weights.reshape(len(parts), tiles, config.outputs, taps, slices, tables, TABLE_INPUTS)
     rows = tiled.transpose(1, 0, 4, 3, 6, 2, 5).reshape(-1, config.weight_row_bits // WEIGHT_BITS)
     place = config.memory_bits * config.row_beats // config.beat_rows // WEIGHT_BITS
     nibbles = np.pad(rows, ((0, 0), (0, place - rows.shape[1]))).reshape(-1, 2).view(np.uint8) & 15
-    weight_words = (nibbles[:, 0] | nibbles[:, 1] << WEIGHT_BITS).view("<u8").reshape(count, -1)
+    words: NDArray[np.uint64] = (nibbles[:, 0] | nibbles[:, 1] << WEIGHT_BITS).view("<u8").reshape(tiles, -1)
+    return words
 
-    bias = np.full(count * config.outputs, NEVER if layer.kind == "head" else 0, np.int64)
-    threshold = np.full(count * config.outputs, (1 << config.membrane_bits - 1) - 1, np.int64)
-    bias[:out] = parameters.bias[chosen]
+
+def _parameter_words(
+    artifact: Artifact, config: HardwareConfig, layer: Layer, channels: range, outputs: int
+) -> NDArray[np.uint64]:
+    """Bias and threshold of each of `outputs` channels; those behind the layer's never fire."""
+    chosen, parameters = slice(channels.start, channels.stop), artifact.tensors[layer.name]
+    bias = np.full(outputs, NEVER if layer.kind == "head" else 0, np.int64)
+    threshold = np.full(outputs, (1 << config.membrane_bits - 1) - 1, np.int64)
+    bias[: len(channels)] = parameters.bias[chosen]
     if parameters.threshold is not None:
         steps = config.max_timesteps - artifact.network.timesteps
-        threshold[:out] = stored_thresholds(parameters.threshold[chosen], steps, config.membrane_bits - 1)
+        stored = stored_thresholds(parameters.threshold[chosen], steps, config.membrane_bits - 1)
+        threshold[: len(channels)] = stored
     # A wide threshold begins where the neuron's bias ends; the head has no threshold and needs all bits of its bias.
     offset = PARAMETER_BITS // 2 if layer.kind == "head" else config.threshold_offset
     low = np.uint64((1 << min(offset, PARAMETER_BITS // 2)) - 1)
-    words = bias.astype(np.uint64) & low | threshold.astype(np.uint64) << np.uint64(offset)
-    return np.concatenate([words.reshape(count, -1), weight_words], axis=1).reshape(-1)
+    words: NDArray[np.uint64] = bias.astype(np.uint64) & low | threshold.astype(np.uint64) << np.uint64(offset)
+    return words

@@ -7,6 +7,7 @@ import pytest
 from hw.config import HardwareConfig
 from hw.named_configs import LARGE, TINY
 from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import layer_ranges
 from sw.compiler.compiler import compile_artifact
 from sw.errors import UserError
 from tests.sw.compiler.networks import WIDE, artifact_of, config_of, network_of
@@ -81,14 +82,14 @@ def test_weights_too_wide():
 def test_halves_need_their_own_accumulator_bits():
     """Of 15 the high half is 0 and the low one 15: 9 * 32 spikes make 4320, 13 bits without a sign."""
     artifact = artifact_of(network_of(embed_dim=32), weight=15, weight_bits=8)
-    assert artifact.ranges()["rpe"].accumulator_bits == 14
+    assert layer_ranges(artifact)["rpe"].accumulator_bits == 14
     assert compile_artifact(artifact, config_of(weight_bits=8, accumulator_bits=13)).memory.size
     assert refusal(artifact, config_of(weight_bits=8, accumulator_bits=12)) == (
         f"rpe needs 13 accumulator bits, the configuration has 12: {REMEDY}"
     )
     # Of -16 the high half is -1: 9 * 32 * 1 need 10 bits, fewer than 14 of the sums.
     artifact = artifact_of(network_of(embed_dim=32), weight=-16, weight_bits=8)
-    assert artifact.ranges()["rpe"].accumulator_bits == 14
+    assert layer_ranges(artifact)["rpe"].accumulator_bits == 14
     assert compile_artifact(artifact, config_of(weight_bits=8, accumulator_bits=12)).memory.size
 
 
@@ -130,7 +131,7 @@ def test_other_bias_fraction():
 )
 def test_sums_too_wide(image_channels, name, bits):
     artifact = artifact_of(network_of(image_channels=image_channels), weight=7)
-    assert artifact.ranges()[name].accumulator_bits == bits
+    assert layer_ranges(artifact)[name].accumulator_bits == bits
     assert compile_artifact(artifact, config_of(accumulator_bits=bits)).memory.size
     assert refusal(artifact, config_of(accumulator_bits=bits - 1)) == (
         f"{name} needs {bits} accumulator bits, the configuration has {bits - 1}: {REMEDY}"
