@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from spikeloom import cli
 from spikeloom.commands import project
 from spikeloom.commands.docs import generated
 from spikeloom.commands.hardware import fmax, synth
-from spikeloom.commands.images import images_for
+from spikeloom.commands.images import ImageChoice, images_for
 from spikeloom.commands.reference import reference
 from sw.artifact.accuracy import as_figures, counts
 from sw.artifact.file import load, save
@@ -350,9 +351,9 @@ def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_pa
     assert cli.run([str(argument) for argument in arguments]) == (cli.EXIT_DIFFERENT if mismatch else 0)
     shown = capsys.readouterr().out
     assert "conv0" in shown and "12,345 values compared" in shown
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
-    assert ["Brevitas model, as the artifact records", "10", "mnist test set", "90.00%"] in rows
-    assert ["float model, as the artifact records", "-", "-", "-"] in rows and ["RTL", "2", "x.npz", "50.00%"] in rows
+    rows = [re.split(r" {2,}", line.strip()) for line in shown.splitlines()]
+    assert ["Brevitas model, as the artifact records", "mnist test set", "10", "90.00%"] in rows
+    assert ["float model, as the artifact records", "-", "-", "-"] in rows and ["RTL", "x.npz", "2", "50.00%"] in rows
     assert (mismatch in shown) if mismatch else ("no mismatch of any kind" in shown)
     written = json.loads(out.read_text())
     assert written["mismatches"]["golden_rtl_spikes"] == (7 if mismatch else 0)
@@ -561,7 +562,7 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert cli.run(["random", str(path), *shape]) == 0
     artifact = load(path)
     assert (artifact.network.embed_dim, artifact.network.timesteps, artifact.dataset) == (32, 2, "random")
-    images = images_for(artifact, None, whole=False, count=3)
+    images = images_for(artifact, ImageChoice(count=3))
     assert images.images.shape == (3, 1, 8, 8)
     assert cli.run(["random", str(path), *shape, "--residual", "clamp"]) == 0
     assert load(path).network.residual_mode == "clamp"
@@ -569,11 +570,11 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert cli.run(["random", str(path), *shape, *events]) == 0
     network = load(path).network
     assert (network.events, network.attention_scale, network.input_shape) == (True, 0.25, (2, 2, 8, 8))
-    assert images_for(load(path), None, whole=False, count=3).images.shape == (3, 2, 2, 8, 8)
+    assert images_for(load(path), ImageChoice(count=3)).images.shape == (3, 2, 2, 8, 8)
     frames = tmp_path / "frames.npz"
     np.savez(frames, images=np.zeros((1, 3, 2, 8, 8), np.uint8), labels=np.zeros(1, int))
     with pytest.raises(UserError) as wrong:
-        images_for(load(path), frames, whole=False)
+        images_for(load(path), ImageChoice(file=frames))
     assert str(wrong.value) == (
         "the images are [3, 2, 8, 8], the network takes [2, 2, 8, 8] (time steps, channels, height, width): "
         "use images of that size, or another model"
@@ -590,7 +591,7 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert not (tmp_path / "other.spikeloom").exists()
     # A side that is no multiple of the areas of which random images are made.
     assert cli.run(["random", str(path), *shape, "--pools", "1", "--size", "6"]) == 0
-    assert images_for(load(path), None, whole=False, count=3).images.shape == (3, 1, 6, 6)
+    assert images_for(load(path), ImageChoice(count=3)).images.shape == (3, 1, 6, 6)
 
 
 def test_random_artifact_of_a_network_of_the_paper(capsys, tmp_path):
