@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hw.external.axi_reader import split
+from hw.host.registers import VERSION
 from hw.named_configs import TINY
 from sim.runner import ImageResult, RunResults, build_design, run
 from sim.testbench.protocol import Job
@@ -22,8 +23,10 @@ LONGEST = 256
 def device_verilog() -> str:
     """The device, built for `TINY` as far as a host can see."""
     text = DEVICE.read_text()
-    assert "32'h00000000" in text
-    return text.replace("32'h00000000", f"32'h{TINY.fingerprint:08x}")
+    for filled_in, value in (("CONFIG = 32'h00000000", TINY.fingerprint), ("VERSION = 32'd0", VERSION)):
+        assert filled_in in text
+        text = text.replace(filled_in, f"{filled_in.partition(' ')[0]} = 32'd{value}")
+    return text
 
 
 @dataclass

@@ -176,7 +176,8 @@ module spikeloom (
     output m_axi_mem_bready,
     output interrupt
 );
-    localparam [31:0] CONFIG = 32'h00000000;  // filled in by conftest.py
+    localparam [31:0] CONFIG = 32'h00000000;  // both filled in by conftest.py
+    localparam [31:0] VERSION = 32'd0;
 
     reg [31:0] program_low, program_high, image_low, image_high, result_low, result_high;
     reg record, pending;
@@ -212,13 +213,13 @@ module spikeloom (
             s_axi_ctrl_rvalid <= 1;
             case (s_axi_ctrl_araddr)
                 14'h000: s_axi_ctrl_rdata <= 32'h53504B4C;
-                14'h004: s_axi_ctrl_rdata <= 2;
+                14'h004: s_axi_ctrl_rdata <= VERSION;
                 14'h008: s_axi_ctrl_rdata <= CONFIG;
                 14'h010: s_axi_ctrl_rdata <= {30'd0, done, busy};
                 14'h01C: s_axi_ctrl_rdata <= {31'd0, done && pending};
                 14'h044: s_axi_ctrl_rdata <= span;
                 14'h048: s_axi_ctrl_rdata <= cycles;
-                14'h04C: s_axi_ctrl_rdata <= 2;
+                14'h04C: s_axi_ctrl_rdata <= VERSION;
                 14'h1000: s_axi_ctrl_rdata <= checksum[31:0];
                 14'h1004: s_axi_ctrl_rdata <= checksum[63:32];
                 14'h1008: s_axi_ctrl_rdata <= ~beats;
