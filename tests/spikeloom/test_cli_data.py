@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from golden.random_artifact import random_artifact, random_images
 from sim.comparison.compare import CompareReport
@@ -16,8 +17,12 @@ from sim.comparison.report import COMPARISONS
 from spikeloom import cli
 from sw.artifact.file import save
 from sw.data import sources as data_sources
+from sw.data.sets import data_set
 from sw.errors import UserError
+from sw.model.quantizers import begin_scales
+from sw.model.spikformer import Spikformer
 from sw.network import NetworkConfig
+from sw.training.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED = ROOT / "models" / "fashion-2-64.spikeloom"
@@ -113,16 +118,33 @@ def test_a_set_that_is_not_built_in_comes_from_a_file(command, capsys, tmp_path,
         assert f"is not built in and cannot be read from the folder {tmp_path}: give images of it" in line
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """The folder of a run of `RECIPE` as far as `export` reads it before the data: untrained models."""
+    settings, run = load_recipe(RECIPE), tmp_path_factory.mktemp("run")
+    torch.save(Spikformer(settings.network).state_dict(), run / "float.pt")
+    scale = data_set(settings.data).image_scale
+    quantised = Spikformer(settings.network, settings.weight_bits, scale)
+    begin_scales(quantised)
+    torch.save(quantised.state_dict(), run / "quantised.pt")
+    return run
+
+
+def test_an_export_without_a_run_is_refused_before_data_is_read(capsys, tmp_path):
+    line = refused(capsys, "export", RECIPE, "--run", tmp_path, "--data-dir", tmp_path / "none")
+    assert f"{tmp_path / 'float.pt'}" in line and "none" not in line
+
+
 @pytest.mark.parametrize("command", READING)
-def test_a_folder_without_the_files_is_refused_and_nothing_fetched_instead(command, capsys, tmp_path):
+def test_a_folder_without_the_files_is_refused_and_nothing_fetched_instead(command, capsys, tmp_path, finished_run):
     (tmp_path / "train-images-idx3-ubyte").mkdir()  # no file of that name
-    line = refused(capsys, *READING[command], "--data-dir", tmp_path)
+    run = ("--run", finished_run) if command == "export" else ()
+    reading = (*READING[command], *run)
+    line = refused(capsys, *reading, "--data-dir", tmp_path)
     assert f"data folder {tmp_path} holds no train-images-idx3-ubyte (or .gz), one of the 4 files of" in line
     file = saved(tmp_path)
-    assert f"data folder {file} is a file; name a folder that holds" in refused(
-        capsys, *READING[command], "--data-dir", file
-    )
-    assert "none does not exist; name a folder" in refused(capsys, *READING[command], "--data-dir", tmp_path / "none")
+    assert f"data folder {file} is a file; name a folder that holds" in refused(capsys, *reading, "--data-dir", file)
+    assert "none does not exist; name a folder" in refused(capsys, *reading, "--data-dir", tmp_path / "none")
 
 
 def test_a_damaged_gz_is_named(capsys, tmp_path):

@@ -120,8 +120,8 @@ def export_run(
     quantised = _load(
         run / "quantised.pt", lambda: Spikformer(settings.network, settings.weight_bits, info.image_scale)
     )
-    artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     test = read_test()
+    artifact = export_artifact(quantised, info, provenance=_provenance(settings, command, run))
     encoded = info.encode(test.images)
     with progress_console.status("measuring the float, the quantised and the Brevitas model on the test set"):
         models = {
