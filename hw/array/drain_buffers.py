@@ -42,8 +42,8 @@ class DrainBuffers(wiring.Component):
     latency = 3
     """Cycles from `group`, `buffer`, `batch` to `batch_sums`: address register, block RAM, its output register."""
 
-    done_latency = 1
-    """Cycles from the last `step` of a tile to `tile_done`: its sums pass a register on their way to the block RAM."""
+    done_latency = 0
+    """Cycles from the last `step` of a tile to `tile_done`: its sums are written as they come."""
 
     def __init__(self, config: HardwareConfig):
         self._config = config
@@ -64,7 +64,7 @@ class DrainBuffers(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ram = self._memory()
-        m.submodules.memory = ram
+        m.submodules.drain = ram
         self._write(m, ram)
         read = ram.read_port()
         m.d.sync += [
@@ -83,17 +83,12 @@ class DrainBuffers(wiring.Component):
         return memory.Memory(shape=unsigned(len(self.batch_sums.as_value())), depth=depth, init=[], attrs=attributes)
 
     def _write(self, m: Module, ram: memory.Memory) -> None:
-        """Write all batches of a group at once, a cycle after they came."""
+        """Write all batches of a group at once."""
         step = self.step
-        completed = Signal(len(self.sums.as_value()), reset_less=True)
-        place = Signal(len(step.group) + len(step.buffer))
+        completed = self.sums.as_value()
+        place = Cat(step.group, step.buffer)
         written = Signal()
-        m.d.sync += [
-            completed.eq(self.sums.as_value()),
-            place.eq(Cat(step.group, step.buffer)),
-            written.eq(step.valid & step.final),
-            self.tile_done.eq(step.valid & step.final & step.last_of_tile),
-        ]
+        m.d.comb += [written.eq(step.valid & step.final), self.tile_done.eq(written & step.last_of_tile)]
         batch_bits = len(self.batch_sums.as_value())
         for batch in range(self._config.outputs // self._config.neurons):
             write = ram.write_port()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -123,7 +123,8 @@ class PaddingMask(wiring.Component):
             real, top, bottom, first, last = (
                 Signal(name=f"{name}_{lane}", reset_less=True) for name in ("real", "top", "bottom", "first", "last")
             )
-            next_row = here.right < lane  # lane 0 is not in this lane's row, but in the one before
+            # Whether this lane is in the row behind that of lane 0.
+            next_row = here.right < lane if lane else Const(0, 1)
             m.d.sync += [
                 real.eq((here.below >= 0) & ~(next_row & (here.below == 0))),
                 top.eq(here.top & ~next_row),

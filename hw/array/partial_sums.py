@@ -60,8 +60,8 @@ class PartialSums(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from `step` and `spikes` to `sums`: the lookup and the adder tree's levels."""
-        return 1 + ternary_tree_latency(self._tables_per_output)
+        """Cycles from `step` and `spikes` to `sums`: the lookup, the adder tree's levels, the sums' register."""
+        return 1 + ternary_tree_latency(self._tables_per_output) + 1
 
     @property
     def _tables_per_output(self) -> int:
@@ -69,8 +69,9 @@ class PartialSums(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        before = delayed(m, self.step.as_value(), self.latency - 1, name="step", reset=True)
-        m.d.sync += self.sums_step.eq(before)
+        before = delayed(m, self.step.as_value(), self.latency - 2, name="step", reset=True)
+        step = Signal(self.step.shape(), name="adding_step")
+        m.d.sync += [step.eq(before), self.sums_step.eq(step)]
         # The offsets are taken off in the cycle before the sums, in the lookup itself if there is no tree behind it.
         has_offsets = ~data.View(self.step.shape(), before).unsigned
         tables = self._tables(m)
@@ -80,7 +81,7 @@ class PartialSums(wiring.Component):
             for lane in range(self._config.lanes)
         ]
         tables.pack()
-        self._accumulate(m, totals)
+        self._accumulate(m, totals, step)
         return m
 
     def _tables(self, m: Module) -> LutRam:
@@ -98,7 +99,7 @@ class PartialSums(wiring.Component):
         return tables
 
     def _total(self, m: Module, tables: LutRam, output: int, lane: int, has_offsets: Value) -> Value:
-        """Signed sum of what an output's tables hold for a lane's spikes, `latency` cycles later."""
+        """Signed sum of what an output's tables hold for a lane's spikes, a cycle before `sums`."""
         name, count = f"{output}_{lane}", self._tables_per_output
         entries = []
         for i in range(count):
@@ -121,9 +122,8 @@ class PartialSums(wiring.Component):
             technology=self._technology,
         )
 
-    def _accumulate(self, m: Module, totals: list[Value]) -> None:
+    def _accumulate(self, m: Module, totals: list[Value], step) -> None:
         """Add the totals to the partial sums, or to nothing in a first step."""
-        step = self.sums_step
         keep = Signal()
         m.d.comb += keep.eq(step.valid & ~step.final)
         partial = LutRam(
@@ -135,6 +135,7 @@ class PartialSums(wiring.Component):
             single_port=True,
             technology=self._technology,
         )
+        sums = []
         for number, total in enumerate(totals):
             new, old = (Signal(self._config.accumulator_bits, name=f"{kind}_{number}") for kind in ("new", "old"))
             kept = partial.read(partial.add(new))
@@ -142,6 +143,10 @@ class PartialSums(wiring.Component):
                 old.eq(Mux(step.first, 0, Mux(step.double, kept << 1, kept))),
                 # The register comes first: it feeds the carry chain, and `old` is part of the LUT in front of it.
                 new.eq(total + old),
-                self.sums[number].eq(new),
             ]
+            sums.append(new)
         partial.pack()
+        # Into a register at once: simulators follow a word of thousands of bits once a cycle, not sum by sum.
+        registered = Signal(self.sums.shape(), name="registered_sums", reset_less=True)
+        m.d.sync += registered.as_value().eq(Cat(*sums))
+        m.d.comb += self.sums.eq(registered)

@@ -101,7 +101,8 @@ class SliceStaging(wiring.Component):
         depth = 2 * TABLE_INPUTS // config.beat_rows
         ram = memory.Memory(shape=unsigned(word_bits), depth=depth, init=[], attrs=attributes)
         m.submodules.slices = ram
-        write, read = ram.write_port(granularity=config.memory_bits), ram.read_port()
+        write = ram.write_port(granularity=config.memory_bits)
+        read = ram.read_port()
         written_bank = bank ^ self.load
         part_bits = exact_log2(config.beat_rows)
         m.d.comb += [

@@ -105,14 +105,16 @@ class TableWriter(wiring.Component):
         are_unsigned = Signal(reset_less=True)
         with m.If(staging.load):
             m.d.sync += are_unsigned.eq(staging.staged_unsigned)
+        # One register: simulators follow a word of hundreds of bits once a cycle, not entry by entry.
+        running = Signal(self.write.entries.shape(), name="running", reset_less=True)
+        following = []
         for number in range(table_count(self._config)):
             weight = staging.row[number]
-            running = Signal(ENTRY_BITS, name=f"running_{number}", reset_less=True)
             sign = weight[-1] & ~are_unsigned
             changed = Cat(weight, sign.replicate(ENTRY_BITS - WEIGHT_BITS))
-            m.d.sync += running.eq(
-                add_or_subtract(m, running, changed, subtract, name=f"entry_{number}", technology=self._technology)
-            )
-            with m.If(staging.load):
-                m.d.sync += running.eq(Mux(staging.staged_unsigned, 0, ENTRY_OFFSET))
-            m.d.comb += self.write.entries[number].eq(running)
+            name = f"entry_{number}"
+            entry = add_or_subtract(m, running[number], changed, subtract, name=name, technology=self._technology)
+            following.append(entry[:ENTRY_BITS])
+        empty = Mux(staging.staged_unsigned, 0, ENTRY_OFFSET)[:ENTRY_BITS]
+        m.d.sync += running.as_value().eq(Mux(staging.load, empty.replicate(len(following)), Cat(*following)))
+        m.d.comb += self.write.entries.eq(running)

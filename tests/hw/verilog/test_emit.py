@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 FRESH_PROCESS = """
 import dataclasses, json, sys
-from hw.config import CONFIGS
+from hw.named_configs import CONFIGS
 from hw.verilog.emit import emit
 json.dump(dataclasses.asdict(emit(CONFIGS[sys.argv[1]])), sys.stdout)
 """
