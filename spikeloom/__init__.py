@@ -12,7 +12,7 @@ What a Python user needs comes from here. From a checkout, with one image of the
     print(rtl.predictions, rtl.jobs[0].cycles, rtl.counters[0]["conv0"])
     report = spikeloom.compare(artifact, images, spikeloom.TINY)  # every spike of every layer
     assert report.mismatch is None
-    print(spikeloom.emit_verilog(spikeloom.TINY).verilog.splitlines()[0])
+    print(*spikeloom.emit_verilog(spikeloom.TINY).files)  # names of files, and what goes into each
 
 A name is imported when it is first used: the command line needs neither PyTorch nor Amaranth to show its help.
 """

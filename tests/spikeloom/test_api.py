@@ -24,7 +24,7 @@ def test_the_example_runs_from_a_checkout(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     exec(compile(example, "example", "exec"), {})
     shown = capsys.readouterr().out
-    assert "LayerCounters(cycles=" in shown and shown.endswith("build/verilog/tiny.v\n")
+    assert "LayerCounters(cycles=" in shown and shown.endswith("tiny.v tiny.json spikeloom.h\n")
 
 
 def test_every_listed_name_is_there_and_no_other():
