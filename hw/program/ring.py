@@ -101,7 +101,8 @@ class ProgramBuffer(wiring.Component):
             shape=unsigned(self._config.memory_bits), depth=self._config.program_beats, init=[],
             attrs={"no_rw_check": 1},
         )  # fmt: skip
-        write, read = ring.write_port(), ring.read_port()
+        write = ring.write_port()
+        read = ring.read_port()
         clear = Signal()
         wanted = Signal()
         available = Signal()
