@@ -79,6 +79,9 @@ class ProgramReader(wiring.Component):
         be more than the program.
     """
 
+    latency = ProgramBuffer.latency + 1
+    """Cycles from the arrival of a descriptor's last beat to its offer."""
+
     DESCRIPTOR_GAP = 3
     """Cycles without a beat behind a descriptor: check, read, register."""
 

@@ -11,9 +11,6 @@ from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.program.fetch import BURST_BITS, FETCH_BURST, LENGTH_BITS, ProgramFetch
 from hw.program.region_walk import REGION, RegionWalk
 
-READ_LATENCY = 3
-"""Cycles from the arrival of a beat (its response) to the first cycle in which it is offered: ring, read, register."""
-
 
 def region_limit(config: HardwareConfig) -> int:
     """Beats of the largest region that can be replayed.
@@ -33,7 +30,7 @@ class ProgramBuffer(wiring.Component):
     """A ring of the program's beats: filled in order by bursts ahead, delivered region by region (see `RegionWalk`).
 
     One beat per cycle, without a gap at replays, ends of segments and ends of regions; a beat is offered
-    ``READ_LATENCY`` cycles after it arrived, or two cycles after its read, which is once per cycle unless the output
+    `latency` cycles after it arrived, or two cycles after its read, which is once per cycle unless the output
     stalls. The read pipeline stands still as a whole, by its enables: no queue behind the memory.
 
     A beat is free with the read of its last delivery. A burst is requested as soon as there is room for all of it.
@@ -73,6 +70,9 @@ class ProgramBuffer(wiring.Component):
     idle : Out(1)
         No beat was wanted, or on its way, a cycle ago.
     """
+
+    latency = 3
+    """Cycles from the arrival of a beat (its response) to the first one of its offer: ring, read, register."""
 
     def __init__(self, config: HardwareConfig, tag_bits: int = 1):
         self._config, self._tag_bits = config, tag_bits

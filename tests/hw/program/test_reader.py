@@ -14,7 +14,6 @@ from hw.descriptor import DESCRIPTOR_BITS, Opcode
 from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST
 from hw.program.reader import ProgramReader
-from hw.program.ring import READ_LATENCY
 from tests.hw.benches import simulate
 from tests.hw.program.reader_bench import ADDRESS, SMALL, Bench
 from tests.hw.programs import Layer, assemble, plain_layer, random_layers, weight_layer
@@ -95,8 +94,8 @@ def test_latencies_in_words(name):
     layers = [weight_layer(config, rng, output_tiles=2, weight_beats=8, tiles=2), plain_layer(rng, Opcode.END)]
     bench = Bench(config)
     bench.run(layers)
-    # `start`, request, latency of the memory and of the buffer, further beats, check.
-    assert bench.offered[0] == 1 + 1 + READ_LATENCY + (beats - 1) + 1
+    # `start`, request, latency of the memory, further beats.
+    assert bench.offered[0] == 1 + 1 + (beats - 1) + ProgramReader.latency
     assert bench.written[0] == bench.offered[0] + ProgramReader.DESCRIPTOR_GAP
     assert [*bench.written, *bench.taken] != sorted([*bench.written, *bench.taken])
     assert sorted([*bench.written, *bench.taken]) == list(range(bench.written[0], bench.taken[-1] + 1))

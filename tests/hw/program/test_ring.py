@@ -13,7 +13,7 @@ from golden.cycles.program_stream import ProgramStream
 from hw.config import HardwareConfig
 from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
-from hw.program.ring import READ_LATENCY, ProgramBuffer, region_limit
+from hw.program.ring import ProgramBuffer, region_limit
 from tests.hw.benches import simulate
 from tests.hw.program.ring_bench import Bench, Region, bursts, deliveries, random_regions, size
 
@@ -58,7 +58,7 @@ def test_one_beat_per_cycle_through_replays_and_regions():
     bench = Bench(TINY)
     bench.run(regions, size(regions))
     # `start`, request, latency of the memory, of the buffer.
-    first = 1 + 1 + READ_LATENCY
+    first = 1 + 1 + ProgramBuffer.latency
     assert bench.cycles == list(range(first, first + len(deliveries(regions))))
 
 
