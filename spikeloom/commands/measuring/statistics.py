@@ -68,6 +68,9 @@ def statistics(model: Path, config: HardwareConfig, choice: ImageChoice, out: Pa
         console.print(table)
     console.print(residual_table(layers))
     console.print(word_table(tensors))
+    for tensor in tensors:
+        if len(tensor.readers) > 1:
+            console.print(f"{tensor.title}: read by {', '.join(tensor.readers)}")
     console.print(f"spikes per image: {spikes:,.0f}")
     console.print(
         f"words that the array of {config.name} takes per image: {reads:,}, of which {zero / reads:.1%} hold no spike"
