@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -265,3 +267,15 @@ def test_a_file_and_a_folder_at_once_are_refused(command, capsys, tmp_path):
     options = ("--data", tmp_path / "mine.npz", "--data-dir", tmp_path)
     line = refused(capsys, *measuring(command, TRAINED, *options))
     assert f"--data {tmp_path / 'mine.npz'} and --data-dir {tmp_path} are both images to run: give one" in line
+
+
+def test_a_run_that_is_there_is_refused_before_data_is_read(capsys, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"of an earlier run")
+    line = refused(capsys, "train", RECIPE, "--out", tmp_path, "--data-dir", tmp_path / "none")
+    assert f"{tmp_path} already holds a training run; resume it, or choose another output folder" in line
+
+
+def test_a_name_that_no_artifact_may_have_is_refused_before_pytorch_is_imported():
+    program = "import sys; from spikeloom.cli import run; print(run(['random', 'x.bad']), 'torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [str(cli.EXIT_MENDABLE), "False"]
