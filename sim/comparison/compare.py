@@ -36,7 +36,7 @@ from sw.compiler.program import Program
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called with the name of a phase, what is done of it and its total."""
 
 
@@ -130,7 +130,7 @@ class Comparison:
     def _brevitas(self) -> int:
         return self._traced if self.brevitas is None else self.brevitas
 
-    def run(self, progress: Progress = lambda *_: None) -> CompareReport:
+    def run(self, progress: ProgressCallback = lambda *_: None) -> CompareReport:
         """Run the three models and compare them.
 
         Parameters
@@ -159,7 +159,7 @@ class Comparison:
         }
         return CompareReport(figures, mismatches.first)
 
-    def _build(self, progress: Progress) -> tuple[Build, float]:
+    def _build(self, progress: ProgressCallback) -> tuple[Build, float]:
         """The simulator, and the seconds it took."""
         started = time.perf_counter()
         progress("build the simulator", 0, 1)
@@ -167,7 +167,7 @@ class Comparison:
         progress("build the simulator", 1, 1)
         return simulator, time.perf_counter() - started
 
-    def _run_golden(self, traced: TracedImages, mismatches: Mismatches, progress: Progress) -> GoldenRun:
+    def _run_golden(self, traced: TracedImages, mismatches: Mismatches, progress: ProgressCallback) -> GoldenRun:
         """Golden model over all images, and beside it the Brevitas model over its own, batch by batch."""
 
         def on_recorded(first: int, images: Tensor, logits: Tensor, recording: Recording) -> None:
@@ -183,7 +183,7 @@ class Comparison:
             on_recorded=on_recorded, progress=lambda done: progress("golden model", done, len(self.data)),
         )  # fmt: skip
 
-    def _simulate(self, simulator: Build, progress: Progress) -> RtlRun:
+    def _simulate(self, simulator: Build, progress: ProgressCallback) -> RtlRun:
         """The accelerator over the first images."""
         finished = 0
 
