@@ -85,6 +85,8 @@ class Comparison:
         Faults to inject into the memory image.
     jobs : int
         Simulator processes, and compilers that build one, at a time.
+    optimise : bool
+        Whether to optimise the simulator: a few images of a small network are sooner done without, see `verilate`.
     folder : Path
         Keeps traces and logs.
 
@@ -104,6 +106,7 @@ class Comparison:
     stall_percent: int = 0
     flips: tuple[Flip, ...] = ()
     jobs: int = 2
+    optimise: bool = True
     folder: Path = Path("build/compare")
 
     def __post_init__(self) -> None:
@@ -163,7 +166,7 @@ class Comparison:
         """The simulator, and the seconds it took."""
         started = time.perf_counter()
         progress("build the simulator", 0, 1)
-        simulator = build(self.config, jobs=self.jobs)
+        simulator = build(self.config, jobs=self.jobs, optimise=self.optimise)
         progress("build the simulator", 1, 1)
         return simulator, time.perf_counter() - started
 

@@ -35,7 +35,8 @@ def build_component(component: wiring.Component, name: str, *, folder: Path = BU
     assert header is not None, name
     ports = [port.strip() for port in header[1].split(",")]
     public = "".join(f'public_flat_rw -module "{name}" -var "{port}"\n' for port in ports)
-    return verilate(name, {f"{name}.vlt": f"`verilator_config\n{public}", f"{name}.v": verilog}, name, folder=folder)
+    sources = {f"{name}.vlt": f"`verilator_config\n{public}", f"{name}.v": verilog}
+    return verilate(name, sources, name, folder=folder, optimise=False)  # the tests' Python takes the time
 
 
 def simulate_component(build: Build, module: str, **parameters: Any) -> None:

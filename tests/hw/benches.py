@@ -18,12 +18,13 @@ def simulate(dut: Elaboratable, bench: Callable[[Any], Any], *background: Callab
     """Run `bench` to its end beside endless `background` processes.
 
     Processes drive their inputs at the start of a cycle and look at outputs by ``tick().sample(...)`` only, at its end:
-    their order does not matter.
+    their order does not matter. Background processes cannot do otherwise, and what they drive in a cycle settles once;
+    for `bench` the design settles at every input it sets: a bench that sets many in every cycle is a slow one.
     """
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     for process in background:
-        simulator.add_testbench(process, background=True)
+        simulator.add_process(process)
     simulator.add_testbench(bench)
     simulator.run()
 

@@ -73,4 +73,4 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path) -> Reader:
-    return Reader(build_design("memory_reader", device_verilog(), waves=False), tmp_path)
+    return Reader(build_design("memory_reader", device_verilog(), waves=False, optimise=False), tmp_path)

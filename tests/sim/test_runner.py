@@ -106,7 +106,7 @@ def test_missing_memory_image_is_refused(reader, tmp_path):
 
 def test_device_that_is_not_the_accelerator_is_refused(reader):
     device = (reader.build.folder / "memory_reader.v").read_text()
-    reader.build = build_design("stranger", device.replace("32'h53504B4C", "32'h12345678"), waves=False)
+    reader.build = build_design("stranger", device.replace("32'h53504B4C", "32'h12345678"), waves=False, optimise=False)
     with pytest.raises(RuntimeError, match="no Spikeloom at this address: IDENTITY reads 0x12345678"):
         reader.run(BURSTS)
 
@@ -121,13 +121,15 @@ def test_device_that_is_not_the_accelerator_is_refused(reader):
 def test_device_of_another_version_or_configuration_is_refused(reader, original, changed, message):
     device = (reader.build.folder / "memory_reader.v").read_text()
     assert original in device
-    reader.build = build_design("stranger", device.replace(original, changed), waves=False)
+    reader.build = build_design("stranger", device.replace(original, changed), waves=False, optimise=False)
     with pytest.raises(RuntimeError, match=message):
         reader.run(BURSTS)
 
 
 def test_waveforms_come_with_a_save_file(reader):
-    reader.build = build_design("memory_reader", (reader.build.folder / "memory_reader.v").read_text(), waves=True)
+    reader.build = build_design(
+        "memory_reader", (reader.build.folder / "memory_reader.v").read_text(), waves=True, optimise=False
+    )
     folder = reader.run(BURSTS).folder
     # An FST file begins with a header block: type 0, length 329.
     assert (folder / "dump.fst").read_bytes()[:9] == struct.pack(">BQ", 0, 329)

@@ -87,7 +87,7 @@ def run(
     data = ImageSet(images=pixels, labels=torch.zeros(images, dtype=torch.int64), indices=torch.arange(images))
     comparison = Comparison(
         artifact=artifact, program=compile_artifact(artifact, config), data=data, images=images, traced=images,
-        stall_percent=stalls, flips=flips, jobs=1, folder=folder / "run",
+        stall_percent=stalls, flips=flips, jobs=1, optimise=False, folder=folder / "run",
     )  # fmt: skip
     return comparison.run()
 
@@ -175,7 +175,7 @@ def test_cycles_are_as_predicted_at_any_latency_of_the_memory(tmp_path: Path, la
     program = compile_artifact(artifact, TINY)
     pixels = random_images(ODD_GRID, 1, seed=4).numpy()
     simulation = RtlSimulation(
-        simulator=build(TINY), artifact=artifact, program=program, folder=tmp_path, latency=latency
+        simulator=build(TINY, optimise=False), artifact=artifact, program=program, folder=tmp_path, latency=latency
     )
     (job,) = simulation.run(pixels).jobs
     predicted = predict_cycles(program, latency)
@@ -189,7 +189,7 @@ def test_what_memories_hold_at_the_start_does_not_matter(tmp_path: Path, seed: i
     program = compile_artifact(artifact, TINY)
     pixels = random_images(ODD_GRID, 2, seed=4)
     simulation = RtlSimulation(
-        simulator=build(TINY), artifact=artifact, program=program, folder=tmp_path, start_seed=seed
+        simulator=build(TINY, optimise=False), artifact=artifact, program=program, folder=tmp_path, start_seed=seed
     )
     rtl, golden = simulation.run(pixels.numpy()), GoldenModel(artifact).run(pixels)
     assert rtl.logits.tolist() == golden.logits.tolist()
@@ -205,7 +205,7 @@ def test_a_brevitas_model_of_other_scales_is_a_mismatch(tmp_path: Path):
     data = ImageSet(images=pixels, labels=torch.zeros(1, dtype=torch.int64), indices=torch.arange(1))
     comparison = Comparison(
         artifact=artifact, program=compile_artifact(artifact, TINY), data=data, images=1, jobs=1,
-        folder=tmp_path / "run",
+        optimise=False, folder=tmp_path / "run",
     )  # fmt: skip
     report = comparison.run()
     assert report.mismatch is not None and report.mismatch.startswith("image 0, conv1 spikes: ")
@@ -221,7 +221,7 @@ def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path:
     data = ImageSet(images=pixels, labels=labels, indices=torch.arange(11), name="mine.npz")
     comparison = Comparison(
         artifact=artifact, program=compile_artifact(artifact, TINY), data=data, images=2, traced=0, brevitas=11,
-        jobs=1, folder=tmp_path / "run",
+        jobs=1, optimise=False, folder=tmp_path / "run",
     )  # fmt: skip
     figures = comparison.run().to_dict()
     spikes = sum(layer.positions * layer.out_channels for layer in SMALL.layers() if layer.kind != "head")

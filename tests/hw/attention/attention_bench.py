@@ -175,8 +175,10 @@ class AttentionBench:
             await ctx.tick()
             cycle += 1
             assert cycle < 50_000
-            ctx.set(dut.start, 0)
-            for member in members:  # sampled at start: others from now on
+            if cycle == 1:
+                ctx.set(dut.start, 0)
+            # Sampled at start: others from now on.
+            for member in members if cycle == 1 else self.rng.sample([*members], 1):
                 ctx.set(getattr(dut, member), self.rng.getrandbits(4))
             ctx.set(dut.read_data, pack(self.memory[address]) if address in self.memory else 0)
             busy.append(ctx.get(dut.busy))

@@ -111,8 +111,9 @@ class Bench:
                 dut.parameters.valid, dut.parameters.index, dut.parameters.data,
                 dut.weights.valid, dut.weights.payload, dut.unsigned_weights, dut.failed, dut.error,
             )  # fmt: skip
-            ctx.set(dut.start, 0)
             quiet += 1
+            if not cycle:
+                ctx.set(dut.start, 0)
             if cycle:  # what was running before ends with `start`
                 if offered and not is_offered:
                     self.offered.append(cycle)

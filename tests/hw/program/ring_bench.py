@@ -84,17 +84,21 @@ class Bench:
         ctx.set(dut.address, ADDRESS)
         ctx.set(dut.length, length)
         ctx.set(dut.start, 1)
+        offered = -1
         for cycle in range(limit):
             ready = self.rng.random() < self.rate
             ctx.set(dut.output.ready, ready)
-            ctx.set(dut.command.valid, number < len(regions))
-            if number < len(regions):
-                ctx.set(dut.command.payload, {"region": dataclasses.asdict(regions[number]), "tag": number % 4})
+            if number != offered:
+                offered = number
+                ctx.set(dut.command.valid, number < len(regions))
+                if number < len(regions):
+                    ctx.set(dut.command.payload, {"region": dataclasses.asdict(regions[number]), "tag": number % 4})
             _, _, valid, payload, low, tag, done, exhausted, request, accept = await ctx.tick().sample(
                 dut.output.valid, dut.output.payload, dut.output_low_half, dut.output_tag,
                 dut.command.ready, dut.exhausted, dut.memory.request.valid, dut.memory.request.ready,
             )  # fmt: skip
-            ctx.set(dut.start, 0)
+            if not cycle:
+                ctx.set(dut.start, 0)
             if cycle:  # what was running before ends with `start`
                 number += number < len(regions) and done
                 self.exhausted += exhausted

@@ -72,7 +72,7 @@ def predict(bench: Bench, layers: list[Layer], latency: int) -> dict[str, list[i
 def test_cycles_are_those_predicted(name, latency, pause, chunk):
     config = CONFIGS[name]
     rng = random.Random(f"{name} {latency} {pause} {chunk}")
-    layers = random_layers(config, rng, 7, most=60 // chunk)
+    layers = random_layers(config, rng, 5, most=60 // chunk)
     for layer in layers:
         if layer.weights:
             layer.fields["weight_beats"] *= chunk

@@ -93,7 +93,7 @@ def predicted(
 def test_cycles_are_those_predicted(name, latency, rate):
     config = CONFIGS[name]
     rng = random.Random(f"{name} {latency} {rate}")
-    regions = random_regions(rng, 8, most=rng.choice([20, region_limit(SMALL)]))
+    regions = random_regions(rng, 5, most=rng.choice([20, region_limit(SMALL)]))
     bench = Bench(config, seed=latency, rate=rate, latency=latency)
     bench.run(regions, size(regions))
     cycles, _ = predicted(config, regions, size(regions), latency, bench.ready)

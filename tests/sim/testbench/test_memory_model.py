@@ -82,7 +82,7 @@ def test_request_that_changes_before_it_is_accepted_is_reported(reader):
     device = (reader.build.folder / "memory_reader.v").read_text()
     restless = device.replace("{5'd0, burst[31:0], 3'd0}", "{5'd0, burst[31:1], burst[0] ^ cycles[0], 3'd0}")
     assert restless != device
-    reader.build = build_design("restless_reader", restless, waves=False)
+    reader.build = build_design("restless_reader", restless, waves=False, optimise=False)
     image = reader.run([(i, 1) for i in range(15)], stall_percent=50).images[0]
     assert "memory request changed before it was accepted" in image.failure
 
@@ -100,6 +100,6 @@ def test_request_that_changes_before_it_is_accepted_is_reported(reader):
 def test_what_axi_forbids_is_reported(reader, original, changed, objection):
     device = (reader.build.folder / "memory_reader.v").read_text()
     assert original in device
-    reader.build = build_design("unruly_reader", device.replace(original, changed), waves=False)
+    reader.build = build_design("unruly_reader", device.replace(original, changed), waves=False, optimise=False)
     image = reader.run([(200, 1)] * 5, stall_percent=60, record_address=64).images[0]
     assert objection in image.failure
