@@ -64,7 +64,7 @@ class AttentionMembranes(wiring.Component):
             shape=unsigned(bits * config.attention_columns), depth=words, init=[],
             attrs={"no_rw_check": 1, "ram_style": "block"},
         )  # fmt: skip
-        m.submodules.words = ram
+        m.submodules.membrane_words = ram
         read = ram.read_port()
         write = ram.write_port()
         taken = Signal(range(words))

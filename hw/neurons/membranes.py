@@ -69,7 +69,7 @@ class Membranes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = ram = memory.Memory(shape=self._shape, depth=self._words, init=[])
+        m.submodules.membranes = ram = memory.Memory(shape=self._shape, depth=self._words, init=[])
         read = ram.read_port(domain="comb")
         write = ram.write_port()
         carried = Signal(self._shape, reset_less=True)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module, Signal
 
 from hw.array.step import DRAIN_BUFFERS
 from hw.array.table_write import TABLE_ENTRIES
@@ -26,6 +27,8 @@ class Bench:
     def __init__(self, config: HardwareConfig, slices: list[Slice], *, seed: int, rate: float = 1.0):
         self.config, self.slices, self.rng, self.rate = config, slices, random.Random(seed), rate
         self.dut = WeightArray(config)
+        self.wants = Signal()
+        """A table, if there is one."""
         self.drained: list[Sums] = []
         self.last_steps: list[int] = []
         """Cycles of the steps that end a tile."""
@@ -35,7 +38,10 @@ class Bench:
         self.free = DRAIN_BUFFERS
 
     def run(self) -> None:
-        simulate(self.dut, self.drain, self.feed, self.walk, self.watch)
+        m = Module()
+        m.submodules.dut = self.dut
+        m.d.comb += self.dut.claim.eq(self.wants & self.dut.table_available)
+        simulate(m, self.drain, self.feed, self.walk, self.watch)
 
     async def watch(self, ctx: Any) -> None:
         cycle = 0
@@ -71,14 +77,12 @@ class Bench:
 
         async def cycle(wanted: int) -> None:
             nonlocal claimed
-            claim = 0
-            if claimed == wanted < len(self.slices) and ctx.get(dut.table_available):
-                takes_buffer = self.slices[wanted].steps[0]["final"]
-                claim = int(self.free >= takes_buffer)
-                self.free -= claim and takes_buffer
+            is_next = claimed == wanted < len(self.slices)
+            takes_buffer = is_next and self.slices[wanted].steps[0]["final"]
+            ctx.set(self.wants, is_next and self.free >= takes_buffer)
+            _, _, claim = await ctx.tick().sample(dut.claim)
+            self.free -= claim and takes_buffer
             claimed += claim
-            ctx.set(dut.claim, claim)
-            await ctx.tick()
 
         for number, one in enumerate(self.slices):
             while claimed == number:
@@ -92,7 +96,7 @@ class Bench:
                 # In a pause only `valid` is sure to be low.
                 ctx.set(dut.step, {"valid": 0, **{key: rng.getrandbits(1) for key in step if key != "spikes"}})
                 ctx.set(dut.spikes, rng.getrandbits(self.config.group_bits))
-        ctx.set(dut.claim, 0)
+        ctx.set(self.wants, 0)
 
     async def drain(self, ctx: Any) -> None:
         """Read every tile from the cycle after `tile_done` on, one batch per cycle in any order."""

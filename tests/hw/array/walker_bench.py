@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from amaranth.hdl import Module, Mux, Signal
+
 from hw.array.step import DRAIN_BUFFERS
 from hw.array.walker import Walker
 from hw.config import HardwareConfig
@@ -95,12 +97,17 @@ def run_layers(
     dut, source, rng, model = Walker(config), Source(config), random.Random(seed), Model()
     results: list[Seen] = []
 
+    m = Module()
+    m.submodules.dut = dut
+    read_data = [Signal(config.positions * source.width, name=name) for name in ("spikes", "residual")]
+    m.d.comb += dut.read_data.eq(Mux(dut.from_residual, read_data[True], read_data[False]))
+
     async def memory(ctx: Any) -> None:
         while True:
             _, _, addresses = await ctx.tick().sample(dut.read_addresses)
-            residual = ctx.get(dut.from_residual)
-            words = [source.word(bool(residual), bank, addresses[bank]) for bank in range(config.positions)]
-            ctx.set(dut.read_data, sum(word << bank * source.width for bank, word in enumerate(words)))
+            for is_residual, data in enumerate(read_data):
+                words = [source.word(bool(is_residual), bank, addresses[bank]) for bank in range(config.positions)]
+                ctx.set(data, sum(word << bank * source.width for bank, word in enumerate(words)))
 
     async def bench(ctx: Any) -> None:
         in_flight: list[Step | None] = [None] * Walker.latency
@@ -169,5 +176,5 @@ def run_layers(
                 return
             assert model.cycle < CYCLE_LIMIT
 
-    simulate(dut, bench, memory)
+    simulate(m, bench, memory)
     return results
