@@ -86,7 +86,7 @@ class Comparison:
     jobs : int
         Simulator processes, and compilers that build one, at a time.
     optimise : bool
-        Whether to optimise the simulator: a few images of a small network are sooner done without, see `verilate`.
+        Whether to optimise the simulator, see `verilate`; a few images of a small network are sooner done without.
     folder : Path
         Keeps traces and logs.
 

@@ -35,7 +35,7 @@ VERILATOR_FLAGS = (
 
 
 ONE_FILE = ("--output-split", "0")
-"""Without optimisation the compiler spends its time on the headers of every file."""
+"""Where little is optimised, the compiler spends its time on the headers of every file."""
 
 
 def content_hash(parts: Mapping[str, Any]) -> str:
@@ -73,7 +73,7 @@ def verilate(
     toolchain : Toolchain, optional
         Found if not given.
     optimise : bool
-        Whether the compiler optimises: it takes four times as long, and the program a fifth of the time.
+        Whether the compiler optimises all it can: it takes twice as long, and the program a tenth less.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def verilate(
         "optimise": optimise,
     }  # fmt: skip
     if not optimise:  # the design; what is kept of Verilator's own library stays as it is
-        make_flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-O0"  # the last one counts
+        make_flags = f"{toolchain.environment['MAKEFLAGS']} OPT_FAST=-Og"  # the last one counts
         toolchain = replace(toolchain, environment={**toolchain.environment, "MAKEFLAGS": make_flags})
     build = Build(name, folder / f"{name}{'-waves' if waves else ''}-{content_hash(settings | content)}", top, waves)
     if is_whole(build.program):

@@ -15,7 +15,7 @@ def run_bench(text: str, folder: Path) -> str:
     (folder / "bench.sv").write_text(text)
     tools = find_toolchain()
     command = [str(tools.verilator), "--binary", "--timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", *ONE_FILE]
-    make_flags = f"{tools.environment['MAKEFLAGS']} OPT_FAST=-O0 OPT_GLOBAL=-O0"  # the last one counts
+    make_flags = f"{tools.environment['MAKEFLAGS']} OPT_FAST=-Og OPT_GLOBAL=-O0"  # the last one counts
     environment = {**os.environ, **tools.environment, "MAKEFLAGS": make_flags}
     subprocess.run(
         [*command, "--top-module", "bench", "bench.sv"], cwd=folder, env=environment, check=True, capture_output=True

@@ -55,8 +55,8 @@ class Network:
     ) -> list[ImageResult]:
         """The first `images` ones."""
         simulation = RtlSimulation(
-            simulator=build(TINY), artifact=self.artifact, program=self.program, folder=folder, latency=latency,
-            stall_percent=stalls, stall_seed=7, **options,
+            simulator=build(TINY, optimise=False), artifact=self.artifact, program=self.program, folder=folder,
+            latency=latency, stall_percent=stalls, stall_seed=7, **options,
         )  # fmt: skip
         return list(simulation.run(self.pixels[:images].numpy(), disturbances=disturbances).images)
 
@@ -143,7 +143,7 @@ def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(n
         classes=5, layers=len(network.program.names), latency=LATENCY, folder=tmp_path / "run",
         disturbances=tuple(Disturbance(image=i, program_address=8 * pages) for i in (0, 2)),
     )  # fmt: skip
-    images = run(build(TINY), job).images
+    images = run(build(TINY, optimise=False), job).images
     for index in (0, 2):
         assert images[index].job is not None
         assert images[index].job.error == causes[kind]

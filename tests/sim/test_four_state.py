@@ -89,9 +89,10 @@ def simulate(folder: Path, language: str, program: Program, image: NDArray[np.ui
     return found
 
 
-@pytest.mark.parametrize("language", ["2005", "2012"])
 @pytest.mark.parametrize(
-    ("config", "network"), [(LIKE_MINI, ON_MINI), (LIKE_LARGE, ON_LARGE)], ids=["like-mini", "like-large"]
+    ("config", "network", "language"),
+    [(LIKE_MINI, ON_MINI, "2005"), (LIKE_MINI, ON_MINI, "2012"), (LIKE_LARGE, ON_LARGE, "2012")],
+    ids=["like-mini-2005", "like-mini-2012", "like-large-2012"],
 )
 def test_nothing_depends_on_what_was_never_written(
     tmp_path: Path, config: HardwareConfig, network: NetworkConfig, language: str

@@ -15,6 +15,7 @@ from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST
 from hw.program.reader import ProgramReader
 from tests.hw.benches import simulate
+from tests.hw.pairwise import pairwise
 from tests.hw.program.reader_bench import ADDRESS, SMALL, Bench
 from tests.hw.programs import Layer, assemble, plain_layer, random_layers, weight_layer
 
@@ -66,11 +67,9 @@ def predict(bench: Bench, layers: list[Layer], latency: int) -> dict[str, list[i
     return times
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("latency", [1, 20, 150])
-@pytest.mark.parametrize(("pause", "chunk"), [(0, 1), (2, 4), (30, 6)])
-def test_cycles_are_those_predicted(name, latency, pause, chunk):
-    config = CONFIGS[name]
+@pytest.mark.parametrize(("name", "latency", "pace"), pairwise([*CONFIGS], [1, 20, 150], [(0, 1), (2, 4), (30, 6)]))
+def test_cycles_are_those_predicted(name, latency, pace):
+    config, (pause, chunk) = CONFIGS[name], pace
     rng = random.Random(f"{name} {latency} {pause} {chunk}")
     layers = random_layers(config, rng, 5, most=60 // chunk)
     for layer in layers:

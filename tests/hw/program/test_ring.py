@@ -15,6 +15,7 @@ from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
 from hw.program.ring import ProgramBuffer, region_limit
 from tests.hw.benches import simulate
+from tests.hw.pairwise import pairwise
 from tests.hw.program.ring_bench import Bench, Region, bursts, deliveries, random_regions, size
 
 SMALL = dataclasses.replace(TINY, name="small", program_beats=256)
@@ -87,9 +88,7 @@ def predicted(
     return cycles, stream
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("latency", [1, 40, 150])
-@pytest.mark.parametrize("rate", [1.0, 0.6])
+@pytest.mark.parametrize(("name", "latency", "rate"), pairwise([*CONFIGS], [1, 40, 150], [1.0, 0.6]))
 def test_cycles_are_those_predicted(name, latency, rate):
     config = CONFIGS[name]
     rng = random.Random(f"{name} {latency} {rate}")
