@@ -117,7 +117,7 @@ def read_report(report: Mapping[str, Any], seed: int, paths: list[TimingPath]) -
             f"nextpnr reports {len(clocks)} clocks, the design must have one: {', '.join(clocks) or 'none'}"
         )
     (clock,) = clocks.values()
-    used = {name: cell["used"] for name, cell in report["utilisation"].items() if cell["used"]}
+    used = {name: cell["used"] for name, cell in report["utilization"].items() if cell["used"]}
     return Placement(seed, clock["achieved"], used, tuple(paths))
 
 

@@ -14,7 +14,7 @@ from sw.synthesis.yosys import Synthesis
 
 REPORT = {
     "fmax": {"$glbnet$clk$TRELLIS_IO_IN": {"achieved": 62.78252029418945, "constraint": 150}},
-    "utilisation": {
+    "utilization": {
         "ALU54B": {"available": 78, "used": 0}, "DP16KD": {"available": 208, "used": 9},
         "TRELLIS_FF": {"available": 83640, "used": 5396},
     },

@@ -13,7 +13,7 @@ from hw.verilog.emit import accelerator_verilog
 from sw.errors import UserError
 from sw.synthesis.cells import count_resources
 from sw.synthesis.modules import TOP_MODULE, VerilogModules, cells_by_module
-from sw.synthesis.place import measure_fmax
+from sw.synthesis.place import measure_fmax, place
 from sw.synthesis.report import synthesis_entry
 from sw.synthesis.yosys import SOURCE, run_tool, synthesise
 
@@ -38,6 +38,11 @@ endmodule
 """
 
 
+COUNTER = """
+module small(clk, a, x); input clk; input [3:0] a; output reg [3:0] x = 0; always @(posedge clk) x <= x + a; endmodule
+"""
+
+
 def test_a_design_that_yosys_refuses_is_one_line_with_its_log(tmp_path):
     path = tmp_path / "latch.v"
     path.write_text("module small(a, b, y); input a, b; output reg y; always @* if (a) y = b; endmodule\n")
@@ -52,6 +57,16 @@ def test_a_tool_that_is_killed_is_told_by_its_code(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
     with pytest.raises(UserError, match=r"no figures \(ended with code -9\); see "):
         run_tool("package", "function", [], tmp_path, tmp_path / "log", "no figures")
+
+
+def test_a_small_design_is_mapped_placed_and_routed(tmp_path):
+    path = tmp_path / "small.v"
+    path.write_text(COUNTER)
+    mapped = synthesise(path, "ecp5", "small")
+    placed = place(mapped, 1, 100.0, tmp_path, "small")
+    assert placed.utilisation["TRELLIS_FF"] == 4
+    # The delays added up here and nextpnr's own analysis agree on the slowest path.
+    assert placed.paths[0].delay == pytest.approx(1000 / placed.fmax_mhz, abs=0.01)
 
 
 @pytest.mark.long
