@@ -86,8 +86,8 @@ class TensorWords:
 
     @property
     def title(self) -> str:
-        """Name in tables and plots."""
-        return f"residual after {self.name}" if self.residual else self.name
+        """Name in tables and plots; the residual stream is told by the layer that joined it last."""
+        return f"after {self.name}" if self.residual else self.name
 
     @property
     def reads(self) -> int:

@@ -73,7 +73,7 @@ def test_statistics_shows_writes_and_draws(capsys, folder, tmp_path):
     assert [len(layer["residual_counts"] or ()) for layer in figures["layers"] if layer["residual_counts"]] == [3, 4, 5]
     assert figures["reads"] == sum(tensor["reads"] for tensor in figures["tensors"])
     assert f"{figures['zero_reads'] / figures['reads']:.1%} hold no spike" in shown
-    assert "residual after block0.fc2" in shown and "read by block0.q, block0.k, block0.v" in shown
+    assert "after block0.fc2" in shown and "read by block0.q, block0.k, block0.v" in shown
     picture = tmp_path / "statistics.png"
     drawn = picture.read_bytes()
     assert drawn.startswith(PNG) and str(picture) in shown

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 STEPS_OF_A_TABLE = 8
 """Time steps beside each other within 80 columns."""
 
+SMALL_INTEGERS = 5
+"""Integers of the residual stream, from 0 on, that have a column within 80."""
+
 
 @click.command()
 @model_option()
@@ -70,7 +73,7 @@ def statistics(model: Path, config: HardwareConfig, choice: ImageChoice, out: Pa
     console.print(word_table(tensors))
     for tensor in tensors:
         if len(tensor.readers) > 1:
-            console.print(f"{tensor.title}: read by {', '.join(tensor.readers)}")
+            console.print(f"residual stream {tensor.title}: read by {', '.join(tensor.readers)}")
     console.print(f"spikes per image: {spikes:,.0f}")
     console.print(
         f"words that the array of {config.name} takes per image: {reads:,}, of which {zero / reads:.1%} hold no spike"
@@ -114,12 +117,18 @@ def step_tables(layers: Sequence[LayerFiring]) -> list[Table]:
 
 
 def residual_table(layers: Sequence[LayerFiring]) -> Table:
-    """Share of every integer in the residual stream, by the layer that joined it last."""
+    """Share of the small integers in the residual stream, of all larger ones, and the largest, by the layer that joined
+    it last.
+    """
     points = {layer.name: layer.residual_counts for layer in layers if layer.residual_counts is not None}
-    integers = map(str, range(max(map(len, points.values()))))
-    table = compact_table("after", *integers, title="Integers in the residual stream")
+    small = range(min(SMALL_INTEGERS, max(map(len, points.values()))))
+    headings = [*map(str, small), f"{small.stop} or more", "largest"]
+    table = compact_table("after", *headings, title="Integers in the residual stream")
     for name, counts in points.items():
-        table.add_row(name, *(f"{count / sum(counts):.3%}" for count in counts))
+        shares = [counts[value] / sum(counts) if value < len(counts) else 0.0 for value in small]
+        largest = max(value for value, count in enumerate(counts) if count)
+        shares.append(sum(counts[small.stop :]) / sum(counts))
+        table.add_row(name, *(f"{share:.3%}" for share in shares), str(largest))
     return table
 
 
@@ -135,7 +144,7 @@ def word_table(tensors: Sequence[TensorWords]) -> Table:
             table.add_row(
                 tensor.title if first else "",
                 str(plane.plane),
-                f"{plane.rate:.2%}",
+                f"{plane.rate:.1%}",
                 f"{plane.empty:.1%}",
                 f"{plane.words:,}",
                 f"{plane.zero_words / plane.words:.1%}",

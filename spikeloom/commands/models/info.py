@@ -52,33 +52,36 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     for name, entry in recorded(artifact).items():
         share = entry["correct"] / entry["images"]
         console.print(f"{name}: {share:.2%} ({entry['correct']:,} of {entry['images']:,} images of {entry['set']})")
-    console.print(layer_table(artifact))
+    for table in layer_tables(artifact):
+        console.print(table)
     for config in CONFIGS.values():
         console.print(f"{config.name}: {fit(artifact, config)}")
 
 
-def layer_table(artifact: Artifact) -> Table:
+def layer_tables(artifact: Artifact) -> tuple[Table, Table]:
     """Shape and proven ranges of every layer."""
     from sw.artifact.ranges import input_range, layer_ranges
 
-    title = "Layers, with the worst case proven from the weights"
-    table = compact_table(
-        "layer", "channels", "grid", "input", "accumulator", "bits", "membrane\nor logit", "bits", title=title
-    )
+    shapes = compact_table("layer", "channels", "grid", "input", title="Layers")
+    title = "Worst case, proven from the weights"
+    proven = compact_table("layer", "accumulator", "bits", "membrane or logit", "bits", title=title)
     ranges = layer_ranges(artifact)
     for layer in artifact.network.layers():
         bounds = ranges[layer.name]
-        table.add_row(
+        shapes.add_row(
             layer.name,
             f"{layer.in_channels} > {layer.out_channels}",
             f"{layer.height}x{layer.width}",
             "{}..{}".format(*input_range(layer, artifact.image_table)),
+        )
+        proven.add_row(
+            layer.name,
             f"{bounds.accumulator[0]:,}..{bounds.accumulator[1]:,}",
             str(bounds.accumulator_bits),
             f"{bounds.result[0]:,}..{bounds.result[1]:,}",
             str(bounds.result_bits),
         )
-    return table
+    return shapes, proven
 
 
 def fit(artifact: Artifact, config: HardwareConfig) -> str:

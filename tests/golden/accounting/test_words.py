@@ -177,7 +177,7 @@ def test_readers_share_a_tensor_and_count_their_output_tiles():
     report = {tensor.name: tensor for tensor in measured(*CASES["tiny"])[3].report()}
     rpe = report["rpe"]
     assert (rpe.residual, rpe.readers, rpe.title) == (
-        True, ("block0.q", "block0.k", "block0.v"), "residual after rpe"
+        True, ("block0.q", "block0.k", "block0.v"), "after rpe"
     )  # fmt: skip
     assert rpe.output_tiles == 3 * 2  # three layers, two heads of 8 channels in tiles of 8
     assert report["block0.proj"].output_tiles == 64 // 8
