@@ -58,10 +58,14 @@ def synth(configs: tuple[HardwareConfig, ...], family: str, update_baseline: boo
 
 def resource_table(config: str, family: str, entry: Mapping[str, Any]) -> Table:
     """Parts and total of an entry of ``build/synth.json``."""
-    title = f"{config} on {FAMILIES[family].title}, {entry['sops_per_cycle']:,} operations per cycle"
-    used = [name for name in RESOURCES if entry["resources"][name] or name in ("bram", "dsp")]
-    names = [f"{RESOURCES[name]} ({entry['bram_kbit']} Kbit)" if name == "bram" else RESOURCES[name] for name in used]
-    table = compact_table("part", *names, "LUTs per operation", title=title)
+    used = [name for name in RESOURCES if entry["resources"][name]]
+    none = "".join(f", no {RESOURCES[name]}" for name in RESOURCES if name not in used)
+    title = (
+        f"{config} on {FAMILIES[family].title}, {entry['sops_per_cycle']:,} operations per cycle; block RAMs of "
+        f"{entry['bram_kbit']} Kbit{none}"
+    )
+    headings = ("part", *(RESOURCES[name] for name in used), "LUTs per operation")
+    table = compact_table(*(heading.replace(" ", "\n") for heading in headings), title=title)
     rows = [*entry["parts"].items(), ("total", entry["resources"])]
     for part, counts in rows:
         if part == "total":
