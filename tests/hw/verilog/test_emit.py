@@ -175,8 +175,10 @@ def lint_here(path):
     return lint_warnings(path, verilator=tools.verilator, environment=tools.environment)
 
 
-@pytest.mark.parametrize("technology", Technology)
-@pytest.mark.parametrize("config", [MINI, ALL_PARTS], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    ("config", "technology"), [(MINI, Technology.PORTABLE), *((ALL_PARTS, technology) for technology in Technology)],
+    ids=lambda value: value.name.lower(),
+)  # fmt: skip
 def test_verilog_is_lint_clean(config, technology, tmp_path):
     path = tmp_path / f"{config.name}.v"
     path.write_text(verilog_of(config, technology=technology))
