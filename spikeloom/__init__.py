@@ -7,12 +7,12 @@ What a Python user needs comes from here. From a checkout, with one image of the
     artifact = spikeloom.load("models/fashion-2-64.spikeloom")
     images = spikeloom.load_sample(artifact.dataset).images[:1]  # uint8 [1, 1, 28, 28]
     golden = spikeloom.GoldenModel(artifact).run(images)  # exact integers, in PyTorch
-    rtl = spikeloom.simulate(artifact, images, spikeloom.TINY)  # the Verilog, in Verilator
+    rtl = spikeloom.simulate(artifact, images, spikeloom.BASE)  # the Verilog, in Verilator
     assert rtl.logits.tolist() == golden.logits.tolist()
     print(rtl.predictions, rtl.jobs[0].cycles, rtl.counters[0]["conv0"])
-    report = spikeloom.compare(artifact, images, spikeloom.TINY)  # every spike of every layer
+    report = spikeloom.compare(artifact, images, spikeloom.BASE)  # every spike of every layer
     assert report.mismatch is None
-    print(*spikeloom.emit_verilog(spikeloom.TINY).files)  # names of files, and what goes into each
+    print(*spikeloom.emit_verilog(spikeloom.BASE).files)  # names of files, and what goes into each
 
 A name is imported when it is first used: the command line needs neither PyTorch nor Amaranth to show its help.
 """

@@ -24,7 +24,7 @@ def test_the_example_runs_from_a_checkout(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     exec(compile(example, "example", "exec"), {})
     shown = capsys.readouterr().out
-    assert "LayerCounters(cycles=" in shown and shown.endswith("tiny.v tiny.json spikeloom.h\n")
+    assert "LayerCounters(cycles=" in shown and shown.endswith("base.v base.json spikeloom.h\n")
 
 
 def test_every_listed_name_is_there_and_no_other():
@@ -44,15 +44,15 @@ def test_the_import_takes_nothing_with_it():
 def test_images_are_compared_in_every_spike_whatever_holds_them(tmp_path: Path):
     artifact, images = random_artifact(NETWORK, 4, seed=3), random_images(NETWORK, 2, seed=4)
     golden = spikeloom.GoldenModel(artifact).run(images)
-    rtl = spikeloom.simulate(artifact, images.numpy(), spikeloom.TINY, folder=tmp_path / "rtl")
+    rtl = spikeloom.simulate(artifact, images.numpy(), spikeloom.BASE, folder=tmp_path / "rtl")
     assert rtl.logits.tolist() == golden.logits.tolist()
     assert rtl.predictions.tolist() == golden.predictions.tolist()
-    predicted = spikeloom.predict_cycles(spikeloom.compile(artifact, spikeloom.TINY), memory_latency=20)
+    predicted = spikeloom.predict_cycles(spikeloom.compile(artifact, spikeloom.BASE), memory_latency=20)
     assert [job.cycles for job in rtl.jobs] == [predicted.total] * 2
     assert [{name: layer.cycles for name, layer in one.items()} for one in rtl.counters] == [predicted.layers] * 2
     path = tmp_path / "random.spikeloom"
     spikeloom.save(artifact, path)
-    report = spikeloom.compare(path, images, spikeloom.TINY, folder=tmp_path / "compare")
+    report = spikeloom.compare(path, images, spikeloom.BASE, folder=tmp_path / "compare")
     assert report.mismatch is None and report.figures["artifact"] == str(path)
     assert report.figures["images"] == {"rtl": 2, "golden": 2, "brevitas": 2}
     assert report.figures["accuracy"]["rtl"] is None, "tensors have no labels"
@@ -62,6 +62,6 @@ def test_images_wrong(tmp_path: Path):
     artifact = random_artifact(NETWORK, 4, seed=3)
     for run in (spikeloom.simulate, spikeloom.compare):
         with pytest.raises(ValueError, match=r"^images must have shape \[B, 1, 8, 8\], not \[1, 3, 8, 8\]$"):
-            run(artifact, torch.zeros(1, 3, 8, 8, dtype=torch.uint8), spikeloom.TINY, folder=tmp_path)
+            run(artifact, torch.zeros(1, 3, 8, 8, dtype=torch.uint8), spikeloom.BASE, folder=tmp_path)
         with pytest.raises(ValueError, match=r"^images must be uint8 pixels, not torch\.float32$"):
-            run(artifact, torch.zeros(1, 1, 8, 8), spikeloom.TINY, folder=tmp_path)
+            run(artifact, torch.zeros(1, 1, 8, 8), spikeloom.BASE, folder=tmp_path)
