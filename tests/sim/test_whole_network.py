@@ -84,7 +84,8 @@ def run(
     data = ImageSet(images=pixels, labels=torch.zeros(images, dtype=torch.int64), indices=torch.arange(images))
     comparison = Comparison(
         artifact=artifact, program=compile_artifact(artifact, config), data=data, images=images, traced=images,
-        stall_percent=stalls, flips=flips, jobs=1, optimise=False, folder=folder / "run",
+        stall_percent=stalls, flips=flips, jobs=1, folder=folder / "run",
+        optimise=config is BASE,  # which others of the suite build too
     )  # fmt: skip
     return comparison.run()
 
