@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that would end the process at once, with its temporary folders and child processes left behind."""
@@ -37,6 +38,34 @@ def termination_unwinds() -> Iterator[None]:
             signal.signal(number, previous[number])
 
 
+def _handlers() -> dict[int, Callable[[int, FrameType | None], Any]]:
+    """What is called at the signals that end the program, by number; without those that are ignored or unhandled."""
+    return {
+        number: handler
+        for number in (signal.SIGINT, *TERMINATING)
+        if callable(handler := signal.getsignal(number)) and not isinstance(handler, signal.Handlers)
+    }
+
+
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Raise at the end of the block, not within it, what a signal raises: for a few steps that belong together."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    previous = _handlers()
+    for number in previous:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for number in came:
+        previous[number](number, None)
+
+
 @contextlib.contextmanager
 def interrupts_kept() -> Iterator[None]:
     """Raise again at the end of the block what a signal raised in it and a bare ``except:`` of a library swallowed."""
@@ -44,15 +73,11 @@ def interrupts_kept() -> Iterator[None]:
         yield
         return
     raised: list[BaseException] = []
-    previous = {
-        number: handler
-        for number in (signal.SIGINT, *TERMINATING)
-        if callable(handler := signal.getsignal(number)) and not isinstance(handler, signal.Handlers)
-    }
+    previous = _handlers()
 
     def note(number: int, frame: FrameType | None) -> None:
         try:
-            previous[signal.Signals(number)](number, frame)
+            previous[number](number, frame)
         except BaseException as error:
             raised.append(error)
             raise

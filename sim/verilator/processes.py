@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sw.interrupts import interrupts_deferred
+
 _running: set[subprocess.Popen[str]] = set()
 
 
@@ -27,19 +29,22 @@ def _kill(process: subprocess.Popen[str]) -> None:
 @contextlib.contextmanager
 def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A child process in a group of its own, of which nothing is left when the block is left, however that happens."""
-    process = subprocess.Popen(
-        command, cwd=cwd, env=env, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    _running.add(process)
+    process = None
     try:
+        with interrupts_deferred():  # a process that has begun is known to us
+            process = subprocess.Popen(
+                command, cwd=cwd, env=env, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+            _running.add(process)
         yield process
     finally:
-        _kill(process)
-        process.wait()
-        _running.discard(process)
-        if process.stdout is not None:
-            process.stdout.close()
+        if process is not None:
+            _kill(process)
+            process.wait()
+            _running.discard(process)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def signal_name(number: int) -> str:
