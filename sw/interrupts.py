@@ -62,8 +62,8 @@ def interrupts_deferred() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    for number in came:
-        previous[number](number, None)
+        for number in came:
+            previous[number](number, None)
 
 
 @contextlib.contextmanager

@@ -31,3 +31,13 @@ def test_a_signal_while_a_process_begins_leaves_none(interruptible, monkeypatch,
     with pytest.raises(KeyboardInterrupt), running(["sleep", "600"], cwd=tmp_path, env=os.environ):
         pytest.fail("the block is not entered")
     assert [process.returncode for process in begun] == [-signal.SIGKILL]
+
+
+def test_a_signal_while_a_process_cannot_begin_is_not_lost(interruptible, monkeypatch, tmp_path):
+    def missing(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        raise FileNotFoundError("no such program")
+
+    monkeypatch.setattr(subprocess, "Popen", missing)
+    with pytest.raises(KeyboardInterrupt), running(["missing"], cwd=tmp_path, env=os.environ):
+        pytest.fail("the block is not entered")
