@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from hw.integers import ceil_div
 from hw.named_configs import BASE
 from sim.faults import Flip, memory_image
 from sim.runner import ImageResult, RunResults, build, run
-from sim.testbench.protocol import Disturbance, Event, Job
+from sim.testbench.protocol import Disturbance, Event, SimulatorJob
 from sim.verilator.processes import kill_running
 from sim.verilator.simulation import Build
 from sim.verilator.verilate import BUILD_FOLDER
@@ -112,7 +112,7 @@ class RtlSimulation:
     folder : Path
         Keeps traces and logs, one folder per process; those of an earlier run are deleted.
     latency, stall_percent, stall_seed, start_seed : int
-        Behaviour of the external memory, and what the machine holds before it starts, see `Job`.
+        Behaviour of the external memory, and what the machine holds before it starts, see `SimulatorJob`.
     flips : sequence of Flip
         Faults in the memory image.
     record : bool
@@ -184,11 +184,13 @@ class RtlSimulation:
             return self._simulate(images[first : first + size], first, traced, disturbances, on_event)
 
         with ThreadPoolExecutor(self.jobs) as pool:
+            processes = [pool.submit(simulate, first) for first in range(0, len(images), size)]
             try:
-                runs = list(pool.map(simulate, range(0, len(images), size)))
+                runs = [process.result() for process in processes]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                kill_running()
+                while wait(processes, timeout=0.1).not_done:  # some may only be about to start a simulator
+                    kill_running()
                 raise
         return RtlRun(
             images=tuple(image for one in runs for image in one.images),
@@ -212,7 +214,7 @@ class RtlSimulation:
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".memory") as file:
             content.tofile(file)
             file.flush()
-            job = Job(
+            job = SimulatorJob(
                 config=self.program.config, memory=Path(file.name),
                 program_bytes=program.nbytes + self.behind_program, image_addresses=image_addresses,
                 record_address=record_address if self.record else None, classes=self.artifact.network.classes,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hw.config import HardwareConfig
 from hw.verilog.emit import accelerator_verilog
-from sim.testbench.protocol import JOB_VARIABLE, Event, Job
+from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sim.verilator.environment import switch
 from sim.verilator.seals import is_whole, seal
 from sim.verilator.simulation import Build, Simulation
@@ -196,7 +196,7 @@ def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = None) -> RunResults:
+def run(build: Build, job: SimulatorJob, *, on_event: Callable[[Event], None] | None = None) -> RunResults:
     """Run a job in a simulator process of its own.
 
     Interrupting it kills the simulator; results appear whole or not at all.
@@ -204,7 +204,7 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     Parameters
     ----------
     build : Build
-    job : Job
+    job : SimulatorJob
     on_event : callable, optional
         Called with every `Event` as it comes.
 
@@ -246,7 +246,7 @@ def run(build: Build, job: Job, *, on_event: Callable[[Event], None] | None = No
     return read_results(job)
 
 
-def read_results(job: Job) -> RunResults:
+def read_results(job: SimulatorJob) -> RunResults:
     """Results of a finished run, from its folder."""
     content = json.loads(job.results.read_text())
     images = tuple(

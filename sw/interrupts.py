@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any]
 
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that would end the process at once, with its temporary folders and child processes left behind."""
@@ -22,23 +24,25 @@ def _terminate(number: int, _: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def termination_unwinds() -> Iterator[None]:
-    """Let the signals of `TERMINATING` raise `Terminated` in the block; those that are ignored (nohup) stay ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.getsignal(number) for number in TERMINATING}
-    changed = [number for number, handler in previous.items() if handler is signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, _terminate)
+def handled_by(handlers: Mapping[int, Handler]) -> Iterator[None]:
+    """Call these functions at the signals of these numbers in the block; only the main thread can change that."""
+    previous: dict[int, Any] = {}
     try:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                previous[number] = signal.signal(number, handler)
         yield
     finally:
-        for number in changed:
-            signal.signal(number, previous[number])
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def _handlers() -> dict[int, Callable[[int, FrameType | None], Any]]:
+def termination_unwinds() -> contextlib.AbstractContextManager[None]:
+    """Let the signals of `TERMINATING` raise `Terminated` in the block; those that are ignored (nohup) stay ignored."""
+    return handled_by({number: _terminate for number in TERMINATING if signal.getsignal(number) is signal.SIG_DFL})
+
+
+def _handlers() -> dict[int, Handler]:
     """What is called at the signals that end the program, by number; without those that are ignored or unhandled."""
     return {
         number: handler
@@ -50,18 +54,12 @@ def _handlers() -> dict[int, Callable[[int, FrameType | None], Any]]:
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
     """Raise at the end of the block, not within it, what a signal raises: for a few steps that belong together."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[int] = []
     previous = _handlers()
-    for number in previous:
-        signal.signal(number, lambda number, _: came.append(number))
     try:
-        yield
+        with handled_by(dict.fromkeys(previous, lambda number, _: came.append(number))):
+            yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         for number in came:
             previous[number](number, None)
 
@@ -69,9 +67,6 @@ def interrupts_deferred() -> Iterator[None]:
 @contextlib.contextmanager
 def interrupts_kept() -> Iterator[None]:
     """Raise again at the end of the block what a signal raised in it and a bare ``except:`` of a library swallowed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     raised: list[BaseException] = []
     previous = _handlers()
 
@@ -82,12 +77,7 @@ def interrupts_kept() -> Iterator[None]:
             raised.append(error)
             raise
 
-    for number in previous:
-        signal.signal(number, note)
-    try:
+    with handled_by(dict.fromkeys(previous, note)):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
     if raised:
         raise raised[0]

@@ -44,6 +44,12 @@ def test_no_modules_import_each_other():
     TopologicalSorter(IMPORTS).prepare()  # CycleError names the circle
 
 
+def test_no_name_is_of_two_classes():
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES.values())
+    names = Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_no_room_is_crowded():
     assert {folder: n for folder, n in Counter(path.parent for path in SOURCES.values()).items() if n > 16} == {}
 

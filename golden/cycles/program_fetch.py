@@ -14,7 +14,7 @@ from hw.config import HardwareConfig
 from hw.program.fetch import FETCH_BURST, FETCH_OUTSTANDING
 
 
-class ProgramFetch:
+class FetchTiming:
     """The program buffer's bursts, and the loads between them.
 
     Parameters

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from golden.cycles.external_memory import ExternalMemory, Word
-from golden.cycles.program_fetch import ProgramFetch
+from golden.cycles.program_fetch import FetchTiming
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.integers import ceil_div
@@ -47,7 +47,7 @@ class ProgramStream:
     """
 
     def __init__(self, config: HardwareConfig, length: int, memory: ExternalMemory, start: int):
-        self._config, self._fetch = config, ProgramFetch(config, length, memory, start)
+        self._config, self._fetch = config, FetchTiming(config, length, memory, start)
         self._position = 0
         self._may_read = 0  # the reader knows what to read next
         self._moved, self._taken = start, start

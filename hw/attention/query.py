@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 
 from hw.attention.geometry import AttentionGeometry
 from hw.attention.job import job_layout
-from hw.attention.query_walk import SliceWalk
+from hw.attention.query_walk import QueryWalk
 from hw.config import HardwareConfig
 from hw.memory.spike_memory import address_bits
 
@@ -71,7 +71,7 @@ class QueryBuffer(wiring.Component):
         config, job = self._config, self.job
         slices = config.head_channels // config.inputs
         groups = AttentionGeometry(config).groups
-        m.submodules.walk = walk = SliceWalk(
+        m.submodules.walk = walk = QueryWalk(
             len(self.read_address), config.positions, groups, slices, group_words=config.time_chunks
         )
         if config.time_chunks > 1:

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class SliceWalk(wiring.Component):
+class QueryWalk(wiring.Component):
     """Walk ``base + slice * stride + group * step``: for each group, lane, slice; behind the last one from `base`.
 
     Additions only. `address` and the flags are registered and follow `start` or `step` by one cycle; a step per cycle.

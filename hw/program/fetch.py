@@ -29,7 +29,7 @@ def position_bits(config: HardwareConfig) -> int:
     return config.program_beats.bit_length()
 
 
-class Phase(enum.IntEnum):
+class FetchPhase(enum.IntEnum):
     """What becomes of the program: nothing; it begins when all beats of the one before have come; it is read."""
 
     STOPPED = 0
@@ -110,20 +110,20 @@ class ProgramFetch(wiring.Component):
 
     def _phases(self, m: Module) -> Signal:
         """What becomes of the program; returns whether the new one begins with the next cycle."""
-        phase = Signal(Phase)
+        phase = Signal(FetchPhase)
         begin = Signal()
         starting = Signal()
         m.d.comb += [
-            starting.eq(self.start | ((phase == Phase.STARTING) & ~self.stop)),
+            starting.eq(self.start | ((phase == FetchPhase.STARTING) & ~self.stop)),
             begin.eq(starting & self.complete),
-            self.running.eq(phase == Phase.RUNNING),
+            self.running.eq(phase == FetchPhase.RUNNING),
         ]
         with m.If(begin):
-            m.d.sync += phase.eq(Phase.RUNNING)
+            m.d.sync += phase.eq(FetchPhase.RUNNING)
         with m.Elif(self.start):
-            m.d.sync += phase.eq(Phase.STARTING)
+            m.d.sync += phase.eq(FetchPhase.STARTING)
         with m.Elif(self.stop):
-            m.d.sync += phase.eq(Phase.STOPPED)
+            m.d.sync += phase.eq(FetchPhase.STOPPED)
         return begin
 
     def _requests(self, m: Module, begin: Signal, accepted: Signal) -> tuple[Signal, Value]:

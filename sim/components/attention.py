@@ -27,7 +27,7 @@ Lanes = dict[tuple[int, int], int]
 
 
 @dataclass(frozen=True)
-class Job:
+class AttentionCase:
     """A head's attention: spikes as [T, 1, 1, N, d] of 0 and 1, and what must come of them.
 
     Q and the output reach to the end of the last position group, beyond the last token of K and V.
@@ -66,7 +66,7 @@ async def attends_like_integer_attention(dut: Any) -> None:
     await check(dut, config, jobs[-1], len(jobs) - 1, given["stall"], rng)
 
 
-def random_job(config: HardwareConfig, tokens: int, head_channels: int, generator: torch.Generator) -> Job:
+def random_job(config: HardwareConfig, tokens: int, head_channels: int, generator: torch.Generator) -> AttentionCase:
     """Spikes at random, and a threshold that a median sum of the first time step meets exactly."""
 
     def spikes(positions: int) -> Tensor:
@@ -80,11 +80,11 @@ def random_job(config: HardwareConfig, tokens: int, head_channels: int, generato
     threshold = limit << (config.timesteps - 1)
     fired, _ = lif(sums, torch.full((head_channels,), threshold), config.timesteps)
     assert fired.any() and not fired.all()
-    return Job(query, key, value, threshold, fired)
+    return AttentionCase(query, key, value, threshold, fired)
 
 
 async def write_tokens(
-    dut: Any, config: HardwareConfig, job: Job, index: int, stall: float, rng: random.Random
+    dut: Any, config: HardwareConfig, job: AttentionCase, index: int, stall: float, rng: random.Random
 ) -> None:
     """Write K and V in any order of words, with pauses."""
     dut.token_write_buffer.value = index % 2
@@ -110,7 +110,9 @@ async def write_tokens(
     dut.token_write_valid.value = 0
 
 
-async def check(dut: Any, config: HardwareConfig, job: Job, index: int, stall: float, rng: random.Random) -> None:
+async def check(
+    dut: Any, config: HardwareConfig, job: AttentionCase, index: int, stall: float, rng: random.Random
+) -> None:
     """Run a job and compare what it writes, and its cycles."""
     groups, channels = job.query.shape[3] // config.positions, job.query.shape[4]
     chunks, stride = ceil_div(job.tokens, config.chunk_tokens), groups + 1

@@ -19,7 +19,7 @@ from hw.external.axi import Response
 from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
-from sim.testbench.protocol import JOB_VARIABLE, Event, Job
+from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
 
@@ -74,7 +74,7 @@ async def reset(dut: Any) -> None:
     await RisingEdge(dut.aclk)
 
 
-async def peek(dut: Any, job: Job, address: int, words: int) -> list[int]:
+async def peek(dut: Any, job: SimulatorJob, address: int, words: int) -> list[int]:
     """32-bit words of the external memory from a byte address on."""
     beat_bytes, content = job.config.memory_bits // 8, b""
     for beat in range(ceil_div(4 * words, beat_bytes)):
@@ -100,7 +100,7 @@ async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
     return True
 
 
-async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str, Any]:
+async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
     """Run one image and return its entry of the results."""
     tracing, wrong = index in job.traced, job.disturbance(index)
     await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
@@ -151,7 +151,7 @@ async def run_image(dut: Any, driver: Driver, job: Job, index: int) -> dict[str,
 @cocotb.test()
 async def run_job(dut: Any) -> None:
     """Run every image of the job and leave the results."""
-    job = Job.load(Path(os.environ[JOB_VARIABLE]))
+    job = SimulatorJob.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
     driver = Driver(TestbenchBus(dut), job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)

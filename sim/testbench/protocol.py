@@ -46,7 +46,7 @@ class Disturbance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SimulatorJob:
     """One run of the simulator over some images.
 
     Attributes
@@ -146,7 +146,7 @@ class Job:
         return json.dumps(dataclasses.asdict(self), default=str)
 
     @classmethod
-    def load(cls, path: Path) -> Job:
+    def load(cls, path: Path) -> SimulatorJob:
         """Read a job file."""
         fields: dict[str, Any] = json.loads(path.read_text())
         for name in ("memory", "folder"):

@@ -10,7 +10,7 @@ import numpy as np
 from hw.attention.geometry import AttentionGeometry
 from hw.descriptor import Descriptor, Opcode, Wait
 from sw.compiler.emit_weights import weights
-from sw.compiler.heads import Head, heads
+from sw.compiler.heads import AttentionHead, heads
 from sw.compiler.placement import Placement
 from sw.compiler.program import Job
 from sw.compiler.weight_pack import stored_thresholds
@@ -28,7 +28,7 @@ def attention_block(placement: Placement, layer: Layer, weight_bits: int) -> Ite
         yield Job(layer.name, descriptor, layer, head.channels, head.places, range(layer.height))
 
 
-def projection(placement: Placement, layer: Layer, head: Head, weight_bits: int, *, first: bool) -> Descriptor:
+def projection(placement: Placement, layer: Layer, head: AttentionHead, weight_bits: int, *, first: bool) -> Descriptor:
     """q, k or v of a head; `first` of the three, which waits for no attention."""
     part = placement.whole(layer)
     if layer.name in placement.addresses:
@@ -42,7 +42,7 @@ def projection(placement: Placement, layer: Layer, head: Head, weight_bits: int,
     )
 
 
-def attention(placement: Placement, layer: Layer, head: Head) -> Descriptor:
+def attention(placement: Placement, layer: Layer, head: AttentionHead) -> Descriptor:
     """Attention of a head."""
     geometry = placement.geometry
     config, network = geometry.config, geometry.network
@@ -70,7 +70,7 @@ def attention(placement: Placement, layer: Layer, head: Head) -> Descriptor:
     )
 
 
-def _head_address(placement: Placement, layer: Layer, head: Head) -> int:
+def _head_address(placement: Placement, layer: Layer, head: AttentionHead) -> int:
     """First word of a head of the layer's output."""
     first_slice = placement.geometry.slices(head.places.start)
     return placement.addresses[layer.name] + first_slice * placement.slice_stride(layer)

@@ -15,7 +15,7 @@ from sw.network import NetworkConfig
 
 
 @dataclass(frozen=True)
-class Head:
+class AttentionHead:
     """An attention head.
 
     Attributes
@@ -37,12 +37,12 @@ class Head:
         return self.number % 2
 
 
-def heads(config: HardwareConfig, network: NetworkConfig) -> Iterator[Head]:
+def heads(config: HardwareConfig, network: NetworkConfig) -> Iterator[AttentionHead]:
     """The heads of a block, in their order."""
     size, padded = network.head_dim, padded_head(config, network)
     for number in range(network.heads):
         channels = range(number * size, (number + 1) * size)
-        yield Head(number, channels, range(number * padded, (number + 1) * padded))
+        yield AttentionHead(number, channels, range(number * padded, (number + 1) * padded))
 
 
 def padded_head(config: HardwareConfig, network: NetworkConfig) -> int:

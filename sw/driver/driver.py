@@ -19,9 +19,9 @@ from hw.host.registers import (
     Control,
     Counter,
     Interrupt,
+    Status,
 )
-from hw.host.registers import Status as StatusBits
-from sw.driver.bus import Bus, DeviceTimeout, Snapshot, Status
+from sw.driver.bus import Bus, DeviceStatus, DeviceTimeout, Snapshot
 from sw.driver.results import JobResult, LayerCounters, error_name, signed
 from sw.errors import UserError
 
@@ -82,10 +82,10 @@ class Driver:
                 f"{self._config.name!r} is 0x{self._config.fingerprint:08X}: name the one it was built from"
             )
 
-    async def status(self) -> Status:
+    async def status(self) -> DeviceStatus:
         """What the accelerator is doing."""
         bits = await self.read("STATUS")
-        return Status(*(bool(bits & bit) for bit in StatusBits))
+        return DeviceStatus(*(bool(bits & bit) for bit in Status))
 
     async def snapshot(self) -> Snapshot:
         """All that may be read at any time, to see where a job is or hangs; changes nothing."""
@@ -98,7 +98,7 @@ class Driver:
             jobs=await self.read("JOBS"),
         )
 
-    async def wait(self, timeout: float) -> Status:
+    async def wait(self, timeout: float) -> DeviceStatus:
         """Wait until no job runs, by reading STATUS.
 
         Parameters
@@ -109,7 +109,7 @@ class Driver:
 
         Returns
         -------
-        Status
+        DeviceStatus
             Whether it ended with an error.
 
         Raises
@@ -129,7 +129,7 @@ class Driver:
             raise ValueError(f"timeout must be 0 or more, not {timeout}")
         return self._clock() + timeout
 
-    async def _until_idle(self, end: float, message: str) -> Status:
+    async def _until_idle(self, end: float, message: str) -> DeviceStatus:
         while True:
             over = self._clock() >= end  # before the look: the last one is never older than the timeout
             status = await self.status()

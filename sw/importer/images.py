@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hw.user_text import quoted
 from sw.data.sets import DATA_SETS, RANDOM, DataSet
-from sw.data.sources import Source
+from sw.data.sources import DataSource
 from sw.errors import UserError
 from sw.importer.shape import Found
 from sw.layer import IMAGE_BITS
@@ -118,7 +118,7 @@ def _described(name: str, options: ImageOptions, classes: int) -> DataSet:
         mean=mean,
         std=std,
         image_scale=_image_scale(mean, std),
-        source=Source((), "", _nowhere, ""),
+        source=DataSource((), "", _nowhere, ""),
     )
 
 

@@ -41,7 +41,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """An entry beside its baseline.
 
     Attributes
@@ -61,7 +61,7 @@ class Comparison:
         return tuple(difference for difference in self.differences if difference.grew)
 
 
-def compare(baselines: Mapping[str, Any], config: str, family: str, entry: Mapping[str, Any]) -> Comparison:
+def compare(baselines: Mapping[str, Any], config: str, family: str, entry: Mapping[str, Any]) -> BaselineComparison:
     """Compare an entry of ``build/synth.json`` with the committed one.
 
     Parameters
@@ -74,12 +74,12 @@ def compare(baselines: Mapping[str, Any], config: str, family: str, entry: Mappi
     """
     baseline = baselines.get(config, {}).get(family)
     if baseline is None:
-        return Comparison(skipped="no baseline")
+        return BaselineComparison(skipped="no baseline")
     if baseline["yosys"] != entry["yosys"]:
-        return Comparison(skipped=f"the baseline is of Yosys {baseline['yosys']}, this is {entry['yosys']}")
+        return BaselineComparison(skipped=f"the baseline is of Yosys {baseline['yosys']}, this is {entry['yosys']}")
     before, now = baseline["resources"], entry["resources"]
     differences = (Difference(name, before.get(name, 0), now.get(name, 0)) for name in RESOURCES)
-    return Comparison(tuple(difference for difference in differences if difference.before != difference.now))
+    return BaselineComparison(tuple(difference for difference in differences if difference.before != difference.now))
 
 
 def update(path: Path, config: str, family: str, entry: Mapping[str, Any]) -> None:

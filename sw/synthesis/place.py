@@ -36,7 +36,7 @@ PATHS = 5
 
 
 @dataclass(frozen=True)
-class Placement:
+class PlacedDesign:
     """Outcome of one placement.
 
     Attributes
@@ -61,7 +61,7 @@ def nextpnr_version() -> str:
     return version(PACKAGE)
 
 
-def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: str) -> Placement:
+def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: str) -> PlacedDesign:
     """Place and route for `DEVICE`.
 
     Parameters
@@ -79,7 +79,7 @@ def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: s
 
     Returns
     -------
-    Placement
+    PlacedDesign
 
     Raises
     ------
@@ -103,7 +103,7 @@ def place(mapped: Synthesis, seed: int, target_mhz: float, folder: Path, name: s
     return read_report(report, seed, paths)
 
 
-def read_report(report: Mapping[str, Any], seed: int, paths: list[TimingPath]) -> Placement:
+def read_report(report: Mapping[str, Any], seed: int, paths: list[TimingPath]) -> PlacedDesign:
     """Take what matters out of nextpnr's report.
 
     Raises
@@ -118,7 +118,7 @@ def read_report(report: Mapping[str, Any], seed: int, paths: list[TimingPath]) -
         )
     (clock,) = clocks.values()
     used = {name: cell["used"] for name, cell in report["utilization"].items() if cell["used"]}
-    return Placement(seed, clock["achieved"], used, tuple(paths))
+    return PlacedDesign(seed, clock["achieved"], used, tuple(paths))
 
 
 def describe_path(path: TimingPath, netlist: Mapping[str, Any], modules: VerilogModules) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def pin_name(cell: str, port: str) -> str:
     return name if port in ("Q", "DI", "M") else f"{name} ({port})"
 
 
-def fmax_entry(placements: list[Placement], mapped: Synthesis, modules: VerilogModules) -> dict[str, Any]:
+def fmax_entry(placements: list[PlacedDesign], mapped: Synthesis, modules: VerilogModules) -> dict[str, Any]:
     """A configuration's entry of ``build/fmax.json``.
 
     Returns

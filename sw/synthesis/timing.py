@@ -20,7 +20,7 @@ Pin = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """One cell on a path.
 
     Attributes
@@ -45,11 +45,11 @@ class TimingPath:
 
     Attributes
     ----------
-    steps : tuple of Step
-        The first launches, the last captures; its `Step.logic` is the set-up time.
+    steps : tuple of PathStep
+        The first launches, the last captures; its `PathStep.logic` is the set-up time.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
 
     @property
     def logic(self) -> float:
@@ -196,13 +196,13 @@ def _walk_back(delays: Delays, end: Pin, arrival: dict[Pin, float], before: dict
     while pins[-1] in before:
         pins.append(before[pins[-1]])
     pins.reverse()  # launching output, then input and output of each cell, then the captured input
-    steps = [Step(pins[0][0], "", pins[0][1], arrival[pins[0]], 0.0)]
+    steps = [PathStep(pins[0][0], "", pins[0][1], arrival[pins[0]], 0.0)]
     for i in range(1, len(pins) - 1, 2):
         logic = arrival[pins[i + 1]] - arrival[pins[i]]
         steps.append(
-            Step(pins[i][0], pins[i][1], pins[i + 1][1], logic, arrival[pins[i]] - arrival[pins[i - 1]])
+            PathStep(pins[i][0], pins[i][1], pins[i + 1][1], logic, arrival[pins[i]] - arrival[pins[i - 1]])
         )  # fmt: skip
-    steps.append(Step(end[0], end[1], "", delays.setups[end], arrival[end] - arrival[pins[-2]]))
+    steps.append(PathStep(end[0], end[1], "", delays.setups[end], arrival[end] - arrival[pins[-2]]))
     return TimingPath(tuple(steps))
 
 

@@ -12,12 +12,15 @@ from hw.external.axi_reader import split
 from hw.host.registers import VERSION
 from hw.named_configs import TINY
 from sim.runner import ImageResult, RunResults, build_design, run
-from sim.testbench.protocol import Job
+from sim.testbench.protocol import SimulatorJob
 from sim.verilator.simulation import Build
 
 DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256
 LONGEST = 256
+
+FAULTS = ("too long", "unaligned", "fixed", "early last", "restless data", "restless address")
+"""What the device can do wrong at the bus: numbers from 1 in ``memory_reader.v``."""
 
 
 def device_verilog() -> str:
@@ -37,19 +40,22 @@ class Reader:
     folder: Path
     data: list[int] = field(default_factory=lambda: [i * 0x9E3779B97F4A7C15 % (1 << 64) for i in range(3000)])
 
-    def run(self, bursts: list[tuple[int, int]], *, slow: bool = False, images: int = 1, **options) -> RunResults:
-        """Read bursts (first beat, beats) of the data, cut into what AXI allows."""
+    def run(
+        self, bursts: list[tuple[int, int]], *, slow: bool = False, fault: str = "", images: int = 1, **options
+    ) -> RunResults:
+        """Read bursts (first beat, beats) of the data, cut into what AXI allows; `fault` is one of `FAULTS`."""
         parts = []
         for first, count in bursts:
             for part in split(PROGRAM_BEATS + first, count, LONGEST):
                 parts.append((first, part))
                 first += part
-        program = [len(parts) | slow << 8, *(first | part - 1 << 32 for first, part in parts)]
+        wrong = FAULTS.index(fault) + 1 if fault else 0
+        program = [len(parts) | slow << 8 | wrong << 12, *(first | part - 1 << 32 for first, part in parts)]
         beats = [*program, *[0] * (PROGRAM_BEATS - len(program)), *self.data]
         memory = self.folder / "memory.bin"
         memory.write_bytes(struct.pack(f"<{len(beats)}Q", *beats))
         on_event = options.pop("on_event", None)
-        job = Job(
+        job = SimulatorJob(
             config=TINY, memory=memory, program_bytes=8 * PROGRAM_BEATS, image_addresses=(8 * PROGRAM_BEATS,) * images,
             classes=3, layers=2, folder=self.folder / "run", **options,
         )  # fmt: skip

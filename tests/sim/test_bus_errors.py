@@ -17,7 +17,7 @@ from hw.descriptor import Opcode, encode
 from hw.named_configs import TINY
 from sim.rtl import PAGE_WORDS, RtlSimulation
 from sim.runner import ImageResult, build, run
-from sim.testbench.protocol import Disturbance, Job
+from sim.testbench.protocol import Disturbance, SimulatorJob
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.compiler.program import DESCRIPTOR_WORDS
@@ -138,7 +138,7 @@ def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(n
     content.astype("<u8").tofile(tmp_path / "memory.bin")
     length = 8 * (4 * DESCRIPTOR_WORDS if kind == "length" else len(memory))
     causes = {"check": "BAD_CHECK", "opcode": "BAD_OPCODE", "length": "PROGRAM_LENGTH"}
-    job = Job(
+    job = SimulatorJob(
         config=TINY, memory=tmp_path / "memory.bin", program_bytes=length, image_addresses=(16 * pages,) * 3,
         classes=5, layers=len(network.program.names), latency=LATENCY, folder=tmp_path / "run",
         disturbances=tuple(Disturbance(image=i, program_address=8 * pages) for i in (0, 2)),

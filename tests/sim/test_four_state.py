@@ -91,8 +91,12 @@ def simulate(folder: Path, language: str, program: Program, image: NDArray[np.ui
 
 @pytest.mark.parametrize(
     ("config", "network", "language"),
-    [(LIKE_MINI, ON_MINI, "2005"), (LIKE_MINI, ON_MINI, "2012"), (LIKE_LARGE, ON_LARGE, "2012")],
-    ids=["like-mini-2005", "like-mini-2012", "like-large-2012"],
+    [
+        pytest.param(LIKE_MINI, ON_MINI, "2005", id="like-mini-2005"),
+        pytest.param(LIKE_MINI, ON_MINI, "2012", id="like-mini-2012"),
+        pytest.param(LIKE_LARGE, ON_LARGE, "2005", id="like-large-2005", marks=pytest.mark.long),
+        pytest.param(LIKE_LARGE, ON_LARGE, "2012", id="like-large-2012"),
+    ],
 )
 def test_nothing_depends_on_what_was_never_written(
     tmp_path: Path, config: HardwareConfig, network: NetworkConfig, language: str

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sw.interrupts import handled_by
+
 
 class StopRequest:
     """Whether the user wants the run to end.
@@ -27,9 +29,5 @@ class StopRequest:
         def request(*_: Any) -> None:
             self.made = True
 
-        previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with handled_by(dict.fromkeys((signal.SIGINT, signal.SIGTERM), request)):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)

@@ -8,14 +8,14 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.attention.query_walk import SliceWalk
+from hw.attention.query_walk import QueryWalk
 
 
 @pytest.mark.parametrize(
     ("groups", "lanes", "slices", "stride"), [(1, 1, 1, 1), (1, 1, 2, 1), (4, 1, 1, 5), (3, 2, 3, 7), (1, 4, 1, 2)]
 )
 def test_walks_groups_lanes_slices_again_and_again(groups, lanes, slices, stride):
-    dut, rng = SliceWalk(10, lanes, groups + 1, slices + 1), random.Random(groups)
+    dut, rng = QueryWalk(10, lanes, groups + 1, slices + 1), random.Random(groups)
     limits = {"last_group": groups - 1, "last_slice": slices - 1, "stride": stride}
 
     async def walk(ctx, base):

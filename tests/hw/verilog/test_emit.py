@@ -18,7 +18,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.host.registers import REGISTERS
-from hw.named_configs import MINI, TINY
+from hw.named_configs import BASE, MINI, TINY
 from hw.parts.technology import Technology
 from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component
@@ -176,9 +176,14 @@ def lint_here(path):
 
 
 @pytest.mark.parametrize(
-    ("config", "technology"), [(MINI, Technology.PORTABLE), *((ALL_PARTS, technology) for technology in Technology)],
+    ("config", "technology"),
+    [
+        (MINI, Technology.PORTABLE),
+        *((ALL_PARTS, technology) for technology in Technology),
+        *(pytest.param(BASE, technology, marks=pytest.mark.long) for technology in Technology),
+    ],
     ids=lambda value: value.name.lower(),
-)  # fmt: skip
+)
 def test_verilog_is_lint_clean(config, technology, tmp_path):
     path = tmp_path / f"{config.name}.v"
     path.write_text(verilog_of(config, technology=technology))

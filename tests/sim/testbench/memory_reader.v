@@ -3,6 +3,7 @@
 // following beat holds one burst as {length - 1 [39:32], first beat [31:0]}, relative to the image address. The bursts
 // are requested as fast as they are accepted. PREDICTION counts the cycles between the first and the last beat of them.
 // With RESULT_ENABLE it writes the checksum to the result address, in a burst of two beats.
+// Bits [15:12] of beat 0 hold what it does wrong at the bus, the number of one of FAULTS in conftest.py, or 0.
 module \spikeloom.core (
     input clk,
     input rst,
@@ -13,6 +14,7 @@ module \spikeloom.core (
     input [39:0] result_address,
     output busy,
     output done,
+    output reg [3:0] fault,
     output reg [31:0] cycles,
     output reg [31:0] span,
     output reg [31:0] beats,
@@ -31,6 +33,7 @@ module \spikeloom.core (
     output reg wlast,
     input bvalid
 );
+    localparam TOO_LONG = 1, UNALIGNED = 2, EARLY_LAST = 4, RESTLESS_ADDRESS = 6;
     localparam IDLE = 0, FETCH = 1, LOAD = 2, RUN = 3, WRITE = 4, DONE = 5;
     reg [2:0] state;
     reg [63:0] program_beats [0:255];
@@ -45,8 +48,9 @@ module \spikeloom.core (
     wire [63:0] burst = program_beats[next_burst];
     wire issue = state == RUN && issued != count;
     assign arvalid = state == FETCH || issue;
-    assign araddr = issue ? image_address + {5'd0, burst[31:0], 3'd0} : program_address;
-    assign arlen = issue ? burst[39:32] : 8'd255;
+    wire [31:0] first = fault == RESTLESS_ADDRESS ? {burst[31:1], burst[0] ^ cycles[0]} : burst[31:0];
+    assign araddr = issue ? image_address + {5'd0, first, fault == UNALIGNED, 2'd0} : program_address;
+    assign arlen = issue && fault != TOO_LONG ? burst[39:32] : 8'd255;
     assign rready = !slow || (cycles[1:0] == 0);
 
     // Every beat of a burst is traced as a neuron word; the end of the job as one event of each other kind.
@@ -82,7 +86,7 @@ module \spikeloom.core (
             LOAD: if (beat) begin
                 program_beats[loaded[7:0]] <= rdata;
                 loaded <= loaded + 1;
-                if (loaded == 0) {slow, count} <= rdata[8:0];
+                if (loaded == 0) {fault, slow, count} <= {rdata[15:12], rdata[8:0]};
                 if (loaded == 255) state <= RUN;
             end
             RUN: begin
@@ -102,14 +106,14 @@ module \spikeloom.core (
             end
             WRITE: begin
                 if (awready) awvalid <= 0;
-                if (wready && wvalid) {wvalid, wlast} <= {!wlast, 1'b1};
+                if (wready && wvalid) {wvalid, wlast} <= fault == EARLY_LAST ? {1'b1, wlast} : {!wlast, 1'b1};
                 if (bvalid) state <= DONE;
             end
             default: ;
         endcase
         if (start) begin
             state <= FETCH;
-            {loaded, issued, cycles, span, beats, expected, checksum, started, slow} <= 0;
+            {loaded, issued, cycles, span, beats, expected, checksum, started, slow, fault} <= 0;
         end
         if (rst) {state, awvalid, wvalid} <= 0;
     end
@@ -178,12 +182,14 @@ module spikeloom (
 );
     localparam [31:0] CONFIG = 32'h00000000;  // both filled in by conftest.py
     localparam [31:0] VERSION = 32'd0;
+    localparam FIXED = 3, RESTLESS_DATA = 5;
 
     reg [31:0] program_low, program_high, image_low, image_high, result_low, result_high;
     reg record, pending;
     wire busy, done;
     wire [31:0] cycles, span, beats;
     wire [63:0] checksum;
+    wire [3:0] fault;
     wire write = s_axi_ctrl_awvalid && s_axi_ctrl_wvalid && !s_axi_ctrl_bvalid;
     wire start = write && s_axi_ctrl_awaddr == 14'h00C && s_axi_ctrl_wdata[0] && !busy;
     assign {s_axi_ctrl_awready, s_axi_ctrl_wready} = {write, write};
@@ -191,16 +197,17 @@ module spikeloom (
     assign {s_axi_ctrl_bresp, s_axi_ctrl_rresp} = 0;
     assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arcache, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
     assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awcache, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
-    assign {m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_arburst, m_axi_mem_awburst} = {3'd3, 3'd3, 2'd1, 2'd1};
+    assign {m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_awburst} = {3'd3, 3'd3, 2'd1};
+    assign m_axi_mem_arburst = fault == FIXED ? 2'd0 : 2'd1;
     assign {m_axi_mem_awlen, m_axi_mem_wstrb, m_axi_mem_bready} = {8'd1, 8'hff, 1'b1};
     assign m_axi_mem_awaddr = {result_high[7:0], result_low};
-    assign m_axi_mem_wdata = m_axi_mem_wlast ? ~checksum : checksum;
+    assign m_axi_mem_wdata = (fault == RESTLESS_DATA ? cycles[0] : m_axi_mem_wlast) ? ~checksum : checksum;
     assign interrupt = done && pending;
 
     \spikeloom.core core (
         .clk(aclk), .rst(!aresetn), .start(start), .record(record), .busy(busy), .done(done), .cycles(cycles),
         .program_address({program_high[7:0], program_low}), .image_address({image_high[7:0], image_low}),
-        .result_address({result_high[7:0], result_low}), .span(span), .beats(beats), .checksum(checksum),
+        .result_address({result_high[7:0], result_low}), .span(span), .beats(beats), .checksum(checksum), .fault(fault),
         .arvalid(m_axi_mem_arvalid), .arready(m_axi_mem_arready), .araddr(m_axi_mem_araddr),
         .arlen(m_axi_mem_arlen), .rvalid(m_axi_mem_rvalid), .rready(m_axi_mem_rready), .rdata(m_axi_mem_rdata),
         .awvalid(m_axi_mem_awvalid), .awready(m_axi_mem_awready), .wvalid(m_axi_mem_wvalid),

@@ -18,7 +18,7 @@ from PIL import Image
 from sw.data import sets as data
 from sw.data import sources as data_sources
 from sw.data.samples import load_sample
-from sw.data.sources import DataFile, Source, cifar10_from_pictures, node_package, obtain, system_package
+from sw.data.sources import DataFile, DataSource, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
 
 CONTENT = {"images": b"pixels" * 50, "labels": b"labels" * 5}
@@ -33,7 +33,7 @@ def absent(folder: Path) -> dict[str, bytes]:
     raise FileNotFoundError("tool")
 
 
-SOURCE = Source(FILES, "https://data.invalid/set", absent, "sh")
+SOURCE = DataSource(FILES, "https://data.invalid/set", absent, "sh")
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from hw.host.registers import IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt
-from hw.host.registers import Status as StatusBits
+from hw.host.registers import IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Status
 from hw.named_configs import BASE, TINY
-from sw.driver.bus import DeviceTimeout, Snapshot, Status
+from sw.driver.bus import DeviceStatus, DeviceTimeout, Snapshot
 from sw.driver.driver import Driver
 from sw.driver.results import JobResult, LayerCounters
 from sw.errors import UserError
@@ -105,7 +104,7 @@ class Working(Registers):
     async def read(self, at):
         self.now += 1
         if at == address("STATUS") and self.now < self.busy_until:
-            return StatusBits.BUSY
+            return Status.BUSY
         return await super().read(at)
 
     async def write(self, at, value):
@@ -134,9 +133,9 @@ def test_a_reset_that_is_given_up_may_be_waited_for_again():
 
 
 def test_wait_returns_how_the_job_ended():
-    for error in (0, StatusBits.ERROR):
-        bus = Working(40, STATUS=StatusBits.DONE | error)
-        assert asyncio.run(bus.driver().wait(timeout=60)) == Status(busy=False, done=True, error=bool(error))
+    for error in (0, Status.ERROR):
+        bus = Working(40, STATUS=Status.DONE | error)
+        assert asyncio.run(bus.driver().wait(timeout=60)) == DeviceStatus(busy=False, done=True, error=bool(error))
         assert bus.now == 40
         assert not bus.written
 
@@ -148,7 +147,12 @@ def test_a_job_that_does_not_end_is_given_up_with_what_the_registers_show():
     assert 20 <= bus.now < 30
     assert not bus.written
     assert caught.value.snapshot == Snapshot(
-        status=Status(True, False, False), error="NONE", interrupts=Interrupt.IGNORED, cycles=123, descriptors=4, jobs=7
+        status=DeviceStatus(True, False, False),
+        error="NONE",
+        interrupts=Interrupt.IGNORED,
+        cycles=123,
+        descriptors=4,
+        jobs=7,
     )
     assert str(caught.value) == (
         "the job has not ended after 20: wait longer, reset it, or look at external memory "
@@ -196,8 +200,11 @@ def test_start_refuses_a_busy_device():
 
 
 def test_status_bits():
-    assert asyncio.run(Driver(Registers(STATUS=0b110), TINY).status()) == Status(busy=False, done=True, error=True)
-    assert asyncio.run(Driver(Registers(STATUS=0b1001), TINY).status()) == Status(True, False, False, ignored=True)
+    for bits, expected in (
+        (0b110, DeviceStatus(busy=False, done=True, error=True)),
+        (0b1001, DeviceStatus(busy=True, done=False, error=False, ignored=True)),
+    ):
+        assert asyncio.run(Driver(Registers(STATUS=bits), TINY).status()) == expected
 
 
 def test_result_reads_signed_logits_and_counters_of_layers():

@@ -8,8 +8,8 @@ import pytest
 
 from sw.errors import UserError
 from sw.synthesis.modules import VerilogModules
-from sw.synthesis.place import DEVICE, Placement, describe_path, fmax_entry, pin_name, read_report
-from sw.synthesis.timing import Step, TimingPath
+from sw.synthesis.place import DEVICE, PlacedDesign, describe_path, fmax_entry, pin_name, read_report
+from sw.synthesis.timing import PathStep, TimingPath
 from sw.synthesis.yosys import Synthesis
 
 REPORT = {
@@ -22,12 +22,12 @@ REPORT = {
 
 PATH = TimingPath(
     (
-        Step("neurons.descriptor_TRELLIS_FF_Q_76", "", "Q", 0.525, 0.0),
-        Step("sum$CCU2_COMB0", "A", "FCO", 0.447, 0.976),
-        Step("sum$CCU2_COMB1", "FCI", "FCO", 0.0, 0.0),
-        Step("next$CCU2_COMB0", "FCI", "F", 0.443, 0.0),
-        Step("below_LUT4_Z", "D", "F", 0.236, 0.92),
-        Step("neurons.batch_TRELLIS_FF_Q_2", "CE", "", 0.0, 1.67),
+        PathStep("neurons.descriptor_TRELLIS_FF_Q_76", "", "Q", 0.525, 0.0),
+        PathStep("sum$CCU2_COMB0", "A", "FCO", 0.447, 0.976),
+        PathStep("sum$CCU2_COMB1", "FCI", "FCO", 0.0, 0.0),
+        PathStep("next$CCU2_COMB0", "FCI", "F", 0.443, 0.0),
+        PathStep("below_LUT4_Z", "D", "F", 0.236, 0.92),
+        PathStep("neurons.batch_TRELLIS_FF_Q_2", "CE", "", 0.0, 1.67),
     )
 )
 
@@ -45,7 +45,7 @@ MODULES = VerilogModules.read(
 
 def test_frequency_and_what_is_used_are_read():
     found = read_report(REPORT, 3, [PATH])
-    assert found == Placement(3, 62.78252029418945, {"DP16KD": 9, "TRELLIS_FF": 5396}, (PATH,))
+    assert found == PlacedDesign(3, 62.78252029418945, {"DP16KD": 9, "TRELLIS_FF": 5396}, (PATH,))
 
 
 @pytest.mark.parametrize("clocks", [{}, {"a": {"achieved": 1}, "b": {"achieved": 2}}])
@@ -69,7 +69,7 @@ def test_only_ports_that_matter_are_named(port, expected):
 
 
 def test_an_entry_names_the_best_seed_and_lists_all():
-    placements = [Placement(1, 60.0, {"DP16KD": 9}, (PATH,)), Placement(2, 64.0, {"DP16KD": 9}, (PATH,))]
+    placements = [PlacedDesign(1, 60.0, {"DP16KD": 9}, (PATH,)), PlacedDesign(2, 64.0, {"DP16KD": 9}, (PATH,))]
     found = fmax_entry(placements, Synthesis(NETLIST, "{}", "synth_ecp5"), MODULES)
     assert (found["fmax_mhz"], found["median_mhz"], found["seeds"]) == (64.0, 62.0, {"1": 60.0, "2": 64.0})
     assert found["device"] == DEVICE["device"] and len(found["paths"]) == 1
