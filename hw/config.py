@@ -7,7 +7,7 @@ import json
 import zlib
 from dataclasses import dataclass
 
-from hw.integers import ceil_div
+from hw.integers import ceil_div, is_power_of_two
 from hw.user_text import check_name, listed, quoted
 
 WEIGHT_BITS = 4
@@ -89,6 +89,10 @@ class HardwareConfig:
     time_chunks : int
         Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
         from one to the next. With 1 there is nothing that keeps a membrane.
+    pool_before : bool
+        Whether it also runs networks that pool the currents before the neurons (`pool_order` before).
+    if_neurons : bool
+        Whether it also runs networks whose neurons do not leak (`neuron` if).
     head_channels : int
         Largest head, a multiple of `inputs`, at most 1,023.
     max_layers : int
@@ -99,7 +103,7 @@ class HardwareConfig:
     Raises
     ------
     ValueError
-        Naming the field, its value and the limit; also for a size that is not an `int`.
+        Naming the field, its value and the limit; also for a size that is not an `int`, an option that is not a `bool`.
     """
 
     name: str
@@ -121,6 +125,8 @@ class HardwareConfig:
     residual_words: int
     token_chunks: int
     time_chunks: int = 1
+    pool_before: bool = False
+    if_neurons: bool = False
     head_channels: int = 64
     max_layers: int = 64
     max_classes: int = 16
@@ -129,18 +135,17 @@ class HardwareConfig:
         check_name(self.name)
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
-            if part.name != "name" and (type(value) is not int or value.bit_length() > SIZE_BITS):
-                raise ValueError(
-                    f"{part.name} must be an integer of at most {SIZE_BITS} bits, not {quoted(value)} "
-                    f"(configuration {self.name!r})"
-                )
+            if isinstance(part.default, bool):
+                valid, rule = type(value) is bool, "true or false"
+            else:
+                valid = part.name == "name" or (type(value) is int and value.bit_length() <= SIZE_BITS)
+                rule = f"an integer of at most {SIZE_BITS} bits"
+            if not valid:
+                raise ValueError(f"{part.name} must be {rule}, not {quoted(value)} (configuration {self.name!r})")
 
         def require(condition: bool, field: str, rule: str) -> None:
             if not condition:
                 raise ValueError(f"{field} must {rule}, not {getattr(self, field)} (configuration {self.name!r})")
-
-        def power_of_two(value: int) -> bool:
-            return value > 0 and value & (value - 1) == 0
 
         require(self.inputs >= TABLE_INPUTS and self.inputs % TABLE_INPUTS == 0, "inputs", "be a multiple of 4")
         require(
@@ -148,13 +153,13 @@ class HardwareConfig:
             "outputs",
             f"be a multiple or a divisor of inputs = {self.inputs}",
         )
-        require(power_of_two(self.word_pieces), "outputs", f"be inputs = {self.inputs} over a power of two")
+        require(is_power_of_two(self.word_pieces), "outputs", f"be inputs = {self.inputs} over a power of two")
         require(self.tile_pieces < 16, "outputs", f"be at most 15 times inputs = {self.inputs}")
-        require(power_of_two(self.positions) and self.positions <= 8, "positions", "be 1, 2, 4 or 8")
+        require(is_power_of_two(self.positions) and self.positions <= 8, "positions", "be 1, 2, 4 or 8")
         require(self.timesteps in (1, 2, 4, 8), "timesteps", "be 1, 2, 4 or 8")
         require(self.weight_bits in (4, 8), "weight_bits", "be 4 or 8")
         require(
-            power_of_two(self.neurons) and self.piece % (self.neurons * self.positions) == 0,
+            is_power_of_two(self.neurons) and self.piece % (self.neurons * self.positions) == 0,
             "neurons",
             f"be a power of two and, times positions, divide the smaller one of inputs and outputs, {self.piece}",
         )
@@ -180,7 +185,7 @@ class HardwareConfig:
             )
         require(self.memory_bits in (64, 128), "memory_bits", "be 64 or 128")
         require(
-            power_of_two(self.program_beats) and 256 <= self.program_beats <= 1 << 16,
+            is_power_of_two(self.program_beats) and 256 <= self.program_beats <= 1 << 16,
             "program_beats",
             f"be a power of two from 256 to {1 << 16}",
         )
@@ -301,7 +306,7 @@ class HardwareConfig:
         fields = {name: value for name, value in self.to_dict().items() if name != "name"}
         return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
-    def to_dict(self) -> dict[str, int | str]:
+    def to_dict(self) -> dict[str, int | bool | str]:
         """Fields as plain JSON values."""
         return dataclasses.asdict(self)
 

@@ -78,6 +78,8 @@ def _weights(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
     segments = (1 + descriptor.wide) * (1 + descriptor.image)
     limits = {
         "wide": int(config.weight_bits > WEIGHT_BITS),
+        "pool_before": int(config.pool_before),
+        "no_leak": int(config.if_neurons),
         "weight_beats": region_limit(config) // segments,
         "tile_pieces": config.tile_pieces,
         "last_tile_pieces": config.tile_pieces,
@@ -100,6 +102,7 @@ def _attention(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]
     geometry = AttentionGeometry(config)
     stride = (1 << address_bits(config.spike_words)) - 1
     return {
+        "no_leak": int(config.if_neurons),
         "head_channels": config.head_channels,
         "tiles": config.token_chunks,
         "groups": geometry.groups,

@@ -12,3 +12,8 @@ def ceil_div(dividend: int, divisor: int) -> int:
     (2, 3, 0)
     """
     return -(-dividend // divisor)
+
+
+def is_power_of_two(value: int) -> bool:
+    """Whether it is 1, 2, 4 and so on."""
+    return value > 0 and value & (value - 1) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hw.config import HardwareConfig
 
 TINY = HardwareConfig(
@@ -38,5 +40,11 @@ MINI = HardwareConfig(
 )  # fmt: skip
 """64 operations per cycle: every part of the others, small enough that place and route takes minutes."""
 
-CONFIGS = {config.name: config for config in (MINI, TINY, BASE, LARGE, HUGE)}
+BASE_ANY = dataclasses.replace(BASE, name="base-any", time_chunks=4, pool_before=True, if_neurons=True)
+"""`BASE` with every option: up to 16 time steps, pools before neurons, neurons without leak."""
+
+LARGE_ANY = dataclasses.replace(LARGE, name="large-any", time_chunks=3, pool_before=True, if_neurons=True)
+"""`LARGE` with every option; up to 12 time steps, for its thresholds are wider."""
+
+CONFIGS = {config.name: config for config in (MINI, TINY, BASE, LARGE, HUGE, BASE_ANY, LARGE_ANY)}
 """Named configurations."""

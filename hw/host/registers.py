@@ -12,7 +12,7 @@ from hw.documented import Documented, IntEnum, IntFlag
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
 
-VERSION = 3
+VERSION = 4
 """Version of the register map, of the descriptor layout and of the result record; the driver refuses another."""
 
 REGISTER_ADDRESS_BITS = 14

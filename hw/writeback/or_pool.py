@@ -6,6 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.integers import is_power_of_two
+
 
 def pooled_layout(word_bits: int, max_width: int, max_height: int, max_words: int) -> data.StructLayout:
     """One pooled word: its `spikes`, flat `position` ``oy * (width / 2) + ox`` and channel `word`."""
@@ -76,7 +78,7 @@ class OrPool(wiring.Component):
         for name, value in (("max_width", max_width), ("max_height", max_height)):
             if value < 2 or value % 2:
                 raise ValueError(f"{name} must be even and at least 2, not {value}")
-        if lanes < 1 or lanes & (lanes - 1):
+        if not is_power_of_two(lanes):
             raise ValueError(f"lanes must be a power of two, not {lanes}")
         self._word_bits, self._lanes = word_bits, lanes
         self._max_width, self._max_words = max_width, max_words

@@ -114,9 +114,9 @@ class Writeback(wiring.Component):
         ]
         spikes = self._write_spikes(m, to_spikes & ~pooled, about, pool)
 
-        # The residual memory has the layout of the spike memory, elsewhere.
+        # The residual memory has the layout of the spike memory, from its first word on.
         elsewhere = Signal.like(about.slice_address, reset_less=True)
-        m.d.sync += elsewhere.eq(d.residual_base - d.destination_base)
+        m.d.sync += elsewhere.eq(-d.destination_base)
         address = Signal.like(elsewhere)
         m.d.comb += [
             address.eq(self.spike_write.address + elsewhere),

@@ -181,7 +181,7 @@ def _residual(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, eve
     fields = steps[0].fields
     planes, stride = fields["residual_planes_out"], fields["residual_plane_stride"]
     groups = fields["destination_slice_stride"]
-    flat = _written(config, events, fields.get("residual_base", 0), planes * stride)
+    flat = _written(config, events, 0, planes * stride)
     bits = flat.reshape(planes, stride // groups, groups, *flat.shape[1:])
     values = (bits.astype(np.int64) << np.arange(planes).reshape(-1, *[1] * 5)).sum(axis=0)
     whole = (bits != UNWRITTEN).all(axis=0)

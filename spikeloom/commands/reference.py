@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
+from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, LAYOUT, Destination, Opcode, ResidualMode
 from hw.documented import text_of
 from hw.host import registers
@@ -95,5 +96,11 @@ def _configurations() -> str:
         ("lanes (positions x time steps)", [c.lanes for c in chosen]),
         ("bits of a spike word", [c.group_bits for c in chosen]),
     ]
-    fields = [(f"`{field}`", [getattr(c, field) for c in chosen]) for field in chosen[0].to_dict() if field != "name"]
+    words = {True: "yes", False: "no"}
+
+    def shown(config: HardwareConfig, field: str) -> object:
+        value = getattr(config, field)
+        return words[value] if isinstance(value, bool) else value
+
+    fields = [(f"`{field}`", [shown(c, field) for c in chosen]) for field in chosen[0].to_dict() if field != "name"]
     return _table(("", *(f"`{c.name}`" for c in chosen)), [(name, *values) for name, values in fields + derived])

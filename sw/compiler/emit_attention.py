@@ -55,6 +55,7 @@ def attention(placement: Placement, layer: Layer, head: AttentionHead) -> Descri
     return Descriptor(
         opcode=Opcode.ATTENTION,
         layer=placement.numbers[layer.name],
+        no_leak=not network.leaky,
         wait_weights=Wait.ALL,
         token_buffer=head.token_buffer,
         time_chunks=geometry.time_chunks,

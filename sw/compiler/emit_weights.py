@@ -50,6 +50,8 @@ def weights(placement: Placement, layer: Layer, part: Part, weight_bits: int) ->
         image=image,
         kernel3=kernel3,
         pool=layer.pool,
+        pool_before=layer.pool_first,
+        no_leak=not geometry.network.leaky,
         wide=wide,
         passes=source.planes,
         time_chunks=geometry.time_chunks,

@@ -7,6 +7,7 @@ import numpy as np
 from hw.config import IMAGE_PLANES, HardwareConfig
 from hw.descriptor import MAX_RESIDUAL_PLANES
 from hw.integers import ceil_div
+from hw.named_configs import CONFIGS
 from hw.neurons.head import LOGIT_BITS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact
@@ -58,22 +59,26 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
 def _check_kind(artifact: Artifact, config: HardwareConfig) -> None:
     """Refuse what the hardware does another way, or has no counters for."""
     network = artifact.network
-    if network.pool_order != "after":
-        raise UserError(
-            f"the network pools before its neurons (pool_order {network.pool_order}), configuration {config.name} "
-            "after them, as spikes: run it in the golden model, or train one with pool_order after"
-        )
+    if network.pool_order == "before":
+        _require_option("pool_before", "the network pools before its neurons (pool_order before)", config)
     if not network.leaky:
-        raise UserError(
-            f"the network's neurons do not leak (neuron {network.neuron}), those of configuration {config.name} do: "
-            "run it in the golden model, or train one with neuron lif"
-        )
+        _require_option("if_neurons", "the network's neurons do not leak (neuron if)", config)
     require(network.classes, config.max_classes, "head", "classes")
     require(len(network.layers()) + 1, config.max_layers, "the network", "layers")
     if artifact.bias_fraction_bits != config.bias_fraction_bits:
         raise UserError(
             f"the artifact's biases have {artifact.bias_fraction_bits} fractional bits, configuration "
             f"{config.name} has {config.bias_fraction_bits}: export again or change bias_fraction_bits"
+        )
+
+
+def _require_option(option: str, what: str, config: HardwareConfig) -> None:
+    """Refuse what takes an option that the accelerator was built without."""
+    if not getattr(config, option):
+        having = [other.name for other in CONFIGS.values() if getattr(other, option)]
+        raise UserError(
+            f"{what}, but configuration {config.name} has no {option}: use one that has it, such as "
+            f"{' or '.join(having)}"
         )
 
 

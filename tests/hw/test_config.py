@@ -17,7 +17,9 @@ def changed(**changes: int) -> HardwareConfig:
 
 def test_named_configurations():
     operations = {name: config.sops_per_cycle for name, config in CONFIGS.items()}
-    assert operations == {"tiny": 256, "base": 512, "large": 4096, "mini": 64, "huge": 8192}
+    assert operations == {
+        "mini": 64, "tiny": 256, "base": 512, "large": 4096, "huge": 8192, "base-any": 512, "large-any": 4096,
+    }  # fmt: skip
     assert all(name == config.name for name, config in CONFIGS.items())
 
 
@@ -131,7 +133,8 @@ def test_sizes_wrong(changes, message):
     assert str(refused.value) == f"{message} (configuration 'mine')"
 
 
-NUMBERS = [part.name for part in dataclasses.fields(HardwareConfig) if part.name != "name"]
+OPTIONS = [part.name for part in dataclasses.fields(HardwareConfig) if part.default is False]
+NUMBERS = [part.name for part in dataclasses.fields(HardwareConfig) if part.name not in ("name", *OPTIONS)]
 
 
 @pytest.mark.parametrize("field", NUMBERS)
@@ -141,6 +144,13 @@ def test_sizes_that_are_no_integers_wrong(field):
             changed(**{field: value})
         message = str(refused.value)
         assert message.startswith(f"{field} must be an integer of at most 31 bits, not ") and len(message) < 200
+
+
+@pytest.mark.parametrize("field", OPTIONS)
+def test_options_that_are_neither_true_nor_false_wrong(field):
+    for value in (1, 0, "true", None):
+        with pytest.raises(ValueError, match=f"^{field} must be true or false, not "):
+            changed(**{field: value})
 
 
 @pytest.mark.parametrize("name", ["", "../../../x", "a*/ int evil; /*", "module", None])

@@ -10,7 +10,6 @@ from hw.descriptor import Destination, ResidualMode
 from tests.hw.writeback.writeback_bench import (
     FLAT,
     PLANE_STRIDE,
-    RESIDUAL_BASE,
     Bench,
     Memory,
     layer,
@@ -43,7 +42,7 @@ def test_joins_the_residual(name, mode, planes_in, planes_out):
         return {
             key: bits
             for plane in range(count)
-            for key, bits in place(config, fields, values >> plane & 1, RESIDUAL_BASE + plane * PLANE_STRIDE).items()
+            for key, bits in place(config, fields, values >> plane & 1, plane * PLANE_STRIDE).items()
         }
 
     bench = Bench(config, planes(integers, planes_in))

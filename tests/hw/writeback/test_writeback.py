@@ -16,7 +16,6 @@ from tests.hw.writeback.writeback_bench import (
     HALF,
     PLANE_STRIDE,
     QUARTER,
-    RESIDUAL_BASE,
     Bench,
     config_of,
     layer,
@@ -37,7 +36,7 @@ def test_writes_pieces_as_they_are(name, destination):
     bench = Bench(config)
     bench.run((fields, spikes))
     assert replay(bench.spike_writes) == place(config, fields, spikes, DESTINATION_BASE)
-    expected = place(config, fields, spikes, RESIDUAL_BASE) if destination == Destination.SPIKES_AND_RESIDUAL else {}
+    expected = place(config, fields, spikes, 0) if destination == Destination.SPIKES_AND_RESIDUAL else {}
     assert replay(bench.residual_writes) == expected
     assert bench.token_writes == []
     assert {number for _, number, _ in (*bench.spike_writes, *bench.residual_writes)} == {7}
@@ -77,7 +76,7 @@ def test_no_piece_of_a_new_plane_is_left_as_it_was(mode, planes_in, planes_out):
     bench = Bench(HALF)
     bench.run((fields, random_spikes(HALF, fields, seed=3)))
     # The plane below was written whole by the layer that started the residual stream; here it keeps its other pieces.
-    new = {key for key in bench.written_residual if key[0] >= RESIDUAL_BASE + planes_in * PLANE_STRIDE}
+    new = {key for key in bench.written_residual if key[0] >= planes_in * PLANE_STRIDE}
     old = bench.written_residual - new
     assert new == {(*word, piece) for *word, _ in new for piece in range(HALF.word_pieces)}
     assert (*max(old)[:2], 1) not in old
@@ -121,7 +120,7 @@ def test_pools_on_the_way(name, destination):
     expected = pooled(spikes, fields["rows"], fields["width"])
     # Where lanes exceed the pooled positions, the last group stays partly unwritten.
     assert replay(bench.spike_writes) == place(config, fields, expected, DESTINATION_BASE)
-    residual = place(config, fields, expected, RESIDUAL_BASE) if destination == Destination.SPIKES_AND_RESIDUAL else {}
+    residual = place(config, fields, expected, 0) if destination == Destination.SPIKES_AND_RESIDUAL else {}
     assert replay(bench.residual_writes) == residual
     assert {number for _, number, _ in (*bench.spike_writes, *bench.residual_writes)} == {3}
     bench.check_written_in_time()

@@ -25,7 +25,7 @@ from tests.hw.batches import (
 )
 from tests.hw.benches import simulate
 
-DESTINATION_BASE, RESIDUAL_BASE, PLANE_STRIDE = 1000, 200, 300
+DESTINATION_BASE, PLANE_STRIDE = 1000, 300
 
 Spikes = NDArray[np.int64]
 """``[channels][positions][timesteps]``, all output tiles, whole position groups and all time chunks."""
@@ -56,7 +56,6 @@ def layer(
         "width": width,
         "destination_base": DESTINATION_BASE,
         "destination_slice_stride": -(-written // config.positions) * fields.get("time_chunks", 1),
-        "residual_base": RESIDUAL_BASE,
         "residual_plane_stride": PLANE_STRIDE,
     }
 

@@ -196,7 +196,7 @@ class Executor:
                     Span(base, stride, slices, width // config.positions * self.chunks).addresses, 1
                 ] = -2
         if destination == Destination.SPIKES_AND_RESIDUAL:
-            self.residual.write(i, "fire", "residual", 0, Span(descriptor.residual_base, stride, slices, groups))
+            self.residual.write(i, "fire", "residual", 0, Span(0, stride, slices, groups))
             self.planes = self.largest = 1
         if destination == Destination.RESIDUAL:
             self.join(i, layer, descriptor, slices, groups)
@@ -210,9 +210,9 @@ class Executor:
         assert descriptor.residual_planes_in == self.planes
         mode = self.artifact.network.residual_mode
         assert descriptor.residual_mode.value == {"add": 0, "clamp": 1, "iand": 2}[mode]
-        base, stride = descriptor.residual_base, descriptor.residual_plane_stride
+        stride = descriptor.residual_plane_stride
         for plane in range(self.planes):  # the adder reads while it writes
-            span = Span(base + plane * stride, descriptor.destination_slice_stride, slices, groups)
+            span = Span(plane * stride, descriptor.destination_slice_stride, slices, groups)
             cells = self.residual.content[span.addresses]
             assert np.array_equal(cells, self.residual._cells("residual", plane, span, 0, 0))
             for writer in np.unique(self.residual.writer[span.addresses]):
@@ -221,7 +221,7 @@ class Executor:
         self.planes = self.largest.bit_length()
         assert descriptor.residual_planes_out == self.planes
         for plane in range(self.planes):
-            span = Span(base + plane * stride, descriptor.destination_slice_stride, slices, groups)
+            span = Span(plane * stride, descriptor.destination_slice_stride, slices, groups)
             self.residual.write(i, "fire", "residual", plane, span)
 
     def attention(self, i: int, step: Step) -> None:

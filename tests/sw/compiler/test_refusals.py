@@ -61,15 +61,15 @@ def test_network_too_large(network, config, message):
 
 def test_pools_before_the_neurons_are_refused_by_name():
     assert refusal(artifact_of(network_of(pool_order="before")), TINY) == (
-        "the network pools before its neurons (pool_order before), configuration tiny after them, as spikes: run it in "
-        "the golden model, or train one with pool_order after"
+        "the network pools before its neurons (pool_order before), but configuration tiny has no pool_before: use one "
+        "that has it, such as base-any or large-any"
     )
 
 
 def test_neurons_without_leak_are_refused_by_name():
     assert refusal(artifact_of(network_of(neuron="if")), TINY) == (
-        "the network's neurons do not leak (neuron if), those of configuration tiny do: run it in the golden model, or "
-        "train one with neuron lif"
+        "the network's neurons do not leak (neuron if), but configuration tiny has no if_neurons: use one that has it, "
+        "such as base-any or large-any"
     )
 
 
