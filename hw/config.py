@@ -90,7 +90,8 @@ class HardwareConfig:
         Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
         from one to the next. With 1 there is nothing that keeps a membrane.
     pool_before : bool
-        Whether it also runs networks that pool the currents before the neurons (`pool_order` before).
+        Whether it also runs networks that pool the currents before the neurons (`pool_order` before); takes 1 or 2
+        `positions`.
     if_neurons : bool
         Whether it also runs networks whose neurons do not leak (`neuron` if).
     head_channels : int
@@ -156,6 +157,7 @@ class HardwareConfig:
         require(is_power_of_two(self.word_pieces), "outputs", f"be inputs = {self.inputs} over a power of two")
         require(self.tile_pieces < 16, "outputs", f"be at most 15 times inputs = {self.inputs}")
         require(is_power_of_two(self.positions) and self.positions <= 8, "positions", "be 1, 2, 4 or 8")
+        require(self.positions <= 2 or not self.pool_before, "positions", "be 1 or 2 with pool_before")
         require(self.timesteps in (1, 2, 4, 8), "timesteps", "be 1, 2, 4 or 8")
         require(self.weight_bits in (4, 8), "weight_bits", "be 4 or 8")
         require(

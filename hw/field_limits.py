@@ -12,6 +12,7 @@ from hw.config import WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR, FIELDS, MAX_RESIDUAL_PLANES, Descriptor, Destination, Opcode
 from hw.memory.spike_memory import address_bits
 from hw.neurons.batch import word_address_bits
+from hw.pool.max_pool_walk import MAX_POOL_WORDS
 from hw.program.ring import region_limit
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 
@@ -95,6 +96,8 @@ def _weights(config: HardwareConfig, descriptor: Descriptor) -> dict[str, int]:
         limits["source_base"] = (config.residual_words if descriptor.source_residual else config.spike_words) - 1
     if descriptor.pool:
         limits |= {"width": MAX_POOL_SIDE, "rows": MAX_POOL_SIDE}
+    if descriptor.pool_before:
+        limits |= {"width": 2 * (MAX_POOL_WORDS // max(1, descriptor.time_chunks))}
     return limits
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from hw.config import HardwareConfig
 from hw.descriptor import Destination
 from hw.neurons.read_plan import drain_cycles
-from hw.writeback.or_pool import OrPool
+from hw.pool.or_pool import OrPool
 
 COLLECT_LATENCY = 2
 """Cycles from a piece's last spikes to its write: the piece, the register in front of the memory."""
@@ -51,6 +51,12 @@ def spike_writes(
             written = written_from + ((word - groups.start * words) * pieces + piece + 1) * pace
             if not fields["pool"]:
                 yield written
+            elif fields["pool_before"]:
+                # The position or the pair of columns that completes a window is one piece by then. In a strip that does
+                # not begin at the top the first windows are incomplete.
+                first = 2 if fields["first_row"] else 0
+                if row % 2 and row > first and (column + config.positions - 1) % 2:
+                    yield written
             elif row % 2:
                 # A window is complete with its odd row and column; a piece's positions follow one another.
                 yield from (written + OrPool.latency + p for p in range(config.positions) if (column + p) % 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Value, unsigned
+from amaranth.hdl import Module, ShapeLike, Value, unsigned
 from amaranth.lib import data
 
 from hw.config import HardwareConfig
@@ -31,9 +31,14 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
     among the classes, ``chunk`` its position tile, framed by ``first_tile`` and ``last_tile``.
 
     In a machine of several time chunks ``position_group`` counts words, one per position group and chunk,
-    ``time_chunk`` is the batch's, and the first and the last tile are so in the first and the last chunk only.
+    ``time_chunk`` is the batch's, and the first and the last tile are so in the first and the last chunk only. In one
+    with `pool_before`, ``pool_before`` says that the batch was pooled: its lane 0 belongs in lane ``bank`` of the word.
     """
-    chunked = {"time_chunk": range(config.time_chunks)} if config.time_chunks > 1 else {}
+    optional: dict[str, ShapeLike] = {}
+    if config.time_chunks > 1:
+        optional["time_chunk"] = range(config.time_chunks)
+    if config.pool_before:
+        optional |= {"pool_before": unsigned(1), "bank": range(max(2, config.positions))}
     return data.StructLayout(
         {
             "valid": unsigned(1),
@@ -52,7 +57,7 @@ def batch_layout(config: HardwareConfig) -> data.StructLayout:
             "chunk": range(max(2, config.token_chunks)),
             "first_tile": unsigned(1),
             "last_tile": unsigned(1),
-            **chunked,
+            **optional,
         }
     )
 

@@ -32,12 +32,19 @@ class BatchLabels(wiring.Component):
         Its `ReadPlan`.
     tile : In(tile_layout(config)), read : In(read_layout(config)), output_tile_drained : In(1)
         The tile; the read; it is the last one of an output tile.
+    completes : In(1), pooled_group : In, pooled_bank : In
+        Only with `pool_before`, from `MaxPoolWalk`: the read completes a window of the pool, and where its pooled
+        position belongs. Of a layer that pools before its neurons only such reads give spikes, in the first lane.
     batch : Out(batch_layout(config))
         Of the read of `latency` cycles ago.
     """
 
     def __init__(self, config: HardwareConfig):
         self._config, self._slices = config, SliceWalk(config)
+        optional = {}
+        if config.pool_before:
+            pooled = {"pooled_group": DESCRIPTOR["groups"].shape, "pooled_bank": batch_layout(config)["bank"].shape}
+            optional = {"completes": In(1), **{name: In(shape) for name, shape in pooled.items()}}
         super().__init__(
             {
                 "start": In(1),
@@ -48,6 +55,7 @@ class BatchLabels(wiring.Component):
                 "read": In(read_layout(config)),
                 "output_tile_drained": In(1),
                 "batch": Out(batch_layout(config)),
+                **optional,
             }
         )
 
@@ -73,9 +81,13 @@ class BatchLabels(wiring.Component):
             slices.output_tile_drained.eq(self.output_tile_drained),
         ]
         steps = (1 << d.timesteps) - 1
+        lanes, group = positions.lanes, positions.position_group
+        if config.pool_before:
+            lanes = Mux(d.pool_before, self.completes, positions.lanes)
+            group = Mux(d.pool_before, self.pooled_group, positions.position_group)
         now = Signal(batch_layout(config))
         m.d.comb += [
-            now.valid.eq(read.valid & positions.lanes.any()),
+            now.valid.eq(read.valid & lanes.any()),
             now.layer.eq(d.layer),
             now.destination.eq(d.destination),
             now.token_buffer.eq(d.token_buffer),
@@ -83,8 +95,8 @@ class BatchLabels(wiring.Component):
             now.steps.eq(Mux(read.last_time_chunk, steps, ~0)),
             now.first.eq(read.first),
             now.last.eq(read.beat_end),
-            now.position_group.eq(positions.position_group),
-            now.lanes.eq(positions.lanes),
+            now.position_group.eq(group),
+            now.lanes.eq(lanes),
             now.channel.eq(self._first_channel(m)),
             now.chunk.eq(tile.chunk),
             now.first_tile.eq(tile.first & (read.time_chunk == 0)),
@@ -92,6 +104,8 @@ class BatchLabels(wiring.Component):
         ]
         if config.time_chunks > 1:
             m.d.comb += now.time_chunk.eq(read.time_chunk)
+        if config.pool_before:
+            m.d.comb += [now.pool_before.eq(d.pool_before), now.bank.eq(self.pooled_bank)]
         of_slice = {"slice_address": slices.address, "piece": slices.piece}
         delay_batch(m, now, self.batch, self.latency, name="batch", without=tuple(of_slice))
         m.d.comb += [self.batch[field].eq(value) for field, value in of_slice.items()]

@@ -15,6 +15,7 @@ from hw.neurons.membranes import membrane_words
 from hw.neurons.read_plan import ReadPlan
 from hw.neurons.read_walk import ReadWalk
 from hw.neurons.tile_walk import TileWalk
+from hw.pool.max_pool_walk import MaxPoolWalk, window_layout
 
 
 class NeuronWalk(wiring.Component):
@@ -50,6 +51,8 @@ class NeuronWalk(wiring.Component):
         Belongs to the read of `batch_latency` cycles ago, of two halves to the second one.
     membrane : Out
         Only with several time chunks. Where the batch's membranes are kept.
+    window : Out(window_layout(config))
+        Only with `pool_before`. Where the read's sums lie in the windows of the pool.
     buffers_freed : Out(2)
         Drain buffers that are free from the next cycle on.
     output_tile_drained, layer_done : Out(1)
@@ -60,7 +63,9 @@ class NeuronWalk(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self._config, self._labels = config, BatchLabels(config)
-        carry = {"membrane": Out(range(membrane_words(config)))} if config.time_chunks > 1 else {}
+        optional = {"membrane": Out(range(membrane_words(config)))} if config.time_chunks > 1 else {}
+        if config.pool_before:
+            optional["window"] = Out(window_layout(config))
         super().__init__(
             {
                 "start": In(1),
@@ -78,7 +83,7 @@ class NeuronWalk(wiring.Component):
                 "output_tile_drained": Out(1),
                 "layer_done": Out(1),
                 "done": Out(1),
-                **carry,
+                **optional,
             }
         )
 
@@ -127,4 +132,18 @@ class NeuronWalk(wiring.Component):
         ]
         if self._config.time_chunks > 1:
             m.d.comb += self.membrane.eq(reads.membrane)
+        if self._config.pool_before:
+            m.submodules.windows = windows = MaxPoolWalk(self._config)
+            m.d.comb += [
+                windows.descriptor.eq(self.descriptor),
+                windows.begin.eq(self.start | tiles.output_tile_drained),
+                windows.valid.eq(reads.read.valid),
+                windows.select.eq(reads.read.select),
+                windows.time_chunk.eq(reads.read.time_chunk),
+                windows.group_end.eq(reads.read.word_end & reads.read.last_time_chunk),
+                labels.completes.eq(windows.completes),
+                labels.pooled_group.eq(windows.position_group),
+                labels.pooled_bank.eq(windows.bank),
+                self.window.eq(windows.window),
+            ]
         return m

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+import itertools
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -18,8 +20,9 @@ from hw.neurons.membranes import Membranes
 from hw.neurons.neuron_walk import NeuronWalk
 from hw.neurons.parameter_buffer import BIAS_BITS, ParameterBuffer
 from hw.neurons.parameter_write import ParameterWrite
-from hw.parts.delay import delayed
+from hw.parts.delay import delayed, delayed_view
 from hw.parts.technology import Technology
+from hw.pool.max_pool import MaxPool
 
 CHOICE_LATENCY = 1
 """Cycles from `Neurons.sums` to a neuron's currents: the choice among the sums of the lanes."""
@@ -37,6 +40,9 @@ class Neurons(wiring.Component):
 
     In a machine of several time chunks a neuron starts from the membrane that it had after the chunk before, see
     `Membranes`.
+
+    In a machine with `pool_before` the largest sums of a layer's windows can take the place of its sums, in the lanes
+    of the first position, see `MaxPool`.
 
     `sums` leaves `sums_latency` cycles after the read, `spikes` `latency` cycles after it.
 
@@ -102,8 +108,13 @@ class Neurons(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from a read (of two halves, the second) to `spikes`: the sums, the choice among them, the neuron."""
-        return self.sums_latency + CHOICE_LATENCY + self._new_neuron().latency
+        """Cycles from a read (of two halves, the second) to `spikes`: sums, currents, the neuron."""
+        return self.sums_latency + self._current_latency + self._new_neuron().latency
+
+    @property
+    def _current_latency(self) -> int:
+        """Cycles from `sums` to the neurons' currents: the choice among them, the pool if there is one."""
+        return CHOICE_LATENCY + (MaxPool(self._config).latency if self._config.pool_before else 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -131,20 +142,26 @@ class Neurons(wiring.Component):
         delay_batch(m, walk.batch, self.sums_batch, self.sums_latency - walk.batch_latency, name="sums_batch")
         delay_batch(m, self.sums_batch, self.batch, self.latency - self.sums_latency, name="batch")
         self._join_halves(m, walk)
-        chosen = self._choose_lanes(m, walk)
+        currents = self._choose_sums(m, walk)
+        if config.pool_before:
+            currents = self._pool(m, walk, currents)
 
         lifs = []
-        fire = Signal(config.neurons * config.lanes)
+        late = self._current_latency
         for neuron in range(config.neurons):
-            threshold = delayed(m, parameters.thresholds[neuron], CHOICE_LATENCY, name=f"threshold_{neuron}")
-            bias = delayed(m, parameters.biases[neuron][: config.current_bits], CHOICE_LATENCY, name=f"bias_{neuron}")
+            threshold = delayed(m, parameters.thresholds[neuron], late, name=f"threshold_{neuron}")
+            bias = delayed(m, parameters.biases[neuron][: config.current_bits], late, name=f"bias_{neuron}")
             for position in range(config.positions):
                 first = (neuron * config.positions + position) * config.timesteps
-                lanes = [self.sums[first + t] for t in range(config.timesteps)]
-                spikes = fire[first : first + config.timesteps]
-                lifs.append(self._neuron(m, f"{neuron}_{position}", lanes, chosen, bias, threshold, spikes))
+                m.submodules[f"lif_{neuron}_{position}"] = lif = self._new_neuron()
+                lifs.append(lif)
                 real = self.batch.lanes[position].replicate(config.timesteps)
-                m.d.comb += self.spikes[first : first + config.timesteps].eq(spikes & self.batch.steps & real)
+                m.d.comb += [
+                    lif.bias.eq(bias),
+                    lif.threshold.eq(threshold),
+                    *(lif.sums[t].eq(currents[first + t]) for t in range(config.timesteps)),
+                    self.spikes[first : first + config.timesteps].eq(lif.spikes & self.batch.steps & real),
+                ]
         if config.time_chunks > 1:
             self._carry(m, walk, lifs)
         return m
@@ -153,8 +170,7 @@ class Neurons(wiring.Component):
         """Membranes from one time chunk to the next."""
         config = self._config
         m.submodules.carry = carry = Membranes(config)
-        # Membranes meet the currents behind the choice.
-        ahead = self.sums_latency + CHOICE_LATENCY - carry.latency
+        ahead = self.sums_latency + self._current_latency - carry.latency  # membranes meet the currents
         read = delayed(m, walk.membrane, ahead, name="membrane_read")
         fresh = delayed(m, walk.batch.time_chunk == 0, ahead - walk.batch_latency, name="membrane_fresh")
         m.d.comb += [
@@ -183,15 +199,33 @@ class Neurons(wiring.Component):
             m.d.sync += [high.eq(Mux(wide, half, 0)), total.eq(low + (high << WEIGHT_BITS))]
             m.d.comb += self.sums[lane].eq(total)
 
-    def _choose_lanes(self, m: Module, walk: NeuronWalk) -> list[Signal]:
-        """For every time step the lane whose sum is its current: its own, in an image layer the one that is read."""
+    def _choose_sums(self, m: Module, walk: NeuronWalk) -> list[Signal]:
+        """For every time step the sum of the lane that is its current: its own, in an image layer the one read."""
+        config = self._config
         chosen = []
-        for t in range(self._config.timesteps):
+        for t in range(config.timesteps):
             lane = delayed(m, Mux(walk.image, walk.lane, t), self.sums_latency - 1, name=f"lane{t}")
             choice = Signal(walk.lane.shape(), name=f"lane_of_step{t}", reset_less=True)
             m.d.sync += choice.eq(lane)
             chosen.append(choice)
-        return chosen
+        currents = []
+        for neuron, position in itertools.product(range(config.neurons), range(config.positions)):
+            first = (neuron * config.positions + position) * config.timesteps
+            for t, choice in enumerate(chosen):
+                current = Signal(signed(config.sum_bits), name=f"sum_{neuron}_{position}_{t}", reset_less=True)
+                with m.Switch(choice):
+                    for lane in range(config.timesteps):
+                        with m.Case(lane):
+                            m.d.sync += current.eq(self.sums[first + lane])
+                currents.append(current)
+        return currents
+
+    def _pool(self, m: Module, walk: NeuronWalk, sums: list[Signal]) -> data.View:
+        """The largest sums of the windows, in layers that pool them."""
+        m.submodules.pool = pool = MaxPool(self._config)
+        window = delayed_view(m, walk.window, self.sums_latency + CHOICE_LATENCY, name="window", reset=("valid",))
+        m.d.comb += [pool.window.eq(window), pool.sums.as_value().eq(Cat(sums))]
+        return pool.currents
 
     def _new_neuron(self) -> Lif:
         config = self._config
@@ -202,19 +236,3 @@ class Neurons(wiring.Component):
             carried_fraction_bits=config.max_timesteps - config.timesteps,
             technology=self._technology,
         )
-
-    def _neuron(
-        self, m: Module, name: str, lanes: list, chosen: list, bias: Value, threshold: Value, spikes: Value
-    ) -> Lif:
-        """One output channel at one position: the lane of every time step, then the neuron."""
-        config = self._config
-        m.submodules[f"lif_{name}"] = lif = self._new_neuron()
-        m.d.comb += [lif.bias.eq(bias), lif.threshold.eq(threshold), spikes.eq(lif.spikes)]
-        for t, choice in enumerate(chosen):
-            current = Signal(signed(config.sum_bits), name=f"sum_{name}_{t}", reset_less=True)
-            with m.Switch(choice):
-                for number, lane in enumerate(lanes):
-                    with m.Case(number):
-                        m.d.sync += current.eq(lane)
-            m.d.comb += lif.sums[t].eq(current)
-        return lif

@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from hw.parts.small_multiple import multiple
-from hw.writeback.or_pool import OrPool
+from hw.pool.or_pool import OrPool
 
 MAX_POOL_SIDE = 256
 """Largest side of a feature map before a pool."""

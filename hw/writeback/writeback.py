@@ -14,7 +14,7 @@ from hw.memory.spike_memory import SpikeWrite, from_piece_on
 from hw.neurons.batch import batch_layout
 from hw.parts.delay import delayed
 from hw.parts.small_multiple import multiple
-from hw.writeback.or_pool import OrPool
+from hw.pool.or_pool import OrPool
 from hw.writeback.pool_writer import PoolWriter, pool_latency
 from hw.writeback.residual_adder import ResidualAdder
 from hw.writeback.token_vectors import TokenVectors, tokens_latency
@@ -36,7 +36,8 @@ class Writeback(wiring.Component):
     """Collects batches of spikes into pieces and writes them.
 
     A piece is complete with its last batch; it goes to the spike memory as it is, or position by position through the
-    pool, or joins the residual. K and V become words of tokens, see `TokenVectors`.
+    pool, or as the one position that it is if its layer pooled before the neurons, or joins the residual. K and V
+    become words of tokens, see `TokenVectors`.
 
     What is written where travels in the batch, so layers may follow each other without a pause; only behind a layer
     that pools or writes the residual the next one must not start before the last write.
@@ -170,7 +171,8 @@ class Writeback(wiring.Component):
         with m.If(ends):
             m.d.sync += [about.eq(batch), starts_residual.eq(starts)]
         m.d.comb += self.piece_valid.eq(valid)
-        return spikes, residual, starts_residual, about.pool, about
+        pooled = about.pool & ~about.pool_before if config.pool_before else about.pool
+        return spikes, residual, starts_residual, pooled, about
 
     def _write_spikes(self, m: Module, valid: Value, about: data.View, pool: PoolWriter) -> Value:
         """A piece of all positions, or a pooled position, a cycle later; returns its spikes as they are written."""
@@ -197,6 +199,12 @@ class Writeback(wiring.Component):
             banks.eq((1 << config.positions) - 1),
             layer.eq(about.layer),
         ]
+        if config.pool_before:
+            with m.If(about.pool_before):
+                m.d.comb += [
+                    spikes.eq(self.piece_spikes[: len(pool.spikes)].replicate(config.positions)),
+                    banks.eq(_one_hot(about.bank, config.positions)),
+                ]
         with m.If(pool.valid):
             m.d.comb += [
                 group.eq(pooled_word + late["time_chunk"] if config.time_chunks > 1 else pooled_word),

@@ -13,7 +13,7 @@ from hw.descriptor import Destination
 from hw.integers import ceil_div
 from sim.comparison.trace import Events
 from sw.compiler.program import Program, Step
-from sw.compiler.strips import written_rows
+from sw.compiler.strips import fired_rows, written_rows
 from sw.layer import Layer
 
 UNWRITTEN = 255
@@ -76,7 +76,7 @@ def decode_trace(program: Program, trace: dict[str, Events]) -> Recorded:
             recorded.residuals[name] = _residual(config, steps, layer, events["residual"])
             continue
         written = _words(config, steps, layer, events["spike"])
-        if layer.pool:
+        if layer.pools_spikes:
             recorded.pooled[name] = written
         else:
             # The neurons' words and what reached the memory must be the same.
@@ -109,26 +109,29 @@ def _timesteps(config: HardwareConfig, fields: dict[str, int]) -> int:
 def _neurons(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events: Events) -> Tensor:
     """Pieces in the neurons' order: output tile, position tile, group, piece.
 
-    The last word of an image's sums may hold whole position groups behind the image: these have no pieces.
+    The last word of an image's sums may hold whole position groups behind the image: these have no pieces. Where a pool
+    comes before the neurons a piece is one pooled position, in the first lane.
     """
+    positions = 1 if layer.pool_first else config.positions
+    height, width = layer.output_grid if layer.pool_first else (layer.height, layer.width)
     order: list[tuple[int, int]] = []
     for step in steps:
-        fields = step.fields
+        fields, rows = step.fields, fired_rows(layer, step.rows)
         chunks = fields["time_chunks"]
-        first = step.rows.start * layer.width // config.positions * chunks
-        groups = range(first, first + -(-len(step.rows) * layer.width // config.positions) * chunks)
+        first = rows.start * width // positions * chunks
+        groups = range(first, first + ceil_div(len(rows) * width, positions) * chunks)
         piece = step.places.start // config.piece
         for output_tile in range(fields["output_tiles"]):
             last = output_tile == fields["output_tiles"] - 1
             count = fields["last_tile_pieces" if last else "tile_pieces"]
             order += [(piece + i, group) for group in groups for i in range(count)]  # tiles follow each other
             piece += count
-    shape = (config.positions, config.timesteps, config.piece)
+    shape = (positions, config.timesteps, config.piece)
     pieces = np.full((*(1 + np.max(order, axis=0)), *shape), UNWRITTEN, np.uint8)
-    bits = events.bits(*shape)[: len(order)]
+    bits = events.bits(config.positions, *shape[1:])[: len(order), :positions]
     index = np.array(order)[: len(bits)]
     pieces[index[:, 0], index[:, 1]] = bits
-    return _fold(config, pieces, steps, (layer.height, layer.width))
+    return _fold(config, pieces, steps, (height, width))
 
 
 def _word(config: HardwareConfig) -> tuple[int, int, int]:
@@ -167,10 +170,11 @@ def _words(config: HardwareConfig, steps: tuple[Step, ...], layer: Layer, events
         fields, rows = step.fields, written_rows(layer, step.rows)
         pieces = (fields["output_tiles"] - 1) * fields["tile_pieces"] + fields["last_tile_pieces"]
         # A pool writes position by position, without it all banks are written at once.
-        count = pieces * len(rows) * row * (config.positions if layer.pool else 1)
+        written = fired_rows(layer, step.rows) if layer.pool_first else rows
+        count = pieces * len(written) * row * (config.positions if layer.pool else 1)
         stride = fields["destination_slice_stride"]
-        written = _written(config, events.part(first, count), fields["destination_base"], slices * stride)
-        part = written.reshape(slices, stride, *_word(config))[:, : len(rows) * row]
+        found = _written(config, events.part(first, count), fields["destination_base"], slices * stride)
+        part = found.reshape(slices, stride, *_word(config))[:, : len(rows) * row]
         words[:, rows.start * row : rows.stop * row] = part
         first += count
     return _fold(config, words, steps, layer.output_grid)

@@ -9,6 +9,8 @@ from hw.descriptor import MAX_RESIDUAL_PLANES
 from hw.integers import ceil_div
 from hw.named_configs import CONFIGS
 from hw.neurons.head import LOGIT_BITS
+from hw.pool.max_pool import ROW_LATENCY
+from hw.pool.max_pool_walk import MAX_POOL_WORDS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact
 from sw.artifact.ranges import accumulator_range, input_range, layer_ranges, signed_bits
@@ -50,6 +52,8 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
         if layer.has_weights:
             _check_widths(artifact, config, layer, ranges[layer.name].accumulator_bits)
         _check_shape(layer, config)
+        if layer.pool_first:
+            _check_max_pool(layer, config, ceil_div(network.timesteps, config.timesteps))
     require(padded_head(config, network), config.head_channels, "attention", "channels per head")
     require(network.tokens.bit_length(), config.attention_planes, "attention", "bits per entry of K^T V")
     tile_tokens = config.tile_groups // ceil_div(network.timesteps, config.timesteps) * config.positions
@@ -96,11 +100,22 @@ def _check_shape(layer: Layer, config: HardwareConfig) -> None:
     """Refuse too many bit-planes, and rows that do not suit the pool or the positions."""
     if layer.source == "residual":
         require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
-    require(layer.width if layer.pool else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
+    require(layer.width if layer.pools_spikes else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
     if layer.width < config.positions or (layer.pool and layer.width % config.positions):
         raise UserError(
             f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
             "must not exceed that and must divide it before a pool: use fewer positions"
+        )
+
+
+def _check_max_pool(layer: Layer, config: HardwareConfig, time_chunks: int) -> None:
+    """Refuse rows that are too long for the memory of the pool before the neurons, or shorter than its latency."""
+    require(layer.width // 2 * time_chunks, MAX_POOL_WORDS, layer.name, "pooled columns, times time chunks")
+    reads = layer.width // config.positions * time_chunks * (config.piece // config.neurons)
+    if reads < ROW_LATENCY:
+        raise UserError(
+            f"{layer.name} is {layer.width} columns wide, and a row of it takes the neurons {reads} cycles, a pool "
+            f"before them at least {ROW_LATENCY}: use a configuration of fewer neurons"
         )
 
 

@@ -51,6 +51,13 @@ def written_rows(layer: Layer, rows: range) -> range:
     return range(rows.start // 2, rows.stop // 2) if layer.pool else rows
 
 
+def fired_rows(layer: Layer, rows: range) -> range:
+    """Rows of its neurons' spikes in computing `rows`: where the pool comes first, those of complete windows."""
+    if not layer.pool_first:
+        return rows
+    return range(rows.start // 2 + (rows.start > 0), rows.stop // 2)
+
+
 def read_rows(layer: Layer, rows: range) -> range:
     """Rows of its input that a convolution with taps reads for `rows`."""
     return range(max(0, rows.start - 1), min(layer.height, rows.stop + 1))

@@ -58,6 +58,7 @@ def test_derived_sizes():
         ({"outputs": 0}, "outputs must be a multiple or a divisor of inputs = 4, not 0"),
         ({"positions": 3}, "positions must be 1, 2, 4 or 8, not 3"),
         ({"positions": 16}, "positions must be 1, 2, 4 or 8, not 16"),
+        ({"positions": 4, "neurons": 1, "pool_before": True}, "positions must be 1 or 2 with pool_before, not 4"),
         ({"timesteps": 3}, "timesteps must be 1, 2, 4 or 8, not 3"),
         ({"timesteps": 16}, "timesteps must be 1, 2, 4 or 8, not 16"),
         (

@@ -30,6 +30,7 @@ from sim.runner import build
 from sim.verilator.simulation import Build
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program, Step
+from sw.compiler.strips import fired_rows
 from sw.driver.results import LayerCounters
 from sw.network import NetworkConfig
 from tests.sim.random_pairs import Pair, random_pair
@@ -169,4 +170,5 @@ def spikes_of(golden: GoldenResult, image: int, step: Step) -> int:
     if step.name not in golden.spikes:
         return 0
     tensor = golden.spikes[step.name][:, image]
-    return int(tensor[:, step.channels.start : step.channels.stop, step.rows.start : step.rows.stop].sum())
+    rows = fired_rows(step.layer, step.rows)
+    return int(tensor[:, step.channels.start : step.channels.stop, rows.start : rows.stop].sum())

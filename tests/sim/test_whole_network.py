@@ -31,11 +31,14 @@ NARROW = dataclasses.replace(
 )  # fmt: skip
 """A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image."""
 
-CHUNKED = dataclasses.replace(TINY, name="chunked", time_chunks=4, spike_words=2000)
+CHUNKED = dataclasses.replace(TINY, name="chunked", time_chunks=4, spike_words=2000, pool_before=True)
 """Up to 16 time steps on 4 lanes, and too little memory for the outputs of a large image's first convolutions: they are
-computed together, strip by strip."""
+computed together, strip by strip. Two columns at a time are pooled before the neurons."""
 
-NARROW_CHUNKED = dataclasses.replace(NARROW, name="narrow-chunked", time_chunks=3)
+NARROW_CHUNKED = dataclasses.replace(
+    NARROW, name="narrow-chunked", positions=1, time_chunks=3, spike_words=4096, residual_words=512, pool_before=True
+)
+"""One column at a time is pooled before the neurons."""
 
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=48, depth=2, heads=3, timesteps=2)
@@ -66,6 +69,13 @@ NARROW_STEM = NetworkConfig(
 )
 POOLED_STEM = dataclasses.replace(NARROW_STEM, image_size=64, embed_dim=32, heads=4, pools=4)
 EVENT_STEM = dataclasses.replace(NARROW_STEM, image_channels=2, embed_dim=16, heads=2, events=True, timesteps=6)
+
+
+BEFORE = {
+    network: dataclasses.replace(network, pool_order="before")
+    for network in (EIGHT_STEPS, ODD_GRID, EVENT_STEM, POOLED_STEM, FOUR_POOLS_TEN_STEPS, DVS)
+}
+"""The same networks with their pools before the neurons."""
 
 
 def run(
@@ -113,6 +123,12 @@ def run(
         (CHUNKED, NARROW_STEM, 4),
         (CHUNKED, POOLED_STEM, 4),
         (CHUNKED, EVENT_STEM, 4),
+        (CHUNKED, BEFORE[EIGHT_STEPS], 4),
+        (CHUNKED, BEFORE[ODD_GRID], 4),
+        (CHUNKED, BEFORE[POOLED_STEM], 4),
+        (CHUNKED, BEFORE[EVENT_STEM], 4),
+        (NARROW_CHUNKED, BEFORE[FOUR_POOLS_TEN_STEPS], 8),
+        (NARROW_CHUNKED, BEFORE[DVS], 4),
     ],
     ids=[
         "tiny",
@@ -135,6 +151,12 @@ def run(
         "convolutions-in-strips",
         "pooled-convolutions-in-strips",
         "events-through-convolutions-in-strips",
+        "pools-before-neurons",
+        "pools-before-neurons-odd-grid",
+        "pools-before-neurons-in-strips",
+        "pools-of-events-before-neurons-in-strips",
+        "four-pools-before-neurons-8-bit",
+        "dvs-pools-before-neurons",
     ],
 )
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(

@@ -6,7 +6,7 @@ import pytest
 
 from hw.named_configs import LARGE, TINY
 from hw.neurons.lif import Lif
-from hw.writeback.or_pool import OrPool
+from hw.pool.or_pool import OrPool
 from sim.components.run import build_component, simulate_component
 
 

@@ -112,6 +112,10 @@ COMPILED = {
         network_of(image_size=32, timesteps=6, image_channels=2, embed_dim=32, heads=4, events=True),
         config_of(time_chunks=2, spike_words=3000, residual_words=8192),
     ),
+    "pools_before_neurons": (network_of(image_size=16, pool_order="before"), config_of(pool_before=True)),
+    "pools_before_neurons_in_strips": (
+        network_of(image_size=64, pools=4, pool_order="before"), config_of(spike_words=1900, pool_before=True),
+    ),
     "cifar_2_512": (network_of(**CIFAR, embed_dim=512, depth=2, heads=8), LARGE),
     "cifar_4_256": (network_of(**CIFAR, embed_dim=256, depth=4, heads=8), LARGE),
     "cifar_4_384": (network_of(**CIFAR, embed_dim=384, depth=4, heads=12), LARGE),

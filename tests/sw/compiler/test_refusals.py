@@ -34,6 +34,14 @@ def refusal(artifact: Artifact, config: HardwareConfig) -> str:
         ({}, {"max_layers": 13}, "the network needs 14 layers, the configuration has 13"),
         ({"depth": 15}, {"max_layers": 200}, "head needs 6 residual bit-planes, the configuration has 5"),
         ({"image_size": 260}, {}, "conv2 needs 260 columns to pool, the configuration has 256"),
+        (
+            {"image_size": 260, "pool_order": "before"}, {"pool_before": True},
+            "conv2 needs 130 pooled columns, times time chunks, the configuration has 128",
+        ),
+        (
+            {"image_size": 100, "pool_order": "before", "timesteps": 12}, {"pool_before": True, "time_chunks": 3},
+            "conv2 needs 150 pooled columns, times time chunks, the configuration has 128",
+        ),
         ({"embed_dim": 64, "heads": 1}, {}, "attention needs 64 channels per head, the configuration has 32"),
         (
             {"embed_dim": 24, "heads": 1}, {"head_channels": 16, "inputs": 8, "outputs": 8},
@@ -64,6 +72,16 @@ def test_pools_before_the_neurons_are_refused_by_name():
         "the network pools before its neurons (pool_order before), but configuration tiny has no pool_before: use one "
         "that has it, such as base-any or large-any"
     )
+
+
+def test_a_row_too_short_for_the_pool_before_the_neurons_is_refused():
+    network = network_of(image_size=4, pool_order="before")
+    shape = {"outputs": 4, "positions": 1, "pool_before": True}
+    assert refusal(artifact_of(network), config_of(**shape, neurons=4)) == (
+        "conv3 is 2 columns wide, and a row of it takes the neurons 2 cycles, a pool before them at least 3: use a "
+        "configuration of fewer neurons"
+    )
+    assert compile_artifact(artifact_of(network), config_of(**shape, neurons=2)).memory.size
 
 
 def test_neurons_without_leak_are_refused_by_name():

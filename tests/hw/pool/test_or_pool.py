@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.writeback import or_pool
-from hw.writeback.or_pool import OrPool
+from hw.pool import or_pool
+from hw.pool.or_pool import OrPool
 from tests.hw.collisions import guard_memories
 
 MAX_WIDTH, MAX_WORDS = 8, 5

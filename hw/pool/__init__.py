@@ -1,0 +1,1 @@
+"""3x3 max-pools that move by two: of spikes behind the neurons, of currents before them."""
