@@ -57,6 +57,9 @@ def spike_writes(
                 first = 2 if fields["first_row"] else 0
                 if row % 2 and row > first and (column + config.positions - 1) % 2:
                     yield written
-            elif row % 2:
+            else:
                 # A window is complete with its odd row and column; a piece's positions follow one another.
-                yield from (written + OrPool.latency + p for p in range(config.positions) if (column + p) % 2)
+                for p in range(config.positions):
+                    row, column = divmod(position + p, fields["width"])
+                    if row % 2 and column % 2 and position + p < fields["rows"] * fields["width"]:
+                        yield written + OrPool.latency + p

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,7 +58,8 @@ class OrPool(wiring.Component):
     clear : In(1)
         Forgets the image under way; nothing is accepted in this cycle.
     height, width, words : In
-        Shape of the image, stable from `clear` to the last output: both sides even, `width` a multiple of `lanes`.
+        Shape of the image, stable from `clear` to the last output: both sides even, `width` at least `lanes`. A row,
+        and the image, may end within a group; lanes behind the image come and count for nothing.
     input : In(stream of unsigned(word_bits))
         Words in the order above.
     output : Out(stream of pooled_layout(...))
@@ -106,49 +107,86 @@ class OrPool(wiring.Component):
             self.input.ready.eq(advance & ~self.clear),
             taken.eq(self.input.valid & self.input.ready),
         ]
-        column, row, word = self._raster(m, taken)
-        folded = self._fold_columns(m, taken, column, word)
-        self._fold_rows(m, advance, taken & column[0], column, row, word, folded)
+        column, row, word, real = self._raster(m, taken)
+        folded = self._fold_columns(m, taken & real, column, word)
+        self._fold_rows(m, advance, taken & real & column[0], column, row, word, folded)
         return m
 
-    def _raster(self, m: Module, taken: Signal) -> tuple[Signal, Signal, Signal]:
-        """Column, row and channel word of the word at the input."""
+    def _raster(self, m: Module, taken: Signal) -> tuple[Signal, Signal, Signal, Value]:
+        """Column, row and channel word of the word at the input, and whether it is within the image."""
         lane_bits = (self._lanes - 1).bit_length()
         lane = Signal(lane_bits)
         word = Signal(range(max(2, self._max_words)))
-        group_column = Signal(range(max(2, self._max_width // self._lanes)))
-        row = Signal(self.height.shape())
-        column = Signal(range(self._max_width))
-        m.d.comb += column.eq(Cat(lane, group_column))
         last_lane = Signal()
         last_word = Signal()
-        last_column = Signal()
-        # Registers: the shape is there from `clear` on.
+        # A register: the shape is there from `clear` on.
         final_word = Signal.like(word)
-        final_column = Signal.like(group_column)
-        final_row = Signal.like(row)
-        m.d.sync += [
-            final_word.eq(self.words - 1), final_row.eq(self.height - 1),
-            final_column.eq((self.width >> lane_bits) - 1),
-        ]  # fmt: skip
-        m.d.comb += [
-            last_lane.eq(lane.all() if lane_bits else 1),
-            last_word.eq(word == final_word),
-            last_column.eq(group_column == final_column),
-        ]
+        m.d.sync += final_word.eq(self.words - 1)
+        m.d.comb += [last_lane.eq(lane.all() if lane_bits else 1), last_word.eq(word == final_word)]
         with m.If(taken):
             m.d.sync += lane.eq(lane + 1)
             with m.If(last_lane):
                 m.d.sync += word.eq(Mux(last_word, 0, word + 1))
-                with m.If(last_word):
-                    m.d.sync += group_column.eq(Mux(last_column, 0, group_column + 1))
-                    with m.If(last_column):
-                        m.d.sync += row.eq(Mux(row == final_row, 0, row + 1))
         with m.If(self.clear):
-            m.d.sync += [lane.eq(0), word.eq(0), group_column.eq(0), row.eq(0)]
-        return column, row, word
+            m.d.sync += [lane.eq(0), word.eq(0)]
+        walk = self._walk_whole_groups if self._lanes <= 2 else self._walk_groups
+        column, row, real = walk(m, taken & last_lane & last_word, lane)
+        return column, row, word, real
 
-    def _fold_columns(self, m: Module, taken: Signal, column: Signal, word: Signal) -> Signal:
+    def _walk_whole_groups(self, m: Module, group_end: Value, lane: Signal) -> tuple[Signal, Signal, Value]:
+        """Column and row where every row is whole groups, as any even row is of groups of two."""
+        group_column = Signal(range(max(2, self._max_width // self._lanes)))
+        row = Signal(self.height.shape())
+        column = Signal(range(self._max_width))
+        m.d.comb += column.eq(Cat(lane, group_column))
+        last_column = Signal()
+        final_column = Signal.like(group_column)
+        final_row = Signal.like(row)
+        m.d.sync += [final_row.eq(self.height - 1), final_column.eq((self.width >> len(lane)) - 1)]
+        m.d.comb += last_column.eq(group_column == final_column)
+        with m.If(group_end):
+            m.d.sync += group_column.eq(Mux(last_column, 0, group_column + 1))
+            with m.If(last_column):
+                m.d.sync += row.eq(Mux(row == final_row, 0, row + 1))
+        with m.If(self.clear):
+            m.d.sync += [group_column.eq(0), row.eq(0)]
+        return column, row, Const(1)
+
+    def _walk_groups(self, m: Module, group_end: Value, lane: Signal) -> tuple[Signal, Signal, Value]:
+        """Column and row where a row may end within a group, between two pairs of lanes; the image may, too."""
+        first_pair = Signal(range(max(2, self._max_width // 2)))
+        first_row = Signal(self.height.shape(), name="first_lane_row")
+        pairs = Signal.like(self.width[1:])
+        final_row = Signal.like(first_row)
+        m.d.sync += [pairs.eq(self.width >> 1), final_row.eq(self.height - 1)]
+
+        def place(ahead: Value | int, name: str) -> tuple[Signal, Signal, Signal]:
+            """Pair of columns so many pairs behind the group's first one, its row, whether that is behind the image."""
+            flat = Signal(len(first_pair) + 1, name=f"flat_{name}")
+            wraps = Signal(name=f"wraps_{name}")
+            pair = Signal.like(first_pair, name=f"pair_{name}")
+            row = Signal.like(first_row, name=f"row_{name}")
+            beyond = Signal(name=f"beyond_{name}")
+            m.d.comb += [
+                flat.eq(first_pair + ahead),
+                wraps.eq(flat >= pairs),
+                pair.eq(Mux(wraps, flat - pairs, flat)),
+                row.eq(first_row + wraps),
+                beyond.eq(wraps & (first_row == final_row)),
+            ]
+            return pair, row, beyond
+
+        pair, row, beyond = place(lane[1:], "of_lane")
+        next_pair, next_row, at_end = place(self._lanes // 2, "of_next_group")
+        with m.If(group_end):
+            m.d.sync += [first_pair.eq(Mux(at_end, 0, next_pair)), first_row.eq(Mux(at_end, 0, next_row))]
+        with m.If(self.clear):
+            m.d.sync += [first_pair.eq(0), first_row.eq(0)]
+        column = Signal(range(self._max_width))
+        m.d.comb += column.eq(Cat(lane[0], pair))
+        return column, row, ~beyond
+
+    def _fold_columns(self, m: Module, taken: Value, column: Signal, word: Signal) -> Signal:
         """OR along x: at odd columns the complete row of a window."""
         m.submodules.open_columns = ram = memory.Memory(
             shape=unsigned(self._word_bits), depth=max(2, self._max_words), init=[]
@@ -166,7 +204,7 @@ class OrPool(wiring.Component):
         return folded
 
     def _fold_rows(
-        self, m: Module, advance: Signal, complete: Signal, column: Signal, row: Signal, word: Signal, folded: Signal
+        self, m: Module, advance: Signal, complete: Value, column: Signal, row: Signal, word: Signal, folded: Signal
     ) -> None:
         """OR along y: at odd rows the complete window, registered at the output."""
         word_bits = (self._max_words - 1).bit_length()

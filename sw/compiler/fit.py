@@ -97,14 +97,14 @@ def _check_widths(artifact: Artifact, config: HardwareConfig, layer: Layer, accu
 
 
 def _check_shape(layer: Layer, config: HardwareConfig) -> None:
-    """Refuse too many bit-planes, and rows that do not suit the pool or the positions."""
+    """Refuse too many bit-planes, and rows too long for the pool or too short for the positions."""
     if layer.source == "residual":
         require(layer.input_planes, MAX_RESIDUAL_PLANES, layer.name, "residual bit-planes")
     require(layer.width if layer.pools_spikes else 0, MAX_POOL_SIDE, layer.name, "columns to pool")
-    if layer.width < config.positions or (layer.pool and layer.width % config.positions):
+    if layer.width < config.positions:
         raise UserError(
-            f"{layer.name} is {layer.width} columns wide, the configuration's {config.positions} positions "
-            "must not exceed that and must divide it before a pool: use fewer positions"
+            f"{layer.name} is {layer.width} columns wide, fewer than the configuration's {config.positions} positions: "
+            "use a configuration of fewer positions"
         )
 
 

@@ -14,7 +14,7 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
-from hw.named_configs import BASE, TINY
+from hw.named_configs import BASE, MINI, TINY
 from sim.comparison.compare import CompareReport, Comparison
 from sim.faults import Flip
 from sim.rtl import MEMORY_LATENCY, RtlSimulation
@@ -23,6 +23,7 @@ from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.data.sets import ImageSet
 from sw.errors import UserError
+from sw.layer import Layer
 from sw.network import NetworkConfig
 
 NARROW = dataclasses.replace(
@@ -40,6 +41,8 @@ NARROW_CHUNKED = dataclasses.replace(
 )
 """One column at a time is pooled before the neurons."""
 
+FOUR_POSITIONS = dataclasses.replace(MINI, name="four-positions", positions=4, timesteps=1)
+
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 ODD_GRID = NetworkConfig(image_size=12, image_channels=3, classes=7, embed_dim=48, depth=2, heads=3, timesteps=2)
 DEEP = NetworkConfig(
@@ -53,6 +56,9 @@ FOUR_POOLS = NetworkConfig(
 """The ImageNet variant: its image is loaded in strips, its heads of 8 channels are padded to words of 16."""
 
 EIGHT_STEPS = dataclasses.replace(SMALL, timesteps=8)
+ODD_WIDTHS = dataclasses.replace(SMALL, image_size=20, timesteps=1)
+"""20 columns, pooled to 10, to 5: rows of two and a half groups of four."""
+
 TEN_STEPS = dataclasses.replace(ODD_GRID, timesteps=10)
 SIXTEEN_STEPS = dataclasses.replace(SMALL, timesteps=16, residual_mode="clamp")
 EVENTS = dataclasses.replace(ODD_GRID, image_channels=2, events=True, timesteps=6)
@@ -123,6 +129,7 @@ def run(
         (CHUNKED, NARROW_STEM, 4),
         (CHUNKED, POOLED_STEM, 4),
         (CHUNKED, EVENT_STEM, 4),
+        (FOUR_POSITIONS, ODD_WIDTHS, 4),
         (CHUNKED, BEFORE[EIGHT_STEPS], 4),
         (CHUNKED, BEFORE[ODD_GRID], 4),
         (CHUNKED, BEFORE[POOLED_STEM], 4),
@@ -151,6 +158,7 @@ def run(
         "convolutions-in-strips",
         "pooled-convolutions-in-strips",
         "events-through-convolutions-in-strips",
+        "rows-end-within-groups",
         "pools-before-neurons",
         "pools-before-neurons-odd-grid",
         "pools-before-neurons-in-strips",
@@ -167,12 +175,17 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
     assert report.mismatch is None
     compared = figures["mismatches"].pop("values_compared")
     assert set(figures["mismatches"].values()) == {0}
-    spikes = sum(layer.positions * layer.out_channels for layer in network.layers() if layer.kind != "head")
+    spikes = sum(neurons_of(layer) for layer in network.layers() if layer.kind != "head")
     assert compared > 2 * network.timesteps * 2 * spikes  # both comparisons, both images
     cycles, layers = figures["cycles"], figures["layers"]
     assert cycles["rtl_min"] == cycles["rtl_max"]
     assert [layer["cycles"] for layer in layers] == [layer["model_cycles"] for layer in layers]
     assert cycles["rtl_min"] == cycles["model"]
+
+
+def neurons_of(layer: Layer) -> int:
+    height, width = layer.output_grid if layer.pool_first else (layer.height, layer.width)
+    return height * width * layer.out_channels
 
 
 @pytest.mark.parametrize(

@@ -174,11 +174,11 @@ def test_logit_too_wide():
 
 
 @pytest.mark.parametrize(
-    ("image_size", "positions", "name", "width"), [(4, 2, "rpe", 1), (12, 4, "conv3", 6), (4, 4, "conv3", 2)]
+    ("image_size", "positions", "name", "width"), [(4, 2, "rpe", 1), (12, 4, "rpe", 3), (4, 4, "conv3", 2)]
 )
-def test_columns_do_not_suit_the_positions(image_size, positions, name, width):
+def test_fewer_columns_than_positions_are_refused(image_size, positions, name, width):
     config = config_of(WIDE, positions=positions, neurons=1)
     assert refusal(artifact_of(network_of(image_size=image_size)), config) == (
-        f"{name} is {width} columns wide, the configuration's {positions} positions must not exceed that and must "
-        "divide it before a pool: use fewer positions"
+        f"{name} is {width} columns wide, fewer than the configuration's {positions} positions: use a configuration of "
+        "fewer positions"
     )
