@@ -17,6 +17,7 @@ from hw.descriptor import DESCRIPTOR, FIELDS, MAX_RESIDUAL_PLANES, Descriptor, O
 from hw.field_limits import MAX_DESCRIPTORS, field_limits
 from hw.named_configs import CONFIGS, MINI
 from hw.neurons.batch import batch_layout
+from hw.pool.max_pool_walk import MAX_POOL_WORDS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact, LayerParameters
 from sw.compiler.compiler import compile_artifact
@@ -157,6 +158,7 @@ def test_the_documentation_names_every_limit():
     words = field_limits(ROOMY, Descriptor(opcode=Opcode.WEIGHTS))
     expected = {
         "side of the image": MAX_POOL_SIDE,
+        "pooled columns times time chunks": MAX_POOL_WORDS,
         "positions times time chunks in use": words["positions"],
         "position tiles": words["tiles"],
         "output tiles": words["output_tiles"],
