@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 
 # Passed on if they are given: make compare IMAGES=4 CONFIG=tiny
 option = $(if $($(1)),--$(2) $($(1)))
-COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) \
+COMPARE = $(call option,MODEL,model) $(call option,IMAGES,images) $(call option,CONFIG,config) $(call option,TECHNOLOGY,technology) \
 	$(call option,DATA,data) $(call option,DATA_DIR,data-dir) $(call option,TRACED,traced) $(call option,FLIP,flip) $(call option,JOBS,jobs) \
 	$(call option,BREVITAS,brevitas) $(if $(STALLS),--stalls)
 MEASURE = $(call option,IMAGES,images) $(call option,DATA,data) $(call option,DATA_DIR,data-dir)
@@ -51,7 +51,7 @@ sim: $(INSTALLED)  ## The cocotb/Verilator suite: units, engines, whole networks
 	@$(SPIKELOOM) sim $(call option,JOBS,jobs) $(ARGS)
 
 verilog: $(INSTALLED)  ## Write the Verilog, JSON and C header of a configuration into build/verilog and lint it
-	@$(SPIKELOOM) verilog $(call option,CONFIG,config) $(ARGS)
+	@$(SPIKELOOM) verilog $(call option,CONFIG,config) $(call option,TECHNOLOGY,technology) $(ARGS)
 
 synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys, by module, beside the committed figures
 	@$(SPIKELOOM) synth $(call option,CONFIG,config) $(call option,FAMILY,family) $(ARGS)

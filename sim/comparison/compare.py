@@ -16,6 +16,7 @@ from golden.model import check_images
 from golden.recorder import Recording
 from hw.config import HardwareConfig
 from hw.named_configs import BASE
+from hw.parts.technology import Technology
 from sim.comparison.brevitas import compare_brevitas
 from sim.comparison.golden_run import GoldenRun, run_golden
 from sim.comparison.hardware import TracedImages, compare_hardware
@@ -83,6 +84,8 @@ class Comparison:
         Random stalls of the external memory, in percent of cycles.
     flips : tuple of Flip
         Faults to inject into the memory image.
+    technology : Technology
+        Form of the Verilog, see `sim.runner.build`.
     jobs : int
         Simulator processes, and compilers that build one, at a time.
     optimise : bool
@@ -105,6 +108,7 @@ class Comparison:
     brevitas: int | None = None
     stall_percent: int = 0
     flips: tuple[Flip, ...] = ()
+    technology: Technology = Technology.PORTABLE
     jobs: int = 2
     optimise: bool = True
     folder: Path = Path("build/compare")
@@ -149,7 +153,7 @@ class Comparison:
         figures = {
             "artifact": self.name,
             "image_set": self.data.name,
-            "hardware": _hardware(self.config),
+            "hardware": _hardware(self.config, self.technology),
             "images": {"rtl": self.images, "golden": len(self.data), "brevitas": self._brevitas},
             "accuracy": self._accuracies(golden, rtl),
             "mismatches": mismatches.to_dict(),
@@ -166,7 +170,7 @@ class Comparison:
         """The simulator, and the seconds it took."""
         started = time.perf_counter()
         progress("build the simulator", 0, 1)
-        simulator = build(self.config, jobs=self.jobs, optimise=self.optimise)
+        simulator = build(self.config, technology=self.technology, jobs=self.jobs, optimise=self.optimise)
         progress("build the simulator", 1, 1)
         return simulator, time.perf_counter() - started
 
@@ -269,7 +273,7 @@ def _unlabelled(images: Tensor) -> ImageSet:
     return ImageSet(images=images, labels=labels, indices=torch.arange(count), labelled=False)
 
 
-def _hardware(config: HardwareConfig) -> dict[str, Any]:
+def _hardware(config: HardwareConfig, technology: Technology) -> dict[str, Any]:
     """Size of the accelerator."""
     fields = ("outputs", "inputs", "positions", "timesteps", "sops_per_cycle")
-    return {"config": config.name, **{name: getattr(config, name) for name in fields}}
+    return {"config": config.name, "technology": technology.value, **{name: getattr(config, name) for name in fields}}

@@ -41,9 +41,10 @@ def render(figures: dict[str, Any], console: Console) -> None:
         Where to.
     """
     hardware = figures["hardware"]
+    form = "" if hardware["technology"] == "portable" else f" ({hardware['technology']})"
     console.print(
-        f"{figures['artifact']} ({figures['image_set']}) on {hardware['config']}: {hardware['outputs']} outputs x "
-        f"{hardware['inputs']} inputs x {hardware['positions']} positions x {hardware['timesteps']} time steps = "
+        f"{figures['artifact']} ({figures['image_set']}) on {hardware['config']}{form}: {hardware['outputs']} outputs "
+        f"x {hardware['inputs']} inputs x {hardware['positions']} positions x {hardware['timesteps']} time steps = "
         f"{hardware['sops_per_cycle']:,} synaptic operations per cycle"
     )
     console.print(layer_table(figures))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hw.named_configs import CONFIGS
 from sw.checkout import BUILD, ROOT
 from sw.errors import UserError
 from sw.outputs import OUTPUT_FILE
@@ -18,6 +19,7 @@ from sw.plain_console import PlainConsole
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+    from hw.parts.technology import Technology
 
 T = TypeVar("T")
 
@@ -48,7 +50,6 @@ class ConfigType(click.ParamType["HardwareConfig"]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> HardwareConfig:
         """Look the name up, or read the file."""
         from hw.config import HardwareConfig
-        from hw.named_configs import CONFIGS
         from hw.user_text import quoted
         from sw.strict_json import read_json
 
@@ -77,7 +78,27 @@ def config_option(default: str = "base") -> Decorator:
     """The option ``--config``."""
     return click.option(
         "--config", type=ConfigType(), default=default, show_default=True, metavar="NAME|FILE.json",
-        help="Hardware configuration: mini, tiny, base, large, huge, or a JSON file with the fields of hw/config.py.",
+        help=f"Hardware configuration: {', '.join(CONFIGS)}, or a JSON file with the fields of hw/config.py.",
+    )  # fmt: skip
+
+
+class TechnologyType(click.ParamType["Technology"]):
+    """A form of the Verilog, by its name."""
+
+    name = "technology"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Technology:
+        """Look the name up."""
+        from hw.parts.technology import Technology
+
+        return Technology(click.Choice([one.value for one in Technology]).convert(value, param, ctx))
+
+
+def technology_option() -> Decorator:
+    """The option ``--technology``."""
+    return click.option(
+        "--technology", type=TechnologyType(), default="portable", show_default=True, metavar="portable|xilinx",
+        help="Verilog for any tool, or with primitives of UltraScale+ where Yosys does not find them.",
     )  # fmt: skip
 
 

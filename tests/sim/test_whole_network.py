@@ -15,10 +15,12 @@ from golden.random_artifact import random_artifact, random_images
 from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.named_configs import BASE, MINI, TINY
+from hw.parts.technology import Technology
 from sim.comparison.compare import CompareReport, Comparison
 from sim.faults import Flip
 from sim.rtl import MEMORY_LATENCY, RtlSimulation
-from sim.runner import build
+from sim.runner import build, emitted_verilog
+from sim.verilator.verilate import BUILD_FOLDER
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import DESCRIPTOR_WORDS, Program
 from sw.data.sets import ImageSet
@@ -89,6 +91,7 @@ def run(
     config: HardwareConfig,
     network: NetworkConfig,
     *,
+    technology: Technology = Technology.PORTABLE,
     weight_bits: int = 4,
     images: int = 2,
     stalls: int = 0,
@@ -100,7 +103,7 @@ def run(
     data = ImageSet(images=pixels, labels=torch.zeros(images, dtype=torch.int64), indices=torch.arange(images))
     comparison = Comparison(
         artifact=artifact, program=compile_artifact(artifact, config), data=data, images=images, traced=images,
-        stall_percent=stalls, flips=flips, jobs=1, folder=folder / "run",
+        stall_percent=stalls, flips=flips, technology=technology, jobs=1, folder=folder / "run",
         optimise=config is BASE,  # which others of the suite build too
     )  # fmt: skip
     return comparison.run()
@@ -170,7 +173,25 @@ def run(
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(
     tmp_path: Path, config: HardwareConfig, network: NetworkConfig, weight_bits: int
 ):
-    report = run(tmp_path, config, network, weight_bits=weight_bits)
+    check(run(tmp_path, config, network, weight_bits=weight_bits), network)
+
+
+@pytest.mark.parametrize(
+    ("network", "weight_bits"),
+    [(FOUR_POOLS_TEN_STEPS, 8), (BEFORE[DVS], 4)],
+    ids=["8-bit-four-pools", "events-pools-before-neurons"],
+)
+def test_the_form_of_a_vendor_computes_the_same_in_the_same_cycles(
+    tmp_path: Path, network: NetworkConfig, weight_bits: int
+):
+    technology = Technology.XILINX
+    verilog = emitted_verilog(NARROW_CHUNKED, BUILD_FOLDER, technology)
+    assert all(f" {primitive} " in verilog for primitive in ("RAM32M16", "LUT6_2", "CARRY8", "URAM288"))
+    check(run(tmp_path, NARROW_CHUNKED, network, technology=technology, weight_bits=weight_bits), network)
+
+
+def check(report: CompareReport, network: NetworkConfig) -> None:
+    """Every value is equal, every cycle as predicted."""
     figures = report.to_dict()
     assert report.mismatch is None
     compared = figures["mismatches"].pop("values_compared")

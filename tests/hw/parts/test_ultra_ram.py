@@ -6,7 +6,6 @@ import dataclasses
 import re
 import subprocess
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,8 @@ from hw.named_configs import LARGE, TINY
 from hw.parts.technology import Technology
 from hw.parts.ultra_ram import fits_ultra_ram
 from hw.verilog.emit import emit_component
+from sim.primitives.models import primitive_models
 from tests.hw.verilated import run_bench
-
-MODEL = Path(__file__).with_name("uram288.v").read_text()
 
 BENCH = """
 module bench;
@@ -71,7 +69,7 @@ def memory(depth: int, technology: Technology) -> str:
 
 def bench(depth: int) -> str:
     sources = "\n".join(memory(depth, technology) for technology in Technology)
-    return MODEL + sources + BENCH.format(depth=depth, bits=address_bits(depth))
+    return primitive_models(sources) + sources + BENCH.format(depth=depth, bits=address_bits(depth))
 
 
 @pytest.mark.parametrize(("depth", "rams"), [(4096, 4), (12288, 12)])  # alone; first, middle and last of a cascade

@@ -1,0 +1,1 @@
+"""What FPGA primitives do, for simulations of Verilog that instantiates them."""
