@@ -40,8 +40,18 @@ MINI = HardwareConfig(
 )  # fmt: skip
 """64 operations per cycle: every part of the others, small enough that place and route takes minutes."""
 
-BASE_ANY = dataclasses.replace(BASE, name="base-any", time_chunks=4, pool_before=True, if_neurons=True)
-"""`BASE` with every option: up to 16 time steps, pools before neurons, neurons without leak."""
+BASE_ANY = dataclasses.replace(
+    BASE,
+    name="base-any",
+    spike_words=20480,
+    residual_words=8192,
+    token_chunks=8,
+    time_chunks=4,
+    pool_before=True,
+    if_neurons=True,
+)
+"""`BASE` with every option: up to 16 time steps, pools before neurons, neurons without leak. Spikformer-1-64 on event
+frames of 128x128 fits it."""
 
 LARGE_ANY = dataclasses.replace(LARGE, name="large-any", time_chunks=3, pool_before=True, if_neurons=True)
 """`LARGE` with every option; up to 12 time steps, for its thresholds are wider."""
