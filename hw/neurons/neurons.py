@@ -222,7 +222,7 @@ class Neurons(wiring.Component):
 
     def _pool(self, m: Module, walk: NeuronWalk, sums: list[Signal]) -> data.View:
         """The largest sums of the windows, in layers that pool them."""
-        m.submodules.pool = pool = MaxPool(self._config)
+        m.submodules.pool = pool = MaxPool(self._config, technology=self._technology)
         window = delayed_view(m, walk.window, self.sums_latency + CHOICE_LATENCY, name="window", reset=("valid",))
         m.d.comb += [pool.window.eq(window), pool.sums.as_value().eq(Cat(sums))]
         return pool.currents

@@ -8,7 +8,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import HardwareConfig
+from hw.parts.carry_chain import at_least
 from hw.parts.delay import delayed, delayed_view
+from hw.parts.technology import Technology
 from hw.pool.max_pool_walk import MAX_POOL_WORDS, window_layout
 
 ROW_LATENCY = 3
@@ -37,6 +39,8 @@ class MaxPool(wiring.Component):
     ----------
     config : HardwareConfig
         Sizes; `positions` is 1 or 2.
+    technology : Technology
+        What the comparators are made of.
 
     Members
     -------
@@ -48,8 +52,8 @@ class MaxPool(wiring.Component):
         The same, of `latency` cycles ago, or the largest of the windows that they complete.
     """
 
-    def __init__(self, config: HardwareConfig):
-        self._config = config
+    def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
+        self._config, self._technology = config, technology
         sums = data.ArrayLayout(signed(config.sum_bits), config.neurons * config.lanes)
         super().__init__({"window": In(window_layout(config)), "sums": In(sums), "currents": Out(sums)})
 
@@ -68,7 +72,7 @@ class MaxPool(wiring.Component):
         opened = value
         if config.positions == 2:
             even, opened = value, Cat(sums[1::2])
-            value = self._register(m, self._larger(even, opened), "pair")
+            value = self._register(m, self._larger(m, even, opened, "pair"), "pair")
             opened, window = self._register(m, opened, "odd"), self._late(m, window, "pair_window")
         joined = self._fold_columns(m, window, value, opened)
         pooled = self._fold_rows(m, window, joined)
@@ -93,7 +97,7 @@ class MaxPool(wiring.Component):
         joined = Signal(len(value))
         m.d.comb += [
             read.addr.eq(address),
-            joined.eq(Mux(window.first_column, value, self._larger(value, read.data))),
+            joined.eq(Mux(window.first_column, value, self._larger(m, value, read.data, "column"))),
             write.addr.eq(address),
             write.data.eq(Mux(window.odd_column, opened, joined)),
             write.en.eq(window.valid),
@@ -111,7 +115,7 @@ class MaxPool(wiring.Component):
         late = self._late(m, window, "late_row_window")
         address = Cat(window.select[:select_bits], window.word)
         complete = window.valid & window.odd_column
-        largest = Mux(late.first_row, joined, self._larger(joined, read.data))
+        largest = Mux(late.first_row, joined, self._larger(m, joined, read.data, "row"))
         m.d.comb += [
             read.addr.eq(address),
             read.en.eq(complete & ~window.first_row),
@@ -121,14 +125,13 @@ class MaxPool(wiring.Component):
         ]
         return largest
 
-    def _larger(self, left: Value, right: Value) -> Value:
+    def _larger(self, m: Module, left: Value, right: Value, name: str) -> Value:
         """The larger one of every two sums."""
-        width = self._config.sum_bits
-        pairs = [
-            (left.word_select(i, width).as_signed(), right.word_select(i, width).as_signed())
-            for i in range(len(left) // width)
-        ]
-        return Cat(Mux(a < b, b, a) for a, b in pairs)
+        width, larger = self._config.sum_bits, []
+        for i in range(len(left) // width):
+            a, b = left.word_select(i, width), right.word_select(i, width)
+            larger.append(Mux(at_least(m, a, b, name=f"{name}_{i}", technology=self._technology), a, b))
+        return Cat(larger)
 
     def _late(self, m: Module, window: data.View, name: str) -> data.View:
         return delayed_view(m, window, 1, name=name, reset=("valid",))

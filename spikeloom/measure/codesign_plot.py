@@ -54,10 +54,11 @@ def write_codesign(path: Path, variants: Sequence[Variant]) -> None:
 
     figure = Figure(figsize=(15, 5), layout="constrained")
     panels = figure.subplots(1, len(PANELS), sharey=True)
-    names = []
-    for axes, (cost, factor, label) in zip(panels, PANELS, strict=True):
-        names.append(_draw(axes, variants, cost, factor))
+    names = [_draw(axes, variants, cost, factor) for axes, (cost, factor, _) in zip(panels, PANELS, strict=True)]
+    for axes, of_panel, (_, _, label) in zip(panels, names, PANELS, strict=True):  # they share the axis of accuracy
         axes.set(xlabel=label.format(config=variants[0].config))
+        if not of_panel:
+            axes.text(0.5, 0.5, f"none fits {variants[0].config}", transform=axes.transAxes, ha="center", va="center")
         axes.margins(y=0.15)
         axes.set_xlim(0, ROOM_FOR_NAMES * axes.get_xlim()[1])
         axes.set_ylim(top=min(100, axes.get_ylim()[1]))

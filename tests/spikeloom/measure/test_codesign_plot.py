@@ -6,7 +6,15 @@ import random
 
 import pytest
 
-from spikeloom.measure.codesign_plot import TOUCH, shifts
+from spikeloom.measure.codesign import Variant
+from spikeloom.measure.codesign_plot import TOUCH, shifts, write_codesign
+
+DOES_NOT_FIT = Variant(
+    name="one", image_set="mnist sample", embed_dim=16, depth=1, heads=2, timesteps=2, weight_bits=8,
+    residual_mode="add", neuron="lif", config="tiny", images=50, correct=9, weights=7000, weight_bytes=7000,
+    program_bytes=None, cycles=None, refusal="it does not fit", spikes=100.0, dense_sops=100_000,
+    executed_sops=60_000.0, paper_j=6e-8, counted_j=6.5e-8,
+)  # fmt: skip
 
 
 def moved(boxes, found):
@@ -40,3 +48,15 @@ def test_boxes_move_no_farther_than_they_must():
     assert shifts([(0, 0, 10, 8), (5, 3, 15, 11)], []) == [-5, 0]
     assert shifts([(0, 0, 10, 8)], [(4, 5, 6, 20)]) == [-3]
     assert shifts([(0, 0, 10, 8)], [(4, -20, 6, 2)]) == [2]
+
+
+def test_points_are_in_view_where_a_panel_has_none(monkeypatch, tmp_path):
+    """No variant fits the configuration, so that none has cycles; the panels share the axis of accuracy."""
+    drawn = []
+    monkeypatch.setattr("spikeloom.measure.codesign_plot.write_picture", lambda path, figure: drawn.append(figure))
+    write_codesign(tmp_path / "codesign.png", [DOES_NOT_FIT])
+    cycles, weights, energy = drawn[0].axes
+    assert not cycles.lines and "none fits tiny" in [text.get_text() for text in cycles.texts]
+    for axes in (weights, energy):
+        low, high = axes.get_ylim()
+        assert low < 18 < high <= 100
