@@ -142,7 +142,7 @@ def random_shape(rng: Generator, number: int) -> HardwareConfig:
             "bias_fraction_bits": int(rng.integers(0, 7)), "memory_bits": int(rng.choice([64, 128])),
             "tile_groups": int(rng.choice([16, 32])), "attention_columns": int(inputs >> rng.integers(0, 6)),
             "attention_tables": int(rng.choice([2, 4])), "time_chunks": int(rng.choice([1, 1, 2, 3, 4, 8, 16])),
-            **ROOMY,
+            "if_neurons": bool(rng.random() < 0.5), **ROOMY,
         }  # fmt: skip
         operations = inputs * outputs * fields["positions"] * fields["timesteps"]
         if operations > (MOST_OPERATIONS if number >= SMALL_MACHINES else MOST_OPERATIONS // 4):
@@ -171,6 +171,7 @@ def random_network(rng: Generator, most_timesteps: int, most_bits: int) -> tuple
         residual_mode=str(rng.choice(["add", "clamp", "iand"])),  # type: ignore[arg-type]
         pools=pools,
         events=bool(rng.random() < 0.25),
+        neuron=str(rng.choice(["lif", "lif", "if"])),  # type: ignore[arg-type]
     )
     return network, int(rng.choice([2, 3, 4] if most_bits == 4 else [2, 4, 8, 8]))
 
@@ -178,7 +179,7 @@ def random_network(rng: Generator, most_timesteps: int, most_bits: int) -> tuple
 def mutated(rng: Generator, network: NetworkConfig, bits: int) -> tuple[NetworkConfig, int]:
     """Another network, of which most is as before; rarely one that no machine takes."""
     if rng.random() < 0.05:
-        return dataclasses.replace(network, **rng.choice([{"neuron": "if"}, {"pool_order": "before"}])), bits
+        return dataclasses.replace(network, pool_order="before"), bits
     while True:
         other, other_bits = random_network(rng, MAX_TIMESTEPS, 8)
         fields = [field.name for field in dataclasses.fields(other) if rng.random() < 0.3]
