@@ -63,8 +63,9 @@ ATTENTION_FIELDS = {
     "output_base": "destination_base",
     "output_stride": "destination_slice_stride",
     "time_chunks": "time_chunks",
+    "no_leak": "no_leak",
 }
-"""What the attention engine takes from which field of its descriptor; the last one only in a machine of several."""
+"""What the attention engine takes from which field of its descriptor; the last two only where it has such a member."""
 
 
 @functools.cache

@@ -71,6 +71,9 @@ class Attention(wiring.Component):
         chunks of chunk c ``base + k * stride + g * time_chunks + c``.
     time_chunks : In
         Only in a machine of several: those of the job; sampled like the others.
+    no_leak : In(1)
+        Only with `if_neurons`: the attention neurons do not leak; sampled like the others. The threshold is then
+        ``2**(T-1) * theta / scale``.
     busy : Out(1)
         From the cycle after `start` to the one before `done`.
     done : Out(1)

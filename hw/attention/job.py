@@ -17,6 +17,7 @@ def job_members(config: HardwareConfig) -> dict[str, Member]:
     """Members by which the engine is told a job, as wide as the descriptor's fields; see `Attention`."""
     address = unsigned(address_bits(config.spike_words))
     chunked = {"time_chunks": In(range(config.time_chunks + 1))} if config.time_chunks > 1 else {}
+    leaks = {"no_leak": In(1)} if config.if_neurons else {}
     return {
         "head_channels": In(DESCRIPTOR["head_channels"].shape),
         "chunks": In(DESCRIPTOR["tiles"].shape),
@@ -28,6 +29,7 @@ def job_members(config: HardwareConfig) -> dict[str, Member]:
         "output_base": In(address),
         "output_stride": In(address),
         **chunked,
+        **leaks,
     }
 
 
@@ -43,6 +45,7 @@ def job_layout(config: HardwareConfig) -> data.StructLayout:
         return range(max(2, count))
 
     chunked = {"rounds": range(config.time_chunks + 1)} if config.time_chunks > 1 else {}
+    leaks = {"no_leak": unsigned(1)} if config.if_neurons else {}
     return data.StructLayout(
         {
             "buffer": unsigned(1),
@@ -58,6 +61,7 @@ def job_layout(config: HardwareConfig) -> data.StructLayout:
             "output_base": address,
             "output_stride": address,
             **chunked,
+            **leaks,
         }
     )
 
@@ -156,5 +160,7 @@ class AttentionJob(wiring.Component):
             ]
             if config.time_chunks > 1:
                 m.d.sync += job.rounds.eq(self.time_chunks)
+            if config.if_neurons:
+                m.d.sync += job.no_leak.eq(self.no_leak)
             with m.If(channels <= (SHORTEST_TOKEN - 1) * step_channels):
                 m.d.sync += job.last_step.eq(SHORTEST_TOKEN - 1)

@@ -17,7 +17,8 @@ class AttentionMembranes(wiring.Component):
     Every round of a job (one time chunk) takes the tokens of all sets in the same order, so words are only counted. A
     word is read a few tokens before it is written: never in one cycle.
 
-    What is carried did not fire, so it is below the threshold, that of a descriptor: no more bits are kept.
+    What is carried did not fire, so it is below the threshold, that of a descriptor: no more bits are kept, with or
+    without a leak.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.attention.geometry import AttentionGeometry
 from hw.config import HardwareConfig
-from hw.parts.carry_chain import add_three, at_least
+from hw.parts.carry_chain import add_three, at_least, shift_unless
 from hw.parts.technology import Technology
 
 TABLES_ADDED = 3
@@ -16,7 +16,7 @@ TABLES_ADDED = 3
 
 
 class AttentionNeuron(wiring.Component):
-    """One time step of a neuron with tau = 2 and hard reset, whose input current comes entry by entry.
+    """One time step of a neuron with hard reset, tau = 2 or no leak, whose input current comes entry by entry.
 
     The neuron of `hw.neurons.lif.Lif` without a bias. With ``C_t`` the sum of all `entries` of a token::
 
@@ -27,6 +27,11 @@ class AttentionNeuron(wiring.Component):
     a chunk adds its sum above ``low_bits = max_timesteps - timesteps + t - 1`` bits. No current is above ``2**sum_bits
     - 1``, so neither is a membrane in units of the current: ``G_{t-1}`` has ``low_bits + sum_bits`` bits, and ``G_t``
     one more.
+
+    With `if_neurons` a job may say `no_leak`: ``V_t = V_{t-1} + C_t``, which is here ``2**low_bits * V_t``, so what was
+    handed on counts twice, and the threshold is ``2**(T-1) * theta``. ``V_t`` must have ``sum_bits + 1`` bits, those of
+    the accumulator, which the compiler proves: what is handed on is below the threshold, so that is ``theta - 1 + C_t``
+    at most. All else is as with a leak, and no wider.
 
     The membrane is loaded in the last cycle of a token for the one behind it: it is 0 in all cycles but the one that
     follows, in which the accumulator is 0, so they join without a choice (OR).
@@ -48,8 +53,8 @@ class AttentionNeuron(wiring.Component):
         In the cycle after a token's last entries.
     membrane : In(unsigned(low_bits + sum_bits))
         ``G_{t-1}`` of the token whose first entries come in this cycle, that of `last`.
-    threshold : In(unsigned(threshold_bits))
-        Stable.
+    threshold : In(unsigned(threshold_bits)), no_leak : In(1)
+        Stable; `no_leak` only with `if_neurons`.
     spike : Out(1)
         Of the token, from `latency` cycles after its last entries on, until the next token's.
     left : Out(unsigned(low_bits + sum_bits + 1))
@@ -62,6 +67,7 @@ class AttentionNeuron(wiring.Component):
     def __init__(self, config: HardwareConfig, step: int, *, technology: Technology = Technology.PORTABLE):
         self._config, self._step, self._technology = config, step, technology
         geometry = AttentionGeometry(config)
+        leaks = {"no_leak": In(1)} if config.if_neurons else {}
         self._low_bits = config.max_timesteps - config.timesteps + step
         self._sum_bits = geometry.sum_bits
         super().__init__(
@@ -72,6 +78,7 @@ class AttentionNeuron(wiring.Component):
                 "threshold": In(unsigned(geometry.threshold_bits)),
                 "spike": Out(1),
                 "left": Out(unsigned(self._low_bits + self._sum_bits + 1)),
+                **leaks,
             }
         )
 
@@ -93,12 +100,19 @@ class AttentionNeuron(wiring.Component):
         total = add_three(
             m, [accumulator, *self._terms(m)], bits, name="charge", technology=self._technology, join_first=opening
         )
-        m.d.sync += [
-            accumulator.eq(Mux(self.last, 0, total)),
-            opening.eq(Mux(self.last, self.membrane[low_bits:], 0)),
-        ]
+        handed_low, handed_on = self.membrane[:low_bits], self.membrane[low_bits:]
+        if self._config.if_neurons and low_bits:
+            handed_low = Mux(self.no_leak, 0, handed_low)
+            handed_on = shift_unless(
+                m,
+                Cat(self.membrane[low_bits - 1 :], Const(0, 1)),
+                self.no_leak,
+                name="handed_on",
+                technology=self._technology,
+            )
+        m.d.sync += [accumulator.eq(Mux(self.last, 0, total)), opening.eq(Mux(self.last, handed_on, 0))]
         with m.If(self.last):
-            m.d.sync += [low.eq(self.membrane[:low_bits]), charged.eq(Cat(low, total))]
+            m.d.sync += [low.eq(handed_low), charged.eq(Cat(low, total))]
         return charged
 
     def _terms(self, m: Module) -> list[Signal]:

@@ -33,7 +33,7 @@ class AttentionSums(wiring.Component):
     Members
     -------
     job : In(job_layout(config))
-        Gives the threshold.
+        Gives the threshold, and whether neurons leak.
     entries : In(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(entry_bits), columns), tables), timesteps))
         From the tables, every cycle.
     last : In(1)
@@ -88,6 +88,8 @@ class AttentionSums(wiring.Component):
         for t in range(config.timesteps):
             m.submodules[f"neuron{t}_{column}"] = neuron = AttentionNeuron(config, t, technology=self._technology)
             m.d.comb += [neuron.last.eq(last), neuron.threshold.eq(self.job.threshold)]
+            if config.if_neurons:
+                m.d.comb += neuron.no_leak.eq(self.job.no_leak)
             for table in range(config.attention_tables):
                 m.d.comb += neuron.entries[table].eq(self.entries[t][table][column])
             if neurons:

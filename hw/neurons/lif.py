@@ -1,12 +1,12 @@
-"""The spiking neuron: leaky integrate and fire over all time steps of one channel at one position."""
+"""The spiking neuron: integrate and fire, leaky or not, over all time steps of one channel at one position."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.carry_chain import add_three, at_least
+from hw.parts.carry_chain import add_three, at_least, shift_unless
 from hw.parts.delay import delayed
 from hw.parts.technology import Technology
 
@@ -37,6 +37,19 @@ class Lif(wiring.Component):
     step halves the membrane, which shifts it right; that stays exact as long as no more steps than fractional bits came
     before a chunk. The threshold is then ``ceil(2**(T + carried_fraction_bits) * theta)``.
 
+    With `if_neurons` a set may say `no_leak`. Its neuron halves nothing: ``V_t = V_{t-1} + C_t``, and a spike where
+    ``V_t >= theta``. Here ``G_t = 2**(t-1) * V_t``. So currents meet the membrane at the same bit as with a leak, and
+    the membrane is twice as large when it meets the next one, by a multiplexer in front of the register that holds it
+    while it is compared::
+
+        G_t = 2 * G_{t-1} + 2**(t-1) * C_t,   spike_t = G_t * 2**(T-t) >= threshold,   G_t = 0 after a spike
+
+    with ``threshold = 2**(T - 1 + carried_fraction_bits) * theta``. Currents and `theta` are integers, so nothing is
+    rounded, and no bit below the current is set. The leak bounds a membrane by the largest current; without it T
+    currents add up, and those below zero know no threshold. The adder has room for twice the current: all is exact
+    where every ``V_t``, before its reset, has ``current_bits + 1`` bits, which whoever makes the thresholds proves
+    (`sw.compiler.fit`). So many are also carried: `membrane` is then ``V_T`` with one fractional bit less.
+
     Latency is ``2 T`` cycles; one set of sums per cycle, no back-pressure: the parent delays its own valid bit.
 
     Parameters
@@ -49,6 +62,8 @@ class Lif(wiring.Component):
         Fractional bits of bias and threshold, at least 0.
     carried_fraction_bits : int
         Fractional bits of the membrane carried in, 0 for none.
+    if_neurons : bool
+        Whether sets may say `no_leak`.
     technology : Technology
         What adders and comparators are made of.
 
@@ -60,6 +75,8 @@ class Lif(wiring.Component):
         Bias of all steps; no current may leave `current_bits`.
     threshold : In(signed(current_bits + T + carried_fraction_bits))
         Smallest ``G_T`` that fires; bias and threshold are sampled with `sums`.
+    no_leak : In(1)
+        Only with `if_neurons`. The neuron does not leak; sampled with `sums`.
     carried : In(signed(current_bits + carried_fraction_bits))
         Only with `carried_fraction_bits`. Membrane to start from; sampled with `sums`.
     membrane : Out(signed(current_bits + carried_fraction_bits))
@@ -81,6 +98,7 @@ class Lif(wiring.Component):
         fraction_bits: int,
         *,
         carried_fraction_bits: int = 0,
+        if_neurons: bool = False,
         technology: Technology = Technology.PORTABLE,
     ):
         limits = (
@@ -93,7 +111,7 @@ class Lif(wiring.Component):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
         self._timesteps, self._fraction_bits, self._technology = timesteps, fraction_bits, technology
-        self._carried_fraction_bits = carried_fraction_bits
+        self._carried_fraction_bits, self._if_neurons = carried_fraction_bits, if_neurons
         self._current_bits = current_bits = sum_bits + fraction_bits + 1
         self._carried_bits = current_bits + carried_fraction_bits
         members = {
@@ -104,6 +122,8 @@ class Lif(wiring.Component):
         }
         if carried_fraction_bits:
             members |= {"carried": In(signed(self._carried_bits)), "membrane": Out(signed(self._carried_bits))}
+        if if_neurons:
+            members["no_leak"] = In(1)
         super().__init__(members)
 
     @property
@@ -117,7 +137,10 @@ class Lif(wiring.Component):
         threshold, bias = delayed(m, self.threshold, 1, name="threshold"), self.bias
 
         spikes = []
-        membrane: Value | None = self.carried if self._carried_fraction_bits else None
+        no_leak: Value | None = self.no_leak if self._if_neurons else None
+        membrane: Value | None = None
+        if self._carried_fraction_bits:
+            membrane = self._handed_on(m, self.carried, 0, no_leak)
         kept: Value | None = None
         for t in range(1, steps + 1):
             total = delayed(m, self.sums[t - 1], CYCLES_PER_STEP * (t - 1), name=f"sum{t}")
@@ -145,7 +168,12 @@ class Lif(wiring.Component):
             )
             spikes.append(delayed(m, fired, CYCLES_PER_STEP * (steps - t), name=f"spike{t}"))
             if t < steps or self._carried_fraction_bits:
-                membrane, kept = delayed(m, charged, 1, name=f"held{t}"), ~fired
+                held: Value = charged
+                if t < steps:
+                    if no_leak is not None:
+                        no_leak = delayed(m, no_leak, 1 if t == 1 else CYCLES_PER_STEP, name=f"no_leak{t}")
+                    held = self._handed_on(m, charged, t, no_leak)
+                membrane, kept = delayed(m, held, 1, name=f"held{t}"), ~fired
             if t < steps:
                 threshold = delayed(m, threshold, CYCLES_PER_STEP, name=f"threshold{t}")
                 bias = delayed(m, bias, CYCLES_PER_STEP, name=f"bias{t}")
@@ -154,6 +182,20 @@ class Lif(wiring.Component):
             m.d.comb += self.membrane.eq((membrane & kept.replicate(len(membrane))).as_signed() >> steps)
         m.d.comb += self.spikes.eq(Cat(spikes))
         return m
+
+    def _handed_on(self, m: Module, membrane: Value, step: int, no_leak: Value | None) -> Value:
+        """The membrane after `step` as it meets the next current: without leak twice as large, and zero below that."""
+        if no_leak is None:
+            return membrane
+        below_current = self._carried_fraction_bits + step
+        high = shift_unless(
+            m,
+            Cat(membrane[below_current - 1 :], membrane[-1]),
+            no_leak,
+            name=f"handed_on{step}",
+            technology=self._technology,
+        )
+        return Cat(Mux(no_leak, 0, membrane[:below_current]), high)
 
 
 def _extended(value: Value, bits: int) -> Value:

@@ -162,6 +162,10 @@ class Neurons(wiring.Component):
                     *(lif.sums[t].eq(currents[first + t]) for t in range(config.timesteps)),
                     self.spikes[first : first + config.timesteps].eq(lif.spikes & self.batch.steps & real),
                 ]
+        if config.if_neurons:
+            # The descriptor is the next layer's while the last sets are still under way.
+            no_leak = delayed(m, self.descriptor.no_leak, self.sums_latency + late, name="no_leak")
+            m.d.comb += [lif.no_leak.eq(no_leak) for lif in lifs]
         if config.time_chunks > 1:
             self._carry(m, walk, lifs)
         return m
@@ -234,5 +238,6 @@ class Neurons(wiring.Component):
             config.sum_bits,
             config.bias_fraction_bits,
             carried_fraction_bits=config.max_timesteps - config.timesteps,
+            if_neurons=config.if_neurons,
             technology=self._technology,
         )

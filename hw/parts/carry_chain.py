@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Instance, Module, Mux, Signal, Value
 
 from hw.integers import ceil_div
 from hw.parts.technology import Technology
@@ -119,6 +119,19 @@ def at_least(m: Module, a: Value, b: Value, *, name: str, technology: Technology
     return carry_chain(m, equal, above, Const(1, 1), name=name)[1]
 
 
+def shift_unless(m: Module, value: Value, stays: Value, *, name: str, technology: Technology) -> Value:
+    """`value` without its lowest bit or, where `stays` is set, without its highest; one LUT for two bits."""
+    if technology is Technology.PORTABLE:
+        return Mux(stays, value[:-1], value[1:])
+    bits = len(value) - 1
+    shifted = Signal(bits + bits % 2, name=name)
+    for low in range(0, bits, 2):
+        inputs = [*Cat(value[low : low + 3], Const(0, 1))[:3], stays, Const(0, 1)]
+        o5, o6 = shifted[low], shifted[low + 1]
+        _dual_lut(m, f"{name}_{low}", inputs, upper=_UPPER_NEIGHBOUR, lower=_LOWER_NEIGHBOUR, o6=o6, o5=o5)
+    return shifted[:bits]
+
+
 def carry_chain(m: Module, propagate: Value, generate: Value, carry_in: Value, *, name: str) -> tuple[Value, Value]:
     """CARRY8 primitives: the sum bits, ``propagate ^ carry``, and the last carry.
 
@@ -165,5 +178,7 @@ _KEPT_PARITY = _table(lambda a, b, c, saved, keep: a & keep ^ b ^ c ^ saved)
 _KEPT_MAJORITY = _table(lambda a, b, c, saved, keep: int((a & keep) + b + c >= 2))
 _JOINED_PARITY = _table(lambda a, b, c, saved, other: (a | other) ^ b ^ c ^ saved)
 _JOINED_MAJORITY = _table(lambda a, b, c, saved, other: int((a | other) + b + c >= 2))
+_LOWER_NEIGHBOUR = _table(lambda a, b, c, stays, _: a if stays else b)
+_UPPER_NEIGHBOUR = _table(lambda a, b, c, stays, _: b if stays else c)
 _EQUAL = _table(lambda a0, b0, a1, b1, _: int((a0, a1) == (b0, b1)))
 _ABOVE = _table(lambda a0, b0, a1, b1, _: int((a1, a0) > (b1, b0)))

@@ -47,11 +47,8 @@ def attention(placement: Placement, layer: Layer, head: AttentionHead) -> Descri
     geometry = placement.geometry
     config, network = geometry.config, geometry.network
     query, groups = placement.layers[layer.source], geometry.groups(layer.positions)
-    threshold = stored_thresholds(
-        np.array(network.attention_threshold),
-        config.max_timesteps - network.timesteps,
-        AttentionGeometry(config).threshold_bits,
-    )
+    bits = AttentionGeometry(config).threshold_bits
+    threshold = stored_thresholds(np.array(network.attention_threshold), config, network, bits)
     return Descriptor(
         opcode=Opcode.ATTENTION,
         layer=placement.numbers[layer.name],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hw.attention.geometry import AttentionGeometry
 from hw.config import IMAGE_PLANES, HardwareConfig
 from hw.descriptor import MAX_RESIDUAL_PLANES
 from hw.integers import ceil_div
@@ -13,7 +14,7 @@ from hw.pool.max_pool import ROW_LATENCY
 from hw.pool.max_pool_walk import MAX_POOL_WORDS
 from hw.writeback.pool_writer import MAX_POOL_SIDE
 from sw.artifact.artifact import Artifact
-from sw.artifact.ranges import accumulator_range, input_range, layer_ranges, signed_bits
+from sw.artifact.ranges import LayerRange, accumulator_range, input_range, layer_ranges, signed_bits
 from sw.compiler.heads import padded_head
 from sw.compiler.weight_pack import segments
 from sw.errors import UserError
@@ -51,6 +52,8 @@ def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
     for layer in network.layers():
         if layer.has_weights:
             _check_widths(artifact, config, layer, ranges[layer.name].accumulator_bits)
+        if not network.leaky and layer.kind != "head":
+            _check_membrane(config, layer, ranges[layer.name])
         _check_shape(layer, config)
         if layer.pool_first:
             _check_max_pool(layer, config, ceil_div(network.timesteps, config.timesteps))
@@ -94,6 +97,17 @@ def _check_widths(artifact: Artifact, config: HardwareConfig, layer: Layer, accu
     if layer.kind != "head":
         bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
         require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")
+
+
+def _check_membrane(config: HardwareConfig, layer: Layer, bounds: LayerRange) -> None:
+    """Refuse membranes without leak that are wider than the adder of a neuron.
+
+    A leak keeps a membrane below the largest current, whatever comes in; without it currents add up over time, so what
+    the weights, the threshold and the number of time steps allow decides. Membranes of attention have no sign.
+    """
+    attention = layer.kind == "attention"
+    limit = AttentionGeometry(config).if_membrane_bits + 1 if attention else config.if_membrane_bits
+    require(bounds.result_bits, limit, layer.name, "bits of a membrane without leak")
 
 
 def _check_shape(layer: Layer, config: HardwareConfig) -> None:

@@ -83,8 +83,13 @@ def segments(artifact: Artifact, layer: Layer) -> tuple[NDArray[np.int8], ...]:
     return tuple(segment for pair in zip(negated, halves, strict=True) for segment in pair)
 
 
-def stored_thresholds(threshold: NDArray[np.int64], steps: int, bits: int) -> NDArray[np.int64]:
-    """Thresholds as the neurons compare them: of a network of `steps` time steps less than the configuration's.
+def stored_thresholds(
+    threshold: NDArray[np.int64], config: HardwareConfig, network: NetworkConfig, bits: int
+) -> NDArray[np.int64]:
+    """Thresholds as the neurons compare them, with a membrane of the configuration's last time step.
+
+    That has a fractional bit for every step of the configuration, where an artifact's threshold has one for every step
+    of the network; without leak for every step but the first (`hw.neurons.lif.Lif`), where it has none.
 
     Neurons are as wide as their membranes need, and no membrane reaches the largest threshold of so many bits: it
     stands for all that are larger.
@@ -92,12 +97,13 @@ def stored_thresholds(threshold: NDArray[np.int64], steps: int, bits: int) -> ND
     Parameters
     ----------
     threshold : int64 array
-        Not negative.
-    steps : int
-        A power of two to scale with; the product may leave 64 bits.
+        Not negative; scaled it may leave 64 bits.
+    config : HardwareConfig
+    network : NetworkConfig
     bits : int
         Width of the unsigned field, below 63.
     """
+    steps = config.max_timesteps - (network.timesteps if network.leaky else 1)
     largest = (1 << bits) - 1
     scaled: NDArray[np.int64] = np.minimum(threshold, (largest >> steps) + 1) << steps
     return np.minimum(scaled, largest)
@@ -162,9 +168,8 @@ def _parameter_words(
     threshold = np.full(outputs, (1 << config.membrane_bits - 1) - 1, np.int64)
     bias[: len(channels)] = parameters.bias[chosen]
     if parameters.threshold is not None:
-        steps = config.max_timesteps - artifact.network.timesteps
-        stored = stored_thresholds(parameters.threshold[chosen], steps, config.membrane_bits - 1)
-        threshold[: len(channels)] = stored
+        limits, bits = parameters.threshold[chosen], config.membrane_bits - 1
+        threshold[: len(channels)] = stored_thresholds(limits, config, artifact.network, bits)
     # A wide threshold begins where the neuron's bias ends; the head has no threshold and needs all bits of its bias.
     offset = PARAMETER_BITS // 2 if layer.kind == "head" else config.threshold_offset
     low = np.uint64((1 << min(offset, PARAMETER_BITS // 2)) - 1)

@@ -121,7 +121,7 @@ def random_machine(number: int) -> tuple[HardwareConfig, Artifact]:
     rng = np.random.default_rng([number, 0])
     while True:
         shape = random_shape(rng, number)
-        network, bits = random_network(rng, shape.max_timesteps, shape.weight_bits, pool_before=shape.pool_before)
+        network, bits = random_network(rng, shape.max_timesteps, shape.weight_bits)
         artifact = make_artifact(network, bits, shape, int(rng.integers(1 << 30)))
         try:
             if predict_cycles(compile_artifact(artifact, shape), 20).total <= MOST_CYCLES:
@@ -142,8 +142,7 @@ def random_shape(rng: Generator, number: int) -> HardwareConfig:
             "bias_fraction_bits": int(rng.integers(0, 7)), "memory_bits": int(rng.choice([64, 128])),
             "tile_groups": int(rng.choice([16, 32])), "attention_columns": int(inputs >> rng.integers(0, 6)),
             "attention_tables": int(rng.choice([2, 4])), "time_chunks": int(rng.choice([1, 1, 2, 3, 4, 8, 16])),
-            "pool_before": bool(rng.random() < 0.3),
-            **ROOMY,
+            "pool_before": bool(rng.random() < 0.5), "if_neurons": bool(rng.random() < 0.5), **ROOMY,
         }  # fmt: skip
         operations = inputs * outputs * fields["positions"] * fields["timesteps"]
         if operations > (MOST_OPERATIONS if number >= SMALL_MACHINES else MOST_OPERATIONS // 4):
@@ -155,9 +154,7 @@ def random_shape(rng: Generator, number: int) -> HardwareConfig:
                 continue
 
 
-def random_network(
-    rng: Generator, most_timesteps: int, most_bits: int, *, pool_before: bool
-) -> tuple[NetworkConfig, int]:
+def random_network(rng: Generator, most_timesteps: int, most_bits: int) -> tuple[NetworkConfig, int]:
     """Draw a network and the bits of its weights."""
     pools = int(rng.integers(1, 5))
     dim = int(rng.choice([8, 8, 16, 16, 24, 32, 48]))
@@ -174,17 +171,16 @@ def random_network(
         residual_mode=str(rng.choice(["add", "clamp", "iand"])),  # type: ignore[arg-type]
         pools=pools,
         events=bool(rng.random() < 0.25),
-        pool_order="before" if pool_before and rng.random() < 0.7 else "after",
+        pool_order=str(rng.choice(["after", "after", "before"])),  # type: ignore[arg-type]
+        neuron=str(rng.choice(["lif", "lif", "if"])),  # type: ignore[arg-type]
     )
     return network, int(rng.choice([2, 3, 4] if most_bits == 4 else [2, 4, 8, 8]))
 
 
 def mutated(rng: Generator, network: NetworkConfig, bits: int) -> tuple[NetworkConfig, int]:
-    """Another network, of which most is as before; rarely one that no machine takes."""
-    if rng.random() < 0.05:
-        return dataclasses.replace(network, neuron="if"), bits
+    """Another network, of which most is as before."""
     while True:
-        other, other_bits = random_network(rng, MAX_TIMESTEPS, 8, pool_before=True)
+        other, other_bits = random_network(rng, MAX_TIMESTEPS, 8)
         fields = [field.name for field in dataclasses.fields(other) if rng.random() < 0.3]
         with contextlib.suppress(ValueError):  # where it is no longer divisible
             mixed = dataclasses.replace(network, **{field: getattr(other, field) for field in fields})

@@ -30,9 +30,10 @@ from sw.network import NetworkConfig
 
 NARROW = dataclasses.replace(
     TINY, name="narrow", outputs=8, inputs=16, weight_bits=8, memory_bits=128, program_beats=1024, tile_groups=32,
-    attention_columns=4, attention_tables=4, spike_words=2048, residual_words=256,
+    attention_columns=4, attention_tables=4, spike_words=2048, residual_words=256, if_neurons=True,
 )  # fmt: skip
-"""A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image."""
+"""A small one of `large`'s kind: output tiles of half a word, wide beats, and too little memory for a whole image; also
+for neurons without leak."""
 
 CHUNKED = dataclasses.replace(TINY, name="chunked", time_chunks=4, spike_words=2000, pool_before=True)
 """Up to 16 time steps on 4 lanes, and too little memory for the outputs of a large image's first convolutions: they are
@@ -71,6 +72,9 @@ DVS = NetworkConfig(
 """The DVS variant: event frames, loaded in strips, four pools, 16 heads."""
 
 FOUR_POOLS_TEN_STEPS = dataclasses.replace(FOUR_POOLS, image_size=32, timesteps=10)
+
+NO_LEAK = dataclasses.replace(ODD_GRID, neuron="if")
+NO_LEAK_TEN_STEPS = dataclasses.replace(ODD_GRID, neuron="if", timesteps=10)
 
 NARROW_STEM = NetworkConfig(
     image_size=32, image_channels=1, classes=4, embed_dim=48, depth=1, heads=3, mlp_ratio=2, pools=2
@@ -129,6 +133,8 @@ def run(
         (CHUNKED, EVENTS, 4),
         (NARROW_CHUNKED, DVS, 4),
         (NARROW_CHUNKED, FOUR_POOLS_TEN_STEPS, 8),
+        (NARROW, NO_LEAK, 8),
+        (NARROW_CHUNKED, NO_LEAK_TEN_STEPS, 4),
         (CHUNKED, NARROW_STEM, 4),
         (CHUNKED, POOLED_STEM, 4),
         (CHUNKED, EVENT_STEM, 4),
@@ -158,6 +164,8 @@ def run(
         "events",
         "dvs",
         "narrow-time-chunks-8-bit",
+        "without-leak-8-bit",
+        "without-leak-time-chunks",
         "convolutions-in-strips",
         "pooled-convolutions-in-strips",
         "events-through-convolutions-in-strips",

@@ -28,12 +28,15 @@ WHOLE_SLICE = dataclasses.replace(
     attention_planes=5,
 )  # fmt: skip
 
+IF_PAIRS = dataclasses.replace(PAIRS, name="if_pairs", if_neurons=True)
+IF_FOUR_STEPS = dataclasses.replace(FOUR_STEPS, name="if_four_steps", if_neurons=True)
+IF_CHUNKED = dataclasses.replace(CHUNKED, name="if_chunked", if_neurons=True)
 FOUR_TABLES = dataclasses.replace(WHOLE_SLICE, name="four_tables", attention_tables=4, timesteps=4)
 
 
 @dataclass
 class Job:
-    """A head's attention: spikes as [T, N, d] and where they lie."""
+    """A head's attention: spikes as [T, N, d] and where they lie; the threshold in the units of an artifact."""
 
     q: np.ndarray
     k: np.ndarray
@@ -42,17 +45,28 @@ class Job:
     query_base: int = 5
     output_base: int = 400
     buffer: int = 0
+    no_leak: bool = False
 
     @property
     def tokens(self) -> int:
         return self.q.shape[1]
 
 
-def random_job(timesteps: int, tokens: int, channels: int, *, seed: int, density: float = 0.4, buffer: int = 0) -> Job:
+def random_job(
+    timesteps: int,
+    tokens: int,
+    channels: int,
+    *,
+    seed: int,
+    density: float = 0.4,
+    buffer: int = 0,
+    no_leak: bool = False,
+) -> Job:
     rng = np.random.default_rng(seed)
     q, k, v = (rng.random((timesteps, tokens, channels)) < density for _ in range(3))
-    typical = int(density**3 * tokens * channels)
-    return Job(q, k, v, threshold=2 ** (timesteps - 1) * max(1, typical), buffer=buffer)
+    typical = max(1, int(density**3 * tokens * channels))
+    threshold = 2 * typical if no_leak else 2 ** (timesteps - 1) * typical
+    return Job(q, k, v, threshold=threshold, buffer=buffer, no_leak=no_leak)
 
 
 def attention_spikes(job: Job) -> np.ndarray:
@@ -62,8 +76,8 @@ def attention_spikes(job: Job) -> np.ndarray:
     timesteps = len(sums)
     membrane, spikes = np.zeros_like(sums[0]), np.zeros_like(job.q)
     for t in range(timesteps):
-        membrane += 2**t * sums[t]
-        spikes[t] = membrane * 2 ** (timesteps - 1 - t) >= job.threshold
+        membrane += sums[t] if job.no_leak else 2**t * sums[t]
+        spikes[t] = membrane * (1 if job.no_leak else 2 ** (timesteps - 1 - t)) >= job.threshold
         membrane[spikes[t]] = 0
     return spikes
 
@@ -154,10 +168,12 @@ class AttentionBench:
             self.memory[job.query_base + k * stride + g] = words[k, g]
         members = {
             "head_channels": channels, "chunks": tiles(config, job), "groups": groups,
-            "threshold": job.threshold << config.max_timesteps - timesteps, "token_buffer": job.buffer,
+            "threshold": job.threshold << config.max_timesteps - (1 if job.no_leak else timesteps),
+            "token_buffer": job.buffer,
             "query_base": job.query_base, "query_stride": stride,
             "output_base": job.output_base, "output_stride": stride,
             **({"time_chunks": rounds} if config.time_chunks > 1 else {}),
+            **({"no_leak": job.no_leak} if config.if_neurons else {}),
         }  # fmt: skip
         for member, value in members.items():
             ctx.set(getattr(dut, member), value)

@@ -18,6 +18,9 @@ from tests.hw.attention.attention_bench import (
     CHUNKED_ONE_STEP,
     FOUR_STEPS,
     FOUR_TABLES,
+    IF_CHUNKED,
+    IF_FOUR_STEPS,
+    IF_PAIRS,
     ONE_STEP,
     PAIRS,
     SMALL,
@@ -84,6 +87,33 @@ def test_time_chunks_carry_the_membranes(config, timesteps, tokens, channels):
         part.threshold >>= config.timesteps
         assert (attention_spikes(part) != attention_spikes(jobs[0])[config.timesteps :]).any()
     assert bench.cycles[0] % rounds == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "timesteps", "tokens", "channels"),
+    [(IF_PAIRS, 2, 9, 8), (IF_FOUR_STEPS, 3, 6, 8), (IF_CHUNKED, 5, 7, 8)],
+)
+def test_jobs_with_and_without_leak_follow_one_another(config, timesteps, tokens, channels):
+    jobs = [
+        random_job(timesteps, tokens, channels, seed=tokens + n, buffer=n % 2, density=0.5, no_leak=no_leak)
+        for n, no_leak in enumerate((False, True, False))
+    ]
+    check(config, jobs, stall=0.3)
+    for job in jobs:
+        other = dataclasses.replace(job, no_leak=not job.no_leak)
+        assert (attention_spikes(other) != attention_spikes(job)).any()
+
+
+@pytest.mark.parametrize("threshold", ["reached", "never"])
+def test_widest_membranes_without_leak(threshold):
+    """All ones in every step: two of the largest sums, more than which the accumulator does not hold."""
+    config = dataclasses.replace(IF_FOUR_STEPS, timesteps=2, attention_planes=5, head_channels=16)
+    ones = np.ones((2, 31, config.head_channels), bool)
+    most = 31 * config.head_channels
+    job = Job(ones, ones, ones, threshold={"reached": 2 * most, "never": 2 * most + 1}[threshold], no_leak=True)
+    spikes = attention_spikes(job)
+    assert not spikes[0].any() and spikes[1].all() == (threshold == "reached")
+    check(config, [job])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,11 @@ class Stimulus:
         channels = fields["output_tiles"] * config.outputs
         scale = 1 << config.bias_fraction_bits
         self.bias = [self.rng.randint(-30 * scale, 30 * scale) for _ in range(channels)]
-        self.threshold = [self.rng.randint(1, 40 * scale << config.max_timesteps) for _ in range(channels)]
+        self.leaky = not fields.get("no_leak", 0)
+        if self.leaky:
+            self.threshold = [self.rng.randint(1, 40 * scale << config.max_timesteps) for _ in range(channels)]
+        else:
+            self.threshold = [self.rng.randint(1, 80 * scale) << config.max_timesteps - 1 for _ in range(channels)]
 
     def random_sums(self, half: int) -> Sums:
         """Of a wide layer first the high halves, then the low ones, which are unsigned but in image layers."""
@@ -87,7 +91,8 @@ class Stimulus:
         bias = torch.tensor(self.biases(batch))
         current = (torch.cat(chunks, dim=2) << fraction).permute(2, 1, 0) + bias
         limits = torch.tensor(self.threshold[batch.first_channel :][: config.neurons])
-        fired, _ = lif(current.contiguous(), limits, config.max_timesteps)
+        limits = limits if self.leaky else limits >> config.max_timesteps - 1
+        fired, _ = lif(current.contiguous(), limits, config.max_timesteps, leaky=self.leaky)
         fired = fired[batch.time_chunk * config.timesteps :][: config.timesteps].permute(2, 1, 0)
         packed, members = 0, batch.members
         for neuron in range(config.neurons):

@@ -55,6 +55,21 @@ def test_overlapping_layers_have_no_pause(wide):
     assert [start - end for start, end in zip(bench.seen.starts[1:], bench.seen.layers[:-1], strict=True)] == [2] * 3
 
 
+@pytest.mark.parametrize(
+    ("config", "wide", "time_chunks"), [(TINY, 0, 1), (HALF, 1, 1), (CHUNKED, 0, 3)], ids=["tiny", "wide", "chunks"]
+)
+def test_layers_with_and_without_leak_follow_each_other_without_a_pause(config, wide, time_chunks):
+    """The next layer's descriptor is there while the last sums of the one before are still in the neurons."""
+    config = dataclasses.replace(config, if_neurons=True)
+    sizes = {"positions": 6, "output_tiles": 1, "wide": wide, "time_chunks": time_chunks, "tile_groups": 6}
+    layers = [
+        layer_fields(config, Destination.SPIKES, layer=n, no_leak=no_leak, **sizes)
+        for n, no_leak in enumerate((0, 1, 1, 0))
+    ]
+    bench = run(config, *layers)
+    assert [start - end for start, end in zip(bench.seen.starts[1:], bench.seen.layers[:-1], strict=True)] == [2] * 3
+
+
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("wide", [0, 1])
 def test_widest_currents(sign, wide):

@@ -1,4 +1,4 @@
-"""The UltraScale+ forms of LUT RAMs and adder trees against the portable ones, by proof and side by side in an array.
+"""The UltraScale+ forms of LUT RAMs, adders and neurons against the portable ones, by proof and side by side.
 
 Yosys's own simulation models stand for the primitives. A proof that cannot fail would be worth nothing: each is
 repeated with two pins swapped and has to fail then.
@@ -18,8 +18,10 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 
 from hw.array.weight_array import WeightArray
+from hw.attention.neuron import AttentionNeuron
 from hw.named_configs import TINY
-from hw.parts.carry_chain import add_or_subtract, add_three, at_least
+from hw.neurons.lif import Lif
+from hw.parts.carry_chain import add_or_subtract, add_three, at_least, shift_unless
 from hw.parts.lut_ram import PORT_BITS, PORTS, LutRam
 from hw.parts.technology import Technology
 from hw.parts.ternary_tree import ternary_tree, ternary_tree_latency
@@ -155,6 +157,8 @@ def arithmetic(technology: Technology) -> str:
         "joined_two": add_three(m, [short, words[0]], 9, name="joined_two", technology=technology, join_first=bits[:5]),
         "changed": add_or_subtract(m, words[0], words[1], bit, name="changed", technology=technology),
         "reached": at_least(m, words[0], words[1], name="reached", technology=technology),
+        "shifted": shift_unless(m, words[0], bit, name="shifted", technology=technology),
+        "shifted_odd": shift_unless(m, words[0][1:], bit, name="shifted_odd", technology=technology),
         "reached_even": at_least(m, words[0][1:], words[1][1:], name="reached_even", technology=technology),
     }
     ports = [*words, bit, bits, short]
@@ -170,6 +174,48 @@ def test_carry_chains_of_primitives_compute_what_operators_compute(tmp_path):
     assert proves(tmp_path, gold, gate, [], rename="", steps=1)
     assert not proves(tmp_path, gold, swap(gate, "O5", "O6"), [], rename="", steps=1)
     assert not proves(tmp_path, gold, swap(gate, "CI", "CI_TOP"), [], rename="", steps=1)
+
+
+def flat(parts: dict[str, wiring.Component], name: str) -> tuple[str, dict[str, tuple[int, bool]]]:
+    """Verilog of components side by side, and of every port its width and whether it is an input."""
+    m, ports = Module(), []
+    widths: dict[str, tuple[int, bool]] = {}
+    for part, component in parts.items():
+        m.submodules[part] = component
+        for path, member, value in component.signature.flatten(component):
+            inner = Value.cast(value)
+            port = Signal(len(inner), name="_".join(map(str, (part, *path))))
+            is_input = member.flow == wiring.In
+            m.d.comb += inner.eq(port) if is_input else port.eq(inner)
+            widths[port.name] = len(port), is_input
+            ports.append(port)
+    return convert(m, ports, name), widths
+
+
+NEURON_STATE = ("accumulator", "opening", "low", "charged", "term0", "term1")
+"""What an attention neuron keeps from token to token, however long these are."""
+
+
+def neurons(technology: Technology) -> str:
+    """A neuron and an attention neuron, with and without leak, with and without membranes from before."""
+    config = dataclasses.replace(
+        TINY, timesteps=2, time_chunks=2, attention_planes=2, head_channels=4, attention_tables=4, if_neurons=True
+    )
+    return flat(
+        {
+            "neuron": Lif(2, 3, 1, if_neurons=True, technology=technology),
+            "chunked": Lif(2, 2, 1, carried_fraction_bits=2, if_neurons=True, technology=technology),
+            "attention": AttentionNeuron(config, 0, technology=technology),
+        },
+        "unit",
+    )[0]
+
+
+def test_neurons_of_primitives_fire_as_the_portable_ones(tmp_path):
+    gold, gate = (neurons(technology) for technology in Technology)
+    claims = [f"-prove gate.attention.{name} gold.attention.{name}" for name in NEURON_STATE]
+    assert proves(tmp_path, gold, gate, claims, rename="", steps=6)
+    assert not proves(tmp_path, gold, swap(gate, "I0", "I3"), claims, rename="", steps=6)
 
 
 CYCLES = 20000
@@ -188,7 +234,7 @@ module bench;
       #1 clk = 0;
       rst = 0;
       {comparison}
-      tiles += 32'(gold_tile_done);
+      tiles += 32'(gold_dut_tile_done);
     end
     $display("same in %0d tiles", tiles);
     $finish;
@@ -203,18 +249,9 @@ def test_an_array_of_primitives_does_what_the_portable_one_does(tmp_path):
         TINY, outputs=4, inputs=32, positions=1, timesteps=1, accumulator_bits=13, tile_groups=32
     )
     text = ""
-    widths: dict[str, tuple[int, bool]] = {}
     for technology in Technology:
-        m, dut, ports = Module(), WeightArray(config, technology=technology), []
-        m.submodules.dut = dut
-        for path, member, value in dut.signature.flatten(dut):
-            inner = Value.cast(value)
-            port = Signal(len(inner), name="_".join(map(str, path)))
-            is_input = member.flow == wiring.In
-            m.d.comb += inner.eq(port) if is_input else port.eq(inner)
-            widths[port.name] = len(port), is_input
-            ports.append(port)
-        text += convert(m, ports, technology.value)
+        verilog_text, widths = flat({"dut": WeightArray(config, technology=technology)}, technology.value)
+        text += verilog_text
     text = primitive_models(text) + text
     inputs, outputs = ([name for name, (_, is_in) in widths.items() if is_in == wanted] for wanted in (True, False))
     names = inputs + [f"{side}_{name}" for side in ("gold", "gate") for name in outputs]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from hw.named_configs import LARGE, TINY
+from hw.named_configs import LARGE_ANY, TINY
 from hw.neurons.lif import Lif
 from hw.pool.or_pool import OrPool
 from sim.components.run import build_component, simulate_component
 
 
-@pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [TINY, LARGE_ANY], ids=lambda config: config.name)
 def test_lif_fires_like_the_integer_neuron(config):
     shape = {
         "timesteps": config.timesteps, "sum_bits": config.sum_bits, "fraction_bits": config.bias_fraction_bits,
+        "if_neurons": config.if_neurons,
     }  # fmt: skip
-    dut = Lif(*shape.values())
+    dut = Lif(**shape)
     build = build_component(dut, f"lif_{config.timesteps}_{config.sum_bits}")
     simulate_component(build, "lif", **shape, latency=dut.latency, count=3000, seed=1)
 
@@ -30,8 +31,8 @@ def test_or_pool_pools_like_max_pool():
 
 
 def test_a_component_that_differs_fails_with_its_log():
-    shape = {"timesteps": 2, "sum_bits": 6, "fraction_bits": 0}
-    dut = Lif(*shape.values())
+    shape = {"timesteps": 2, "sum_bits": 6, "fraction_bits": 0, "if_neurons": False}
+    dut = Lif(**shape)
     build = build_component(dut, "lif_2_6")
     with pytest.raises(RuntimeError, match=r"simulation of lif_2_6 failed \(1 of 1 tests failed\).*\n(.*\n)*.*assert"):
         simulate_component(build, "lif", **shape, latency=dut.latency + 1, count=50, seed=1)

@@ -24,11 +24,11 @@ from tests.sw.compiler.reads import slice_bases
 Integers = NDArray[np.int64]
 
 
-def fire(current: Integers, threshold: Integers | int, timesteps: int) -> Integers:
-    """Spikes of currents ``[T, C, N]``; time steps above `timesteps` are silent."""
+def fire(descriptor: Descriptor, current: Integers, threshold: Integers | int) -> Integers:
+    """Spikes of currents ``[T, C, N]``; time steps above those in use are silent."""
     spikes, membrane = np.zeros_like(current), np.zeros_like(current[0])
-    for t in range(timesteps):
-        membrane = membrane + (current[t] << t)
+    for t in range(descriptor.timesteps):
+        membrane = (membrane << descriptor.no_leak) + (current[t] << t)
         spikes[t] = (membrane << len(current) - 1 - t) >= threshold
         membrane = np.where(spikes[t], 0, membrane)
     return spikes
@@ -67,7 +67,7 @@ class Interpreter:
                     logits = (total << self.config.bias_fraction_bits) + bias
                 else:
                     current = np.broadcast_to(current, (self.config.timesteps, *current.shape[1:]))
-                    self.write(descriptor, fire(current, threshold[:, None], descriptor.timesteps))
+                    self.write(descriptor, fire(descriptor, current, threshold[:, None]))
 
     def load(self, descriptor: Descriptor) -> None:
         config = self.config
@@ -180,7 +180,7 @@ class Interpreter:
             self.tokens[descriptor.token_buffer, kind.value] for kind in (Destination.KEYS, Destination.VALUES)
         )
         sums = np.einsum("tcn,tcd->tdn", self.channels(query), np.einsum("tcn,tdn->tcd", keys, values))
-        spikes = fire(sums, descriptor.attention_threshold, descriptor.timesteps)
+        spikes = fire(descriptor, sums, descriptor.attention_threshold)
         shape = (self.config.timesteps, slices, self.config.inputs, groups, self.config.positions)
         for k, words in enumerate(spikes.reshape(shape).transpose(1, 3, 4, 0, 2)):
             base = descriptor.destination_base + k * descriptor.destination_slice_stride
@@ -215,6 +215,7 @@ CASES: dict[str, tuple[dict[str, Any], HardwareConfig, int]] = {
         {"residual_mode": "clamp"}, dataclasses.replace(TINY, weight_bits=8, memory_bits=128, accumulator_bits=18), 8,
     ),
     "iand": ({"residual_mode": "iand"}, BASE, 4),
+    "without_leak": ({"neuron": "if", "timesteps": 3}, dataclasses.replace(TINY, if_neurons=True), 4),
 }  # fmt: skip
 
 

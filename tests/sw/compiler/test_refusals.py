@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from hw.config import HardwareConfig
@@ -10,6 +12,7 @@ from sw.artifact.artifact import Artifact
 from sw.artifact.ranges import layer_ranges
 from sw.compiler.compiler import compile_artifact
 from sw.errors import UserError
+from sw.network import NetworkConfig
 from tests.sw.compiler.networks import WIDE, artifact_of, config_of, network_of
 
 REMEDY = "use a larger configuration or a smaller network"
@@ -163,6 +166,43 @@ def test_bias_too_wide():
         assert refusal(artifact_of(network_of(), biases={"conv1": sign * limit}), TINY) == (
             f"conv1 needs 21 bits of bias, the configuration has 20: {REMEDY}"
         )
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "bias", "bits"),
+    [
+        # Below zero no spike resets a membrane. Sums of conv0 go down to -8001 * 16 = -128016.
+        (4, 0, 20),  # -512064: four currents always fit the adder, where biases are small
+        (8, 0, 21),  # -1024128
+        (8, -3056, 21),  # -1048576
+        (8, -3057, 22),  # -1048584
+    ],
+)
+def test_membranes_without_leak_too_wide(timesteps, bias, bits):
+    network = network_of(neuron="if", timesteps=timesteps)
+    artifact = artifact_of(network, weight=7, biases={"conv0": bias})
+    assert layer_ranges(artifact)["conv0"].result_bits == bits
+    config = config_of(time_chunks=2, if_neurons=True)
+    # The current has four fractional bits and room for the bias, the adder one bit more.
+    assert compile_artifact(artifact, dataclasses.replace(config, accumulator_bits=bits - 6)).memory.size
+    if bits > 20:
+        assert refusal(artifact, dataclasses.replace(config, accumulator_bits=bits - 7)) == (
+            f"conv0 needs {bits} bits of a membrane without leak, the configuration has {bits - 1}: {REMEDY}"
+        )
+
+
+def test_attention_membranes_without_leak_too_wide(monkeypatch):
+    """Only thresholds above those of all attention scales come so far: 96 and 32 more make 128."""
+    config = config_of(attention_planes=3, head_channels=8, if_neurons=True)
+    artifact = artifact_of(network_of(neuron="if"))
+    for threshold, fits in ((8, True), (96, True), (97, False)):
+        monkeypatch.setattr(NetworkConfig, "attention_threshold", threshold)
+        if fits:
+            assert compile_artifact(artifact, config).memory.size
+        else:
+            assert refusal(artifact, config) == (
+                f"block0.attention needs 9 bits of a membrane without leak, the configuration has 8: {REMEDY}"
+            )
 
 
 def test_logit_too_wide():

@@ -251,6 +251,18 @@ def test_thresholds_scale_with_more_time_steps(artifact):
     assert np.array_equal(unpacked.threshold[: len(threshold)], threshold << 4)
 
 
+@pytest.mark.parametrize("timesteps", [2, 4])
+def test_thresholds_without_leak_scale_with_the_lanes_alone(artifact, timesteps):
+    """Of any number of steps: ``2^7 V_8`` against ``2^7 theta``; the largest number stands for those out of reach."""
+    config = dataclasses.replace(TINY, timesteps=8, if_neurons=True)
+    most, end = (1 << config.membrane_bits - 1) - 1, 1 << config.if_membrane_bits - 1
+    threshold = np.array([1, end - 1, end, 1 << 31, (1 << 63) - 1, 5], np.int64)
+    tensors = {**artifact.tensors, "conv1": dataclasses.replace(artifact.tensors["conv1"], threshold=threshold)}
+    network = dataclasses.replace(NETWORK, neuron="if", timesteps=timesteps)
+    unpacked = unpack_layer(dataclasses.replace(artifact, tensors=tensors, network=network), config, LAYERS["conv1"])
+    assert list(unpacked.threshold[:6]) == [1 << 7, end - 1 << 7, most, most, most, 5 << 7]
+
+
 @pytest.mark.parametrize("accumulator_bits", [16, 18])
 def test_thresholds_out_of_reach_saturate(artifact, accumulator_bits):
     config = dataclasses.replace(TINY, accumulator_bits=accumulator_bits)
