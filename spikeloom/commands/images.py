@@ -185,13 +185,15 @@ def random_set(network: NetworkConfig, count: int, seed: int = 0) -> ImageSet:
 
 
 def check_images(images: ImageSet, network: NetworkConfig) -> None:
-    """Refuse images that are not of the shape a network takes.
+    """Refuse images that are not of the shape a network takes, and event frames with counts above its range.
 
     Raises
     ------
     UserError
-        Naming both shapes.
+        Naming both shapes, or the count and the limit.
     """
+    from sw.data.image_table import check_counts
+
     expected = list(network.input_shape)
     if list(images.images.shape[1:]) != expected:
         raise UserError(
@@ -199,6 +201,10 @@ def check_images(images: ImageSet, network: NetworkConfig) -> None:
             f"({'time steps, ' if network.events else ''}channels, height, width): "
             "use images of that size, or another model"
         )
+    try:
+        check_counts(images.images, network)
+    except ValueError as error:
+        raise UserError(f"{images.name}: {error}") from error
 
 
 def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:

@@ -52,7 +52,7 @@ def test_every_layout_becomes_an_artifact(capsys, tmp_path, kind, images):
     sample = load_sample("cifar10")
     golden = GoldenModel(artifact).run(sample.images[:4])
     correct = int((golden.predictions == sample.labels[:4]).sum())
-    assert artifact.accuracy["golden"] == {"correct": correct, "images": 4, "set": "images.npz"}
+    assert artifact.accuracy["golden"] == {"correct": correct, "images": 4, "image_set": "images.npz"}
     assert artifact.provenance["calibration_set"] == "images.npz"
     assert "accuracy on 4 images of images.npz: float " in shown and "predictions are equal" in shown
 

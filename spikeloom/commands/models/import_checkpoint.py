@@ -217,7 +217,7 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
     counts = artifact.accuracy
     shares = ", ".join(f"{name} {each['correct'] / each['images']:.2%}" for name, each in counts.items())
     console.print(
-        f"accuracy on {agreement.images:,} images of {counts['golden']['set']}: {shares}, "
+        f"accuracy on {agreement.images:,} images of {counts['golden']['image_set']}: {shares}, "
         f"lost {agreement.lost:.2f} points; {agreement.equal_predictions:,} predictions are equal"
     )
     if agreement.lost > LARGEST_LOSS:

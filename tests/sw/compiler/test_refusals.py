@@ -95,7 +95,7 @@ def test_halves_need_their_own_accumulator_bits():
 
 def test_the_sum_of_both_halves_must_fit_the_neurons():
     """136 weights of 127: halves of 952 and 2040 fit 11 bits, their sum of 17272 needs 16, one more than 11 + 4."""
-    network = network_of(embed_dim=8, heads=1, mlp_ratio=17, events=True)
+    network = network_of(embed_dim=8, heads=1, mlp_ratio=17, event_bits=1)
     config = config_of(weight_bits=8, accumulator_bits=11)
     assert refusal(artifact_of(network, weight=127, weight_bits=8), config) == (
         f"block0.fc2 needs 16 bits of a neuron's sum, the configuration has 15: {REMEDY}"
