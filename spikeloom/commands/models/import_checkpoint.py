@@ -1,4 +1,4 @@
-"""`spikeloom import`: a checkpoint of the authors' code or of SpikingJelly becomes an artifact, without training."""
+"""`spikeloom import`: a checkpoint of somebody else's Spikformer becomes an artifact, without training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
 from sw.errors import UserError
-from sw.layer import WEIGHT_WIDTHS
+from sw.layer import IMAGE_BITS, WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
 from sw.tables import compact_table
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sw.importer.images import ImageOptions
     from sw.network import NetworkConfig
 
-TIMESTEPS = 4
-"""Time steps of every network of images in the paper."""
+TIMESTEPS, EVENT_TIMESTEPS = 4, 16
+"""Time steps of every network of images in the paper, and of its best one of event frames."""
 
 LARGEST_LOSS = 1.0
 """Percentage points of accuracy above which the command says what can be done."""
@@ -63,12 +63,17 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
     help="Which weights, where CHECKPOINT holds several, such as state_dict_ema.  [default: the first, no average]",
 )  # fmt: skip
 @click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
-@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}]")
+@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}, event frames: {EVENT_TIMESTEPS}]")
 @click.option(
     "--dataset", "name", metavar="NAME",
-    help="Data set it was trained on.  [default: cifar10 or imagenet, if channels, classes and pools are theirs]",
+    help="Data set it was trained on.  [default: cifar10, imagenet or cifar10-dvs, if channels, classes and pools are "
+    "theirs]",
 )  # fmt: skip
 @click.option("--size", type=int, help="Height and width of the image, if the data set is not built in.")
+@click.option(
+    "--event-bits", type=click.IntRange(1, IMAGE_BITS),
+    help=f"Bits of the largest count of event frames; fewer take fewer cycles.  [default: {IMAGE_BITS}]",
+)  # fmt: skip
 @click.option("--mean", type=NumbersType(), metavar="R,G,B", help="Means that the training subtracted, in 0..1.")
 @click.option("--std", type=NumbersType(), metavar="R,G,B", help="Deviations that it divided by, in 0..1.")
 @click.option(
@@ -78,10 +83,10 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 @data_option()
 def import_(
     checkpoint: Path, out: Path, bits: str, calibrate: str | None, weights: str | None, heads: int | None,
-    timesteps: int | None, name: str | None, size: int | None, mean: tuple[float, ...] | None,
+    timesteps: int | None, name: str | None, size: int | None, event_bits: int | None, mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None, count: int, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code or by SpikingJelly.
+    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code, CML's or SpikingJelly's.
 
     Weights are rounded to --bits, nothing is trained. The shape of the network is read from the tensors; --heads,
     --timesteps and the normalisation of the images are in no tensor. Batch norm is corrected so that currents keep
@@ -101,13 +106,15 @@ def import_(
     artifact_file.check_path(out)
     chosen = read_weights(checkpoint, weights)
     tensors = chosen.tensors
-    options = ImageOptions(name=name, size=size, mean=mean, std=std)
+    options = ImageOptions(name=name, size=size, mean=mean, std=std, event_bits=event_bits)
     try:
         found = find_layout(tensors)
         data = image_format(options, found)
+        usual = EVENT_TIMESTEPS if data.event_bits else TIMESTEPS
         network = network_of(
-            found, image_size=data.image_size, heads=heads, timesteps=TIMESTEPS if timesteps is None else timesteps
-        )
+            found, image_size=data.image_size, heads=heads, timesteps=usual if timesteps is None else timesteps,
+            event_bits=data.event_bits,
+        )  # fmt: skip
         ignored = check_tensors(found.layout, network, tensors)
         model = float_model(found.layout, network, tensors)
     except UserError as error:
@@ -163,14 +170,15 @@ def _assumed(
     """Defaults that were taken for what the checkpoint does not tell, each with its option."""
     from sw.data.sets import DATA_SETS
 
-    described = data.name not in DATA_SETS
+    described, normalised = data.name not in DATA_SETS, not network.events
     defaults = (
         (heads is None, f"{network.heads} heads (--heads)"),
         (timesteps is None, f"T = {network.timesteps} (--timesteps)"),
-        (images.name is None, f"images of {data.title} (--dataset)"),
+        (images.name is None, f"{'event frames' if network.events else 'images'} of {data.title} (--dataset)"),
         (described and images.size is None, f"{network.image_size} pixels a side (--size)"),
-        (described and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
-        (described and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
+        (network.events and images.event_bits is None, f"counts up to {network.largest_pixel} (--event-bits)"),
+        (described and normalised and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
+        (described and normalised and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
     )
     return [text for taken, text in defaults if taken]
 
