@@ -83,7 +83,7 @@ def test_without_images_nothing_is_calibrated_or_measured(capsys, tmp_path):
     path = saved(tmp_path, "authors-imagenet")
     where = ["--dataset", "mine", "--size", "48", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--heads", "4"]
     assert cli.run(["import", str(path), "--out", str(out), *where, "--timesteps", "2"]) == 0
-    assert "no images: nothing was calibrated or measured; give --calibrate FILE.npz" in capsys.readouterr().out
+    assert "no images: nothing was calibrated or measured; give --calibrate" in capsys.readouterr().out
     artifact = load(out)
     assert artifact.provenance["calibration_images"] == 0
     assert artifact.accuracy == {} and artifact.dataset == "mine"

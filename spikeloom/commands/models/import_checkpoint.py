@@ -12,6 +12,7 @@ import click
 
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
+from spikeloom.commands.images import split_option
 from sw.errors import UserError
 from sw.layer import IMAGE_BITS, WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
@@ -20,6 +21,7 @@ from sw.tables import compact_table
 if TYPE_CHECKING:
     from spikeloom.measure.agreement import Agreement
     from sw.artifact.artifact import Artifact
+    from sw.data.event_stream import SplitBy
     from sw.data.sets import DataSet, ImageSet
     from sw.importer.images import ImageOptions
     from sw.network import NetworkConfig
@@ -54,10 +56,12 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
     help="Bits of a weight.",
 )  # fmt: skip
 @click.option(
-    "--calibrate", metavar="NAME|FILE.npz",
+    "--calibrate", metavar="NAME|FILE|DIR",
     help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
-    "test images for the other), or a file of images and labels.  [default: the committed sample]",
+    "test images for the other), or a file of images and labels, frames of events (.npz), a recording (.aedat4), or a "
+    "folder with a folder of these for each class.  [default: the committed sample]",
 )  # fmt: skip
+@split_option
 @click.option(
     "--weights", metavar="KEY",
     help="Which weights, where CHECKPOINT holds several, such as state_dict_ema.  [default: the first, no average]",
@@ -82,9 +86,9 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 )  # fmt: skip
 @data_option()
 def import_(
-    checkpoint: Path, out: Path, bits: str, calibrate: str | None, weights: str | None, heads: int | None,
-    timesteps: int | None, name: str | None, size: int | None, event_bits: int | None, mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None, count: int, folder: Path | None,
+    checkpoint: Path, out: Path, bits: str, calibrate: str | None, split_by: SplitBy, weights: str | None,
+    heads: int | None, timesteps: int | None, name: str | None, size: int | None, event_bits: int | None,
+    mean: tuple[float, ...] | None, std: tuple[float, ...] | None, count: int, folder: Path | None,
 ) -> None:  # fmt: skip
     """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code, CML's or SpikingJelly's.
 
@@ -131,7 +135,7 @@ def import_(
         console.print(f"assumed, for no tensor tells: {', '.join(assumed)}")
     if ignored:
         console.print(f"ignored, for nothing reads them: {listed(ignored)}")
-    calibration, measured = _images(data, network, calibrate, count, folder)
+    calibration, measured = _images(data, network, calibrate, split_by, count, folder)
     with progress_console.status("quantising"):
         grid = None if calibration is None else data.encode(calibration.images).float() * data.image_scale
         quantised = quantise(model, int(bits), data.image_scale, grid)
@@ -155,10 +159,11 @@ def import_(
     if measured is not None:
         with progress_console.status(f"running float and golden model on {len(measured)} images"):
             agreement = measure_agreement(model, artifact, data, measured.images, measured.labels)
-        artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
+        if measured.labelled:
+            artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
         _show(agreement, artifact)
     else:
-        console.print("no images: nothing was calibrated or measured; give --calibrate FILE.npz")
+        console.print("no images: nothing was calibrated or measured; give --calibrate")
     out.parent.mkdir(parents=True, exist_ok=True)
     artifact_file.save(artifact, out)
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
@@ -184,24 +189,27 @@ def _assumed(
 
 
 def _images(
-    data: DataSet, network: NetworkConfig, calibrate: str | None, count: int, folder: Path | None
+    data: DataSet, network: NetworkConfig, calibrate: str | None, split_by: SplitBy, count: int, folder: Path | None
 ) -> tuple[ImageSet | None, ImageSet | None]:
     """Images to calibrate with and images to measure on, None where there are none."""
-    from spikeloom.commands.images import images_from_file
+    from spikeloom.commands.own_images import own_images
+    from sw.data.event_frames import SUFFIXES
     from sw.data.samples import load_sample
     from sw.data.sets import DATA_SETS, load
 
     calibration = measured = None
     if folder is not None and calibrate != data.name:
         raise UserError(f"--data-dir {folder} would not be read: it goes with --calibrate and the data set's name")
-    if calibrate is not None and calibrate.endswith(".npz"):
-        calibration = measured = images_from_file(Path(calibrate), network)
-    elif calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
+    if calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
         with progress_console.status(f"reading {data.title}"):
             calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
+    elif calibrate is not None and (calibrate.endswith(SUFFIXES) or _is_folder(calibrate)):
+        with progress_console.status("reading images"):
+            calibration = measured = own_images(Path(calibrate), network, split_by, count)
     elif calibrate is not None:
         raise UserError(
-            f"--calibrate is {quoted(calibrate)}; give an .npz file of images and labels"
+            f"--calibrate is {quoted(calibrate)}; give "
+            + ("recordings or a folder of them" if network.events else "an .npz file of images and labels")
             + (f", or {data.name} itself" if data.name in DATA_SETS else "")
         )
     elif data.name in DATA_SETS:
@@ -209,6 +217,14 @@ def _images(
     if calibration is None or measured is None:
         return None, None
     return calibration.first(count), measured.first(count)
+
+
+def _is_folder(text: str) -> bool:
+    """Whether a text, which may be anything, is the path of a folder."""
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # too long, or with a byte of 0
+        return False
 
 
 def _show(agreement: Agreement, artifact: Artifact) -> None:
@@ -223,6 +239,9 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
         )
     console.print(table)
     counts = artifact.accuracy
+    if not counts:
+        console.print(f"{agreement.equal_predictions:,} of {agreement.images:,} predictions are equal; no labels")
+        return
     shares = ", ".join(f"{name} {each['correct'] / each['images']:.2%}" for name, each in counts.items())
     console.print(
         f"accuracy on {agreement.images:,} images of {counts['golden']['image_set']}: {shares}, "
