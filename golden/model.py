@@ -14,7 +14,7 @@ from golden.recorder import Recorder, Recording
 from golden.walk import Observer, walk
 from sw.artifact.artifact import Artifact
 from sw.artifact.ranges import layer_ranges
-from sw.data.image_table import lookup
+from sw.data.image_table import check_counts, lookup
 from sw.layer import Layer
 from sw.network import NetworkConfig
 
@@ -43,13 +43,14 @@ def check_images(images: Tensor, network: NetworkConfig) -> None:
     Raises
     ------
     ValueError
-        If they are not uint8 or not of the network's shape.
+        If they are not uint8 or not of the network's shape, or hold counts of events above its range.
     """
     if images.dtype != torch.uint8:
         raise ValueError(f"images must be uint8 pixels, not {images.dtype}")
     if images.shape[1:] != network.input_shape:
         wanted = ", ".join(map(str, network.input_shape))
         raise ValueError(f"images must have shape [B, {wanted}], not {list(images.shape)}")
+    check_counts(images, network)
 
 
 class GoldenModel:
@@ -99,7 +100,7 @@ class GoldenModel:
         check_images(images, self.network)
         frames = images.transpose(0, 1) if self.network.events else images.unsqueeze(0)
         image = lookup(self._table, frames.long()).movedim(2, -1).contiguous()
-        return image.to(torch.uint8) if self.network.events else image  # spikes are bytes
+        return image.to(torch.uint8) if self.network.events else image  # counts are bytes
 
     def run(self, images: Tensor, observers: tuple[Observer, ...] = ()) -> GoldenResult:
         """Classify a batch.

@@ -25,7 +25,7 @@ from golden.walk import pool_sums, walk
 from hw.integers import ceil_div
 from sw.artifact.artifact import LARGEST_BIAS, Artifact, LayerParameters
 from sw.artifact.ranges import accumulator_range
-from sw.data.image_table import lookup
+from sw.data.image_table import count_table, lookup
 from sw.data.sets import RANDOM
 from sw.layer import QKV, Layer
 from sw.network import ATTENTION_NEURON_THRESHOLD, NEURON_THRESHOLD, NetworkConfig
@@ -41,7 +41,8 @@ LOWEST_RATE, HIGHEST_RATE = 0.1, 0.3
 def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
     """Pixels with edges, noise and flat areas: uint8 [count, channels, size, size], the same for the same seed.
 
-    Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others.
+    Event frames, [count, T, channels, size, size], are sparse, and denser in some areas and time steps than in others;
+    counts of several bits are low more often than high.
     """
     rng = np.random.default_rng([seed, 1])
     size, areas = network.image_size, ceil_div(network.image_size, AREA)
@@ -52,7 +53,10 @@ def random_images(network: NetworkConfig, count: int, seed: int) -> Tensor:
 
     if network.events:
         density = pixels_of(rng.uniform(0.0, 0.5, (count, network.timesteps, network.image_channels, areas, areas)))
-        return torch.tensor((rng.random(density.shape) < density).astype(np.uint8))
+        frames = (rng.random(density.shape) < density).astype(np.uint8)
+        if network.event_bits > 1:
+            frames *= np.floor((network.largest_pixel + 1) ** rng.random(frames.shape)).astype(np.uint8)
+        return torch.tensor(frames)
     coarse = rng.integers(0, 256, (count, network.image_channels, areas, areas))
     noise = rng.integers(-40, 41, (count, network.image_channels, size, size))
     pixels = np.clip(pixels_of(coarse) + noise, 0, 255)
@@ -136,11 +140,11 @@ def random_artifact(
     )
 
 
-def _image_table(network: NetworkConfig, rng: Generator) -> NDArray[np.int8]:
+def _image_table(network: NetworkConfig, rng: Generator) -> NDArray[np.int8] | NDArray[np.uint8]:
     """Full signed range for the first channel, random contrast and brightness for the others; events are events."""
-    pixels = np.arange(256)
     if network.events:
-        return np.stack([np.minimum(pixels, 1).astype(np.int8)] * network.image_channels)
+        return count_table(network.event_bits, network.image_channels)
+    pixels = np.arange(256)
     rows = [np.maximum(pixels - 128, -127)]
     for _ in range(network.image_channels - 1):
         rows.append(np.clip(np.floor((pixels - rng.integers(90, 160)) * rng.uniform(0.4, 1.2)), -127, 127).astype(int))

@@ -68,7 +68,7 @@ def walk(network: NetworkConfig, image: Tensor, step: LayerStep, observers: tupl
     network : NetworkConfig
         Whose layers to run.
     image : Tensor [1, B, H, W, C] or [T, B, H, W, C]
-        Signed network input, or event frames.
+        Signed network input, or counts of event frames.
     step : LayerStep
         Computes one layer.
     observers : tuple of Observer

@@ -11,7 +11,7 @@ QKV = ("q", "k", "v")
 """Parts of a block that attention reads, in this order."""
 
 IMAGE_BITS = 8
-"""Bits of the signed image; its bit-planes are the first layer's input."""
+"""Bits of the signed image, whose bit-planes are the first layer's input, and of a pixel or a count as it comes."""
 
 WEIGHT_WIDTHS = (2, 3, 4, 8)
 """Bits that a weight may have. The hardware reads those of 2 and 3 bits as weights of 4."""
@@ -51,7 +51,8 @@ class Layer:
     height, width : int
         Grid of positions it computes on (before pooling). Token ``n`` is ``row * width + column``.
     input_max : int
-        Largest input integer: 1 for spikes, more for the residual stream, 127 for the signed image.
+        Largest input integer: 1 for spikes, more for the residual stream and for counts of events, 127 for the signed
+        image.
     pool : bool
         Whether there is a 3x3/2 pad 1 max-pool: behind the neuron, where it is an OR of spikes, or before it.
     residual : bool

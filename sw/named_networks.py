@@ -37,7 +37,7 @@ NAMED_NETWORKS = {
     "spikformer-8-768": _imagenet(8, 768),
     "spikformer-2-256": NetworkConfig(
         image_size=128, image_channels=2, classes=10, embed_dim=256, depth=2, heads=16, timesteps=16,
-        attention_scale=0.25, pools=4, events=True, linear_bias="not-qkv",
+        attention_scale=0.25, pools=4, event_bits=1, linear_bias="not-qkv",
     ),
 }  # fmt: skip
 """Shapes by name: three for CIFAR-10, five for ImageNet, both with T = 4, and one for CIFAR10-DVS."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from hw.user_text import quoted
-from sw.layer import QKV, Layer, layer_name
+from sw.layer import IMAGE_BITS, QKV, Layer, layer_name
 
 ResidualMode = Literal["add", "clamp", "iand"]
 """How spikes join the residual stream; see `NetworkConfig.residual_mode`."""
@@ -82,9 +82,10 @@ class NetworkConfig:
     pools : int
         How many of the four convolutions are followed by a max-pool, the last ones: 2 in the paper's CIFAR variant, 4
         in its ImageNet and its DVS variant.
-    events : bool
-        Whether the input is event frames, as in the paper's DVS variant: spikes of `image_channels` polarities, a frame
-        for each time step, instead of an 8-bit image that is the same at every step.
+    event_bits : int
+        0: the input is an 8-bit image, the same at every time step. 1 to 8: it is event frames, as in the paper's DVS
+        variant, a frame of `image_channels` polarities for each time step, whose counts of events have so many bits;
+        with 1 the frames are spikes.
     pool_order : str
         ``after``: pools follow their neurons, as in the authors' code. ``before``: they take the largest current, and
         the neurons follow, as in SpikingJelly's Spikformer.
@@ -113,7 +114,7 @@ class NetworkConfig:
     attention_scale: float = 0.125
     residual_mode: ResidualMode = "add"
     pools: int = 2
-    events: bool = False
+    event_bits: int = 0
     pool_order: PoolOrder = "after"
     linear_bias: LinearBias = "all"
     neuron: NeuronKind = "lif"
@@ -135,6 +136,10 @@ class NetworkConfig:
             raise ValueError(f"embed_dim must be divisible by 8 (conv0 has D/8 channels), not {self.embed_dim}")
         if self.embed_dim % self.heads:
             raise ValueError(f"embed_dim {self.embed_dim} must be divisible by heads, not {self.heads}")
+        if not 0 <= self.event_bits <= IMAGE_BITS:
+            raise ValueError(
+                f"event_bits must be 0 (an image) or 1 to {IMAGE_BITS} (event frames), not {quoted(self.event_bits)}"
+            )
         if not 1 <= self.timesteps <= 16:
             raise ValueError(f"timesteps must be 1 to 16, not {quoted(self.timesteps)}")
         if self.attention_scale not in (0.0625, 0.125, 0.25, 0.5):
@@ -154,6 +159,16 @@ class NetworkConfig:
                 f"depth must be at most {most} in residual_mode add, whose integers reach {RESIDUAL_LIMIT} then, not "
                 f"{self.depth}; the modes clamp and iand may be deeper"
             )
+
+    @property
+    def events(self) -> bool:
+        """Whether the input is event frames, one for each time step, instead of an image."""
+        return self.event_bits > 0
+
+    @property
+    def largest_pixel(self) -> int:
+        """Largest value that an input may hold: of an image a byte, of event frames their largest count."""
+        return (1 << (self.event_bits or IMAGE_BITS)) - 1
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -229,7 +244,7 @@ class NetworkConfig:
     def _stem(self) -> tuple[Layer, ...]:
         """The convolutions."""
         size, channels = self.image_size, self.image_channels
-        source, largest = ("events", 1) if self.events else ("image", 127)
+        source, largest = ("events", self.largest_pixel) if self.events else ("image", 127)
         layers = []
         for i, part in enumerate(STEM_PARTS):
             pool = STEM - self.pools <= i < STEM

@@ -1,17 +1,17 @@
-"""Which images a command runs on: the committed sample, the whole test set, or a file of the user's."""
+"""Which images a command runs on: the committed sample, the whole test set, or a file or a folder of the user's."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
-import numpy as np
 
 from hw.user_text import quoted
-from sw.data.npz import read_arrays
+from spikeloom.commands.own_images import check_images, own_images
+from sw.data.event_stream import SplitBy
 from sw.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class ImageChoice:
     Attributes
     ----------
     file : Path, optional
-        An ``.npz`` file of the user's with ``images`` and ``labels``: this or none.
+        Images or recordings of the user's, see `own_images`: these or none.
+    split_by : str
+        How recordings of events become frames.
     folder : Path, optional
         Holds the files of the artifact's data set: these or none.
     whole : bool
@@ -42,18 +44,29 @@ class ImageChoice:
     """
 
     file: Path | None = None
+    split_by: SplitBy = "number"
     folder: Path | None = None
     whole: bool = False
     count: int | None = None
 
 
+def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option ``--split-by`` to a command."""
+    return click.option(
+        "--split-by", type=click.Choice(get_args(SplitBy)), default="number", show_default=True,
+        help="Frames of a recording hold equally many events, or last equally long.",
+    )(function)  # fmt: skip
+
+
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options ``--data`` and ``--data-dir`` to a command."""
+    """Add the options ``--data``, ``--split-by`` and ``--data-dir`` to a command."""
     options = (
         click.option(
-            "--data", "file", type=click.Path(path_type=Path), metavar="FILE.npz",
-            help="Images and labels of your own.  [default: the committed sample]",
+            "--data", "file", type=click.Path(path_type=Path), metavar="FILE|DIR",
+            help="Of your own: images and labels (.npz), frames of events (.npz), a recording of events (.aedat4), or "
+            "a folder with a folder of these for each class.  [default: the committed sample]",
         ),
+        split_option,
         click.option(
             "--data-dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
             help="Folder of yours that holds the data set's files: all of its test images.",
@@ -69,9 +82,10 @@ def measuring_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def chosen(
-        *, file: Path | None, folder: Path | None, whole: bool, count: int | None, **others: Any
+        *, file: Path | None, split_by: SplitBy, folder: Path | None, whole: bool, count: int | None, **others: Any
     ) -> Any:  # fmt: skip
-        return function(choice=ImageChoice(file=file, folder=folder, whole=whole, count=count), **others)
+        choice = ImageChoice(file=file, split_by=split_by, folder=folder, whole=whole, count=count)
+        return function(choice=choice, **others)
 
     options = (
         click.option(
@@ -134,7 +148,7 @@ def images_for(artifact: Artifact, choice: ImageChoice) -> ImageSet:
     if choice.file is not None:
         if choice.folder is not None:
             raise UserError(f"--data {choice.file} and --data-dir {choice.folder} are both images to run: give one")
-        return images_from_file(choice.file, artifact.network)
+        return own_images(choice.file, artifact.network, choice.split_by, choice.count)
     images = _images_of_set(artifact, choice)
     check_images(images, artifact.network)
     return images
@@ -151,7 +165,7 @@ def _images_of_set(artifact: Artifact, choice: ImageChoice) -> ImageSet:
         folder = "" if choice.folder is None else f" and cannot be read from the folder {choice.folder}"
         raise UserError(
             f"the network's data set, {artifact.dataset}, is not built in{folder}: give images of it and their labels "
-            "with --data FILE.npz"
+            "with --data"
         )
     if choice.count is not None:  # before anything is fetched
         there = data.DATA_SETS[artifact.dataset].test_images
@@ -182,71 +196,3 @@ def random_set(network: NetworkConfig, count: int, seed: int = 0) -> ImageSet:
     pixels = random_images(network, count, seed=seed)
     labels = torch.zeros(count, dtype=torch.int64)
     return ImageSet(images=pixels, labels=labels, indices=torch.arange(count), name=RANDOM, labelled=False)
-
-
-def check_images(images: ImageSet, network: NetworkConfig) -> None:
-    """Refuse images that are not of the shape a network takes.
-
-    Raises
-    ------
-    UserError
-        Naming both shapes.
-    """
-    expected = list(network.input_shape)
-    if list(images.images.shape[1:]) != expected:
-        raise UserError(
-            f"the images are {list(images.images.shape[1:])}, the network takes {expected} "
-            f"({'time steps, ' if network.events else ''}channels, height, width): "
-            "use images of that size, or another model"
-        )
-
-
-def images_from_file(path: Path, network: NetworkConfig) -> ImageSet:
-    """Images and labels of the user's.
-
-    Parameters
-    ----------
-    path : Path
-        ``.npz`` file with ``images``, uint8 ``[n, channels, height, width]``, and ``labels``, an integer for each.
-    network : NetworkConfig
-        What they are for.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read or holds something else.
-    """
-    import torch
-
-    from sw.data.sets import ImageSet
-
-    if path.is_dir():
-        raise UserError(f"{path}: a folder; give an .npz of images and labels, or --data-dir with the data set's files")
-    if path.suffix != ".npz":
-        state = "no .npz file" if path.exists() else "no such file"
-        raise UserError(f"{path}: {state}; give an .npz of images and labels, or --data-dir with the data set's files")
-    images, labels = read_arrays(path, ("images", "labels")).values()
-    if images.dtype != np.uint8 or images.ndim not in (4, 5):
-        raise UserError(
-            f"{path}: images are {images.dtype} {quoted(list(images.shape))}; they must be uint8 "
-            "[n, channels, height, width], pixels 0 to 255, or event frames [n, time steps, channels, height, width]"
-        )
-    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1] or not len(labels):
-        raise UserError(
-            f"{path}: labels are {labels.dtype} {quoted(list(labels.shape))}; they must be one integer for each image, "
-            f"here {len(images)}, and at least one"
-        )
-    lowest, highest = int(labels.min()), int(labels.max())
-    if not 0 <= lowest <= highest < network.classes:
-        raise UserError(
-            f"{path}: the labels are {lowest} to {highest}, the network has classes 0 to {network.classes - 1}; "
-            "give its own labels"
-        )
-    found = ImageSet(
-        images=torch.from_numpy(images),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-        indices=torch.arange(len(labels)),
-        name=path.name,
-    )
-    check_images(found, network)
-    return found

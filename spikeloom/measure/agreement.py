@@ -95,7 +95,7 @@ def measure_agreement(
     for pixels, truth in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
         trace, exact = Trace(), golden.record(pixels)
         with torch.inference_mode():
-            predictions = model(normalised(data, pixels), trace).argmax(dim=1)
+            predictions = model(data.normalised(pixels), trace).argmax(dim=1)
         total.images += len(truth)
         total.float_correct += int((predictions == truth).sum())
         total.golden_correct += int((exact.predictions == truth).sum())
@@ -107,9 +107,3 @@ def measure_agreement(
             layer.float_spikes += int(spikes.sum())
             layer.golden_spikes += int(exact.spikes[name].sum())
     return total
-
-
-def normalised(data: DataSet, images: Tensor) -> Tensor:
-    """Pixels as a float model's training saw them: uint8 ``[n, C, H, W]`` to float32."""
-    mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (data.mean, data.std))
-    return (images.to(torch.float32) / 255 - mean) / std

@@ -21,13 +21,13 @@ def counts(correct: int, images: int, name: str) -> dict[str, Any]:
     name : str
         Which images, as `ImageSet.name` has it; the first ones of it, if not all.
     """
-    return {"correct": correct, "images": images, "set": name}
+    return {"correct": correct, "images": images, "image_set": name}
 
 
 def as_figures(entry: dict[str, Any]) -> dict[str, Any]:
     """What `counts` gives, as figures hold it: with the share of correct predictions, 0 to 1."""
     correct, images = entry["correct"], entry["images"]
-    return {"correct": correct, "images": images, "image_set": entry["set"], "accuracy": correct / images}
+    return {**counts(correct, images, entry["image_set"]), "accuracy": correct / images}
 
 
 def recorded(artifact: Artifact) -> dict[str, dict[str, Any]]:
@@ -38,6 +38,6 @@ def recorded(artifact: Artifact) -> dict[str, dict[str, Any]]:
     trained = str(artifact.provenance.get("command")).startswith(("spikeloom train ", "spikeloom study "))
     name = split_name(artifact.dataset, "test") if trained else UNKNOWN_SET
     return {
-        model: counts(entry["correct"], entry["images"], entry.get("set", name))
+        model: counts(entry["correct"], entry["images"], entry.get("image_set", name))
         for model, entry in artifact.accuracy.items()
     }

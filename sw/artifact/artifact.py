@@ -7,7 +7,7 @@ header. Tensors, with the layers named by `sw.network.NetworkConfig.layers`:
 tensor             dtype   shape            meaning
 ================== ======= ================ ==================================================================
 image.table        int8    [channels, 256]  network input, -127..127, for each value of an unsigned 8-bit pixel; for
-                                            event frames 0 or 1
+                                            event frames uint8, at most the largest count of the network
 <layer>.weight     int8    weight shape     signed weights, narrow range: ``-(2^(b-1)-1)..2^(b-1)-1``; -119..119 for
                                             8-bit weights of the image layer (`sw.layer.IMAGE_WEIGHT_LIMIT`)
 <layer>.bias       int32   [out]            ``B`` in units of ``2^-f``, with `f` the bias fraction bits
@@ -98,8 +98,8 @@ class Artifact:
         ``f``, 0 to 8.
     tensors : dict[str, LayerParameters]
         By name of every layer with weights.
-    image_table : int8 array [channels, 256]
-        Network input for each pixel value 0..255.
+    image_table : int8 or uint8 array [channels, 256]
+        Network input for each pixel value 0..255 (int8), or for each count of event frames (uint8).
     image_scale : float
         Real (normalised) value of one unit of the network input.
     dataset : str
@@ -108,8 +108,8 @@ class Artifact:
     provenance : dict
         Command, seed, versions, recipe: plain JSON values.
     accuracy : dict
-        For each name of a model (``float``, ``golden`` ...) its ``{"correct": int, "images": int, "set": str}``; older
-        files lack ``set``, see `sw.artifact.accuracy`.
+        For each name of a model (``float``, ``golden`` ...) its ``{"correct": int, "images": int, "image_set": str}``;
+        older files may lack ``image_set``, see `sw.artifact.accuracy`.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Artifact:
     weight_bits: int
     bias_fraction_bits: int
     tensors: dict[str, LayerParameters]
-    image_table: NDArray[np.int8]
+    image_table: NDArray[np.int8] | NDArray[np.uint8]
     image_scale: float
     dataset: str
     class_names: tuple[str, ...] | None = None
@@ -161,17 +161,24 @@ def check_artifact(artifact: Artifact) -> None:
     fraction = artifact.bias_fraction_bits
     if type(fraction) is not int or not 0 <= fraction <= 8:
         raise UserError(f"bias_fraction_bits must be 0 to 8, not {quoted(fraction)}; export with fewer fraction bits")
-    _check_tensor("image.table", artifact.image_table, np.int8, (artifact.network.image_channels, 256))
-    if artifact.image_table.min() == -128:
-        raise UserError("image.table holds -128, outside -127..127; quantise the image with a narrow range")
-    if artifact.network.events and not np.isin(artifact.image_table, (0, 1)).all():
-        worst = artifact.image_table[~np.isin(artifact.image_table, (0, 1))][0]
-        raise UserError(f"image.table holds {worst}, but events are 0 or 1; map every pixel value to one of them")
+    _check_image_table(artifact.network, artifact.image_table)
     _check_descriptions(artifact)
     weighted = {layer.name: layer for layer in artifact.network.layers() if layer.has_weights}
     check_same_names("layers", artifact.tensors, weighted)
     for name, layer in weighted.items():
         _check_layer(layer, artifact.tensors[name], artifact.weight_bits)
+
+
+def _check_image_table(network: NetworkConfig, table: NDArray[np.int8] | NDArray[np.uint8]) -> None:
+    _check_tensor("image.table", table, np.uint8 if network.events else np.int8, (network.image_channels, 256))
+    lowest, highest, limit = int(table.min()), int(table.max()), network.largest_pixel
+    if network.events and highest > limit:
+        raise UserError(
+            f"image.table holds {highest}, but counts of {network.event_bits} event bits are 0 to {limit}; "
+            "map every count to one of them"
+        )
+    if lowest == -128:
+        raise UserError("image.table holds -128, outside -127..127; quantise the image with a narrow range")
 
 
 def _check_descriptions(artifact: Artifact) -> None:
@@ -208,9 +215,11 @@ def _check_accuracy(accuracy: dict[str, Any]) -> None:
         if images > LARGEST_COUNT:
             rule = f"must count at most {LARGEST_COUNT:,} images"
             raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(images)}; evaluate it again")
-        if not isinstance(counts.get("set", ""), str):
+        if not isinstance(counts.get("image_set", ""), str):
             rule = "must name its set of images"
-            raise UserError(f"accuracy of {listed([name])} {rule}, not {quoted(counts['set'])}; evaluate it again")
+            raise UserError(
+                f"accuracy of {listed([name])} {rule}, not {quoted(counts['image_set'])}; evaluate it again"
+            )
 
 
 def _check_names(what: str, names: Collection[object], remedy: str) -> None:

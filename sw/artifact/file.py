@@ -1,11 +1,11 @@
 """The artifact's file: written whole or not at all, read with every refusal a line of value, limit and remedy.
 
-`sw.artifact.artifact` says what a file holds. Here is how: the header, its versions, and the checksum.
+`sw.artifact.artifact` says what a file holds, `sw.artifact.versions` what older ones held. Here is how: the header and
+the checksum.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -22,6 +22,15 @@ from safetensors.numpy import save as safetensors_bytes
 from hw.user_text import quoted
 from sw.artifact.artifact import EXPORT_AGAIN, Artifact, LayerParameters, check_same_names
 from sw.artifact.ranges import layer_ranges
+from sw.artifact.versions import (
+    CHECKSUM_SINCE,
+    IMAGE_TABLE,
+    VERSION,
+    accuracy_of_today,
+    image_table_of_today,
+    network_fields,
+    network_of_today,
+)
 from sw.errors import UserError
 from sw.files import write_atomically
 from sw.network import NetworkConfig
@@ -32,14 +41,6 @@ if TYPE_CHECKING:
 
 FORMAT = "spikeloom-artifact"
 
-VERSION = 4
-"""Version of the format that is written; every earlier one is read, with the defaults of the fields it lacks.
-
-Version 2 brought ``residual_mode`` and ``pools`` to the network, before they are ``add`` and 2. Version 3 brought
-``events``, ``pool_order``, ``linear_bias`` and ``neuron``, before they are false, ``after``, ``all`` and ``lif``.
-Version 4 brought `CHECKSUM`; a file without it is read with a remark.
-"""
-CHECKSUM_SINCE = 4
 CHECKSUM = "sha256"
 """Key of the header with `checksum`."""
 SUFFIX = ".spikeloom"
@@ -48,9 +49,6 @@ HEADER_FIELDS = frozenset(
     {"format", "version", "network", "weight_bits", "bias_fraction_bits", "image_scale", "dataset", "class_names"}
     | {"provenance", "accuracy", "ranges", CHECKSUM}
 )
-
-FIELD_SINCE = {"residual_mode": 2, "pools": 2, "events": 3, "pool_order": 3, "linear_bias": 3, "neuron": 3}
-"""Version of the format that brought a network field; the others were always there."""
 
 LARGEST_HEADER = 1 << 24
 """Characters of the JSON header; the log of a long training is a hundredth of it."""
@@ -183,12 +181,12 @@ def _artifact_of(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]])
             for layer in network.layers()
             if layer.has_weights
         },
-        image_table=tensors["image.table"],
+        image_table=image_table_of_today(tensors[IMAGE_TABLE], network, header["version"]),
         image_scale=header["image_scale"],
         dataset=header["dataset"],
         class_names=None if header["class_names"] is None else tuple(header["class_names"]),
         provenance=header["provenance"],
-        accuracy=header["accuracy"],
+        accuracy=accuracy_of_today(header["accuracy"], header["version"]),
     )
 
 
@@ -237,11 +235,7 @@ def _network_from_header(values: object, version: int) -> NetworkConfig:
     """Build the network configuration from the ``network`` object of a header of `version`."""
     if not isinstance(values, dict):
         raise UserError(f"network must be an object, not {quoted(values)}; {EXPORT_AGAIN}")
-    fields = {
-        field.name: field.type
-        for field in dataclasses.fields(NetworkConfig)
-        if FIELD_SINCE.get(field.name, 1) <= version
-    }
+    fields = network_fields(version)
     check_same_names("network fields", values, fields)
     for name, kind in fields.items():
         value = values[name]
@@ -249,14 +243,14 @@ def _network_from_header(values: object, version: int) -> NetworkConfig:
         if (kind in exact and type(value) is not exact[kind]) or (kind == "float" and type(value) not in (int, float)):
             raise UserError(f"network {name} must be of type {kind}, not {quoted(value)}; {EXPORT_AGAIN}")
     try:
-        return NetworkConfig(**values)
+        return NetworkConfig(**network_of_today(values))
     except (TypeError, ValueError) as error:
         raise UserError(f"network {error}; {EXPORT_AGAIN}") from error
 
 
 def _check_tensor_names(network: NetworkConfig, names: Collection[str]) -> None:
     """Refuse a file whose tensors are not exactly those of `network`."""
-    want = {"image.table"}
+    want = {IMAGE_TABLE}
     for layer in network.layers():
         if layer.has_weights:
             parts = ("weight", "bias", "scale") if layer.kind == "head" else ("weight", "bias", "threshold", "scale")

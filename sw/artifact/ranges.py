@@ -70,7 +70,7 @@ class LayerRange:
         }
 
 
-def input_range(layer: Layer, image_table: NDArray[np.int8]) -> tuple[int, int]:
+def input_range(layer: Layer, image_table: NDArray[np.int8] | NDArray[np.uint8]) -> tuple[int, int]:
     """Smallest and largest input integer of `layer`, zero included (convolutions pad with it)."""
     if layer.source == "image":
         return min(0, int(image_table.min())), max(0, int(image_table.max()))

@@ -14,7 +14,7 @@ from sw.artifact.artifact import Artifact
 from sw.compiler.emit_attention import attention_block
 from sw.compiler.emit_stem import stem
 from sw.compiler.emit_weights import weights
-from sw.compiler.fit import REMEDY, check_fit, require
+from sw.compiler.fit import REMEDY, check_fit, input_remedy, require
 from sw.compiler.heads import is_per_head
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.placement import Placement, place
@@ -44,7 +44,8 @@ def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
     """
     check_fit(artifact, config)
     placement = place(artifact.network, config)
-    require(placement.spike_words, config.spike_words, "the network", "words of spike memory")
+    remedy = input_remedy(artifact.network)
+    require(placement.spike_words, config.spike_words, "the network", "words of spike memory", remedy)
     require(placement.residual_words, config.residual_words, "the network", "words of residual memory")
     steps, memory = _assemble(artifact, config, _jobs(artifact, placement))
     require(len(steps), MAX_DESCRIPTORS, "the network", "descriptors")

@@ -19,11 +19,13 @@ from sw.compiler.heads import padded_head
 from sw.compiler.weight_pack import segments
 from sw.errors import UserError
 from sw.layer import Layer
+from sw.network import NetworkConfig
 
 REMEDY = "use a larger configuration or a smaller network"
+COUNTS_REMEDY = "use a larger configuration, a smaller network or one of fewer event_bits"
 
 
-def require(need: int, limit: int, layer: str, what: str) -> None:
+def require(need: int, limit: int, layer: str, what: str, remedy: str = REMEDY) -> None:
     """Refuse a layer that needs more than there is.
 
     Raises
@@ -32,7 +34,12 @@ def require(need: int, limit: int, layer: str, what: str) -> None:
         Naming the layer, what it needs and the limit.
     """
     if need > limit:
-        raise UserError(f"{layer} needs {need} {what}, the configuration has {limit}: {REMEDY}")
+        raise UserError(f"{layer} needs {need} {what}, the configuration has {limit}: {remedy}")
+
+
+def input_remedy(network: NetworkConfig) -> str:
+    """What to do about the input's sums or words that do not fit."""
+    return COUNTS_REMEDY if network.event_bits > 1 else REMEDY
 
 
 def check_fit(artifact: Artifact, config: HardwareConfig) -> None:
@@ -91,9 +98,10 @@ def _require_option(option: str, what: str, config: HardwareConfig) -> None:
 
 def _check_widths(artifact: Artifact, config: HardwareConfig, layer: Layer, accumulator_bits: int) -> None:
     """Refuse sums and biases that are too wide."""
-    require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits")
+    remedy = input_remedy(artifact.network) if layer.reads_input else REMEDY
+    require(_partial_sum_bits(artifact, layer), config.accumulator_bits, layer.name, "accumulator bits", remedy)
     # Each half may fit where the sum of both, which the neurons read, does not.
-    require(accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum")
+    require(accumulator_bits, config.sum_bits, layer.name, "bits of a neuron's sum", remedy)
     if layer.kind != "head":
         bias = int(np.abs(artifact.tensors[layer.name].bias.astype(np.int64)).max())
         require(bias.bit_length() + 1, config.current_bits - 1, layer.name, "bits of bias")

@@ -60,6 +60,15 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise UserError(f"{path}: damaged ({type(error).__name__}); {remedy}") from error
 
 
+def holds_array(path: Path, name: str) -> bool:
+    """Whether a file is an archive with an array of that name; what else is wrong with it, `read_arrays` says."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
 def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     try:
         member = archive.getinfo(f"{name}.npy")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hw.user_text import quoted
 from sw.checkout import ROOT
-from sw.data.image_table import lookup
+from sw.data.image_table import count_table, lookup
 from sw.data.sources import DataFile, DataSource, cifar10_from_pictures, node_package, obtain, system_package
 from sw.errors import UserError
 
@@ -70,13 +70,15 @@ class DataSet:
     class_names : tuple of str
         Labels in words.
     mean, std : tuple of float
-        Of every channel over the training images, with pixels in 0..1.
+        Of every channel over the training images, with pixels in 0..1; event frames are not normalised.
     image_scale : float
         Normalised value of one step of the signed 8-bit image; a power of two, so that it is exact in any float format.
     source : DataSource
         Where its files come from.
     test_images : int
         Images of its test set, if it is built in.
+    event_bits : int
+        0 for images, for event frames the bits of a count.
     """
 
     name: str
@@ -89,19 +91,32 @@ class DataSet:
     image_scale: float
     source: DataSource
     test_images: int = 0
+    event_bits: int = 0
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels as the training saw them, ``(pixel / 255 - mean) / std``: uint8 ``[..., C, H, W]`` to float32.
+
+        Counts of event frames are as they are.
+        """
+        if self.event_bits:
+            return pixels.to(torch.float32)
+        mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.std))
+        return (pixels.to(torch.float32) / 255 - mean) / std
 
     def image_table(self) -> Tensor:
-        """Signed 8-bit value of every pixel value: int8 ``[C, 256]``.
+        """Network input for every pixel value: int8 ``[C, 256]``, for counts of event frames uint8.
 
         ``round((pixel / 255 - mean) / std / image_scale)``, clipped to -127..127 (narrow range, like the weights).
         """
+        if self.event_bits:
+            return torch.from_numpy(count_table(self.event_bits, self.image_channels))
         pixels = torch.arange(256, dtype=torch.float64) / 255
         mean = torch.tensor(self.mean, dtype=torch.float64).unsqueeze(1)
         std = torch.tensor(self.std, dtype=torch.float64).unsqueeze(1)
         return ((pixels - mean) / std / self.image_scale).round().clamp(-127, 127).to(torch.int8)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Look pixels up in `image_table`: uint8 ``[n, C, H, W]`` to int8 of the same shape."""
+        """Look pixels up in `image_table`: uint8 ``[..., C, H, W]`` to the table's type, of the same shape."""
         return lookup(self.image_table(), images.long())
 
 

@@ -249,9 +249,10 @@ def thresholds_of(alpha: Tensor, shift: int) -> list[int]:
     return [math.ceil(theta / Fraction(value)) for value in alpha.tolist()]
 
 
-def _image_table(model: Spikformer, data: DataSet) -> NDArray[np.int8]:
+def _image_table(model: Spikformer, data: DataSet) -> NDArray[np.int8] | NDArray[np.uint8]:
     """The data set's pixel table, proven to pass through the model's image quantiser unchanged."""
     table = data.image_table()
     values = table.to(torch.float64) * data.image_scale
     assert bool((model.image_quantiser(values) == values).all()), "the image quantiser changes the encoded pixels"
-    return table.numpy()
+    found: NDArray[np.int8] | NDArray[np.uint8] = table.numpy()
+    return found

@@ -1,6 +1,7 @@
 """The key layouts of Spikformer checkpoints: where each of our layers is found in a state dictionary.
 
-Three are known: the authors' code for CIFAR (linear layers) and for ImageNet (1x1 convolutions), and SpikingJelly's
+Five are known: the authors' code for CIFAR (linear layers), for ImageNet (1x1 convolutions) and for CIFAR10-DVS (the
+same of one dimension, event frames), the CML variant of it for CIFAR (pools before the neurons), and SpikingJelly's
 Spikformer (q, k and v fused into one matrix, no biases, pools before the neurons).
 """
 
@@ -59,6 +60,12 @@ class Layout:
     heads : dict of (int, int, int) to int
         Attention heads of the networks that the code behind the layout names and the paper does not, by their blocks,
         dimension and MLP ratio.
+    attention_scale : float
+        What the code multiplies attention by.
+    events : bool
+        Whether it reads event frames.
+    unused : tuple of str
+        Keys of tensors that the code keeps but never reads.
     """
 
     name: str
@@ -71,6 +78,9 @@ class Layout:
     stem: Callable[[int], Place]
     block: Callable[[str, str], Place]
     heads: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    attention_scale: float = NetworkConfig.attention_scale
+    events: bool = False
+    unused: tuple[str, ...] = ()
 
     def place(self, layer: Layer) -> Place:
         """Where the tensors of a layer with weights are."""
@@ -116,9 +126,12 @@ NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 """Tensors of a batch norm that eval mode reads."""
 
 
+_RPE = Place("patch_embed.rpe_conv", "patch_embed.rpe_bn")
+
+
 def _authors_stem(number: int) -> Place:
     if number == STEM:
-        return Place("patch_embed.rpe_conv", "patch_embed.rpe_bn")
+        return _RPE
     suffix = number or ""
     return Place(f"patch_embed.proj_conv{suffix}", f"patch_embed.proj_bn{suffix}")
 
@@ -129,6 +142,11 @@ def _authors_block(kind: str) -> Callable[[str, str], Place]:
         return Place(f"{where}_{kind}", f"{where}_bn")
 
     return place
+
+
+def _cml_stem(number: int) -> Place:
+    where = f"patch_embed.block{number + 1}"
+    return _RPE if number == STEM else Place(f"{where}_conv", f"{where}_bn")
 
 
 def _spikingjelly_stem(number: int) -> Place:
@@ -167,6 +185,31 @@ LAYOUTS = (
         linear_bias="not-qkv",
         stem=_authors_stem,
         block=_authors_block("conv"),
+    ),
+    Layout(
+        name="authors-dvs",
+        title="the authors' CIFAR10-DVS code",
+        blocks="block",
+        kernel={**_CONV1D, "fc1": (1,), "fc2": (1,)},
+        pools=4,
+        pool_order="after",
+        linear_bias="not-qkv",
+        stem=_authors_stem,
+        block=_authors_block("conv"),
+        attention_scale=0.25,
+        events=True,
+        unused=("pos_embed", "norm.weight", "norm.bias"),
+    ),
+    Layout(
+        name="cml",
+        title="the CML Spikformer's CIFAR code",
+        blocks="block",
+        kernel={},
+        pools=2,
+        pool_order="before",
+        linear_bias="all",
+        stem=_cml_stem,
+        block=_authors_block("linear"),
     ),
     Layout(
         name="spikingjelly",

@@ -48,7 +48,8 @@ class Likeness:
 def likeness(keys: Iterable[str], layout: Layout) -> Likeness:
     """Compare keys with a layout by their modules: the shapes, the number of blocks and the biases are left open."""
     wanted = dict.fromkeys(layout.modules())
-    found = dict.fromkeys(layout.module(key) for key in keys if not DEAD.fullmatch(key))
+    read = (key for key in keys if not DEAD.fullmatch(key) and key not in layout.unused)
+    found = dict.fromkeys(map(layout.module, read))
     return Likeness(
         layout=layout,
         shared=sum(module in wanted for module in found if module != COMMON),
@@ -58,9 +59,12 @@ def likeness(keys: Iterable[str], layout: Layout) -> Likeness:
 
 
 def nearest(keys: Iterable[str]) -> Likeness:
-    """The layout that shares most modules with the keys."""
+    """The layout that shares most modules with the keys, and lacks fewest."""
     keys = list(keys)
-    return max((likeness(keys, layout) for layout in LAYOUTS), key=lambda like: (like.shared, -len(like.missing)))
+    return max(
+        (likeness(keys, layout) for layout in LAYOUTS),
+        key=lambda like: (like.shared, -len(like.missing), -len(like.foreign)),
+    )
 
 
 def recognise(keys: Iterable[str]) -> Likeness:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hw.user_text import listed
 from sw.errors import UserError
-from sw.importer.layouts import NORM_PARTS, Layout
+from sw.importer.layouts import LAYOUTS, NORM_PARTS, Layout
 from sw.importer.recognise import DEAD, recognise
 from sw.named_networks import NAMED_NETWORKS
 from sw.network import NetworkConfig
@@ -25,9 +25,6 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 SHAPE = ("depth", "embed_dim", "mlp_ratio", "pools")
 """Fields of a network that tell a configuration of the paper, whatever its images, classes and layout are."""
-
-EVENTS = "pos_embed"
-"""A tensor that only the authors' code for event cameras has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +56,7 @@ def find_layout(tensors: Mapping[str, Tensor]) -> Found:
         If the layout is none of the known ones, a tensor of it holds no plain floating-point numbers, or one that
         tells the shape is missing or cannot be right.
     """
-    layout = recognise(tensors).layout
-    if EVENTS in tensors:
-        raise UserError(
-            f"{EVENTS} is of the authors' code for event cameras, whose input is a frame of events for each time step; "
-            "only networks of images can be imported"
-        )
+    layout = _of_shapes(recognise(tensors).layout, tensors)
     modules = layout.modules()
     for key, tensor in tensors.items():
         if layout.module(key) in modules and key.rpartition(".")[2] in NORM_PARTS:
@@ -97,8 +89,20 @@ def find_layout(tensors: Mapping[str, Tensor]) -> Found:
             "pools": layout.pools,
             "pool_order": layout.pool_order,
             "linear_bias": layout.linear_bias,
+            "attention_scale": layout.attention_scale,
         },
     )
+
+
+def _of_shapes(layout: Layout, tensors: Mapping[str, Tensor]) -> Layout:
+    """Of the layouts that have the same keys the one whose linear layers have as many axes as the tensors."""
+
+    def fits(other: Layout) -> bool:
+        fc1 = tensors.get(f"{other.block('fc1', f'{other.blocks}.0').weights}.weight")
+        return fc1 is not None and fc1.ndim == 2 + len(other.kernel.get("fc1", ()))
+
+    alike = [other for other in LAYOUTS if set(other.modules()) == set(layout.modules())]
+    return next(filter(fits, alike), layout)
 
 
 def usual_heads(found: Found) -> int:
@@ -111,7 +115,7 @@ def usual_heads(found: Found) -> int:
     """
     shape = [found.fields[key] for key in SHAPE]
     for network in NAMED_NETWORKS.values():
-        if not network.events and [getattr(network, key) for key in SHAPE] == shape:
+        if network.events == found.layout.events and [getattr(network, key) for key in SHAPE] == shape:
             return network.heads
     depth, dim, ratio, pools = shape
     if (depth, dim, ratio) in found.layout.heads:
@@ -122,7 +126,9 @@ def usual_heads(found: Found) -> int:
     )
 
 
-def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: int) -> NetworkConfig:
+def network_of(
+    found: Found, *, image_size: int, heads: int | None, timesteps: int, event_bits: int = 0
+) -> NetworkConfig:
     """Complete the shape with what no tensor tells.
 
     Parameters
@@ -135,6 +141,8 @@ def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: i
         Attention heads; without them `usual_heads`.
     timesteps : int
         Time steps.
+    event_bits : int
+        Bits of a count, for a layout of event frames; 0 for one of images.
 
     Raises
     ------
@@ -144,7 +152,9 @@ def network_of(found: Found, *, image_size: int, heads: int | None, timesteps: i
     if heads is None:
         heads = usual_heads(found)
     try:
-        return NetworkConfig(image_size=image_size, heads=heads, timesteps=timesteps, **found.fields)
+        return NetworkConfig(
+            image_size=image_size, heads=heads, timesteps=timesteps, event_bits=event_bits, **found.fields
+        )
     except ValueError as error:
         raise UserError(f"{error}; see spikeloom import --help") from error
 
@@ -165,7 +175,8 @@ def check_tensors(layout: Layout, network: NetworkConfig, tensors: Mapping[str, 
     wanted = layout.tensors(network)
     missing = [f"{key} {list(shape)}" for key, shape in wanted.items() if key not in tensors]
     others = [key for key in tensors if key not in wanted]
-    unknown = [f"{key} {_shape(tensors[key])}" for key in others if not DEAD.fullmatch(key)]
+    unread = [key for key in others if DEAD.fullmatch(key) or key in layout.unused]
+    unknown = [f"{key} {_shape(tensors[key])}" for key in others if key not in unread]
     wrong = [key for key, shape in wanted.items() if key in tensors and tuple(tensors[key].shape) != shape]
     whole = not missing and not unknown  # room for what the shapes should be
     shapes = [

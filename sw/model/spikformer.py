@@ -154,7 +154,7 @@ class Spikformer(nn.Module):
         Parameters
         ----------
         image : Tensor
-            Normalised images ``[B, C, H, W]``; zero is the padding value. Event frames ``[B, T, C, H, W]`` of 0 and 1.
+            Normalised images ``[B, C, H, W]``; zero is the padding value. Event frames ``[B, T, C, H, W]`` of counts.
         trace : Trace, optional
             Filled with every layer's spikes, the residual stream and the margins.
 

@@ -20,7 +20,7 @@ FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 FILE_NAME_RULE = "1 to 64 letters, digits, '.', '_' and '-', not one of the last three first"
 
-OF_THE_DATA_SET = ("image_size", "image_channels", "classes", "events", "attention_scale")
+OF_THE_DATA_SET = ("image_size", "image_channels", "classes", "event_bits", "attention_scale")
 """Fields of a network that a recipe leaves out, as its data set settles them."""
 
 
@@ -32,7 +32,7 @@ def _of_the_data_set(earlier: Earlier) -> dict[str, Any]:
     """Values of `OF_THE_DATA_SET`; every data set so far has images, with the paper's attention scale."""
     data = data_set(earlier["data"])
     sizes = (data.image_size, data.image_channels, len(data.class_names))
-    return dict(zip(OF_THE_DATA_SET, (*sizes, NetworkConfig.events, NetworkConfig.attention_scale), strict=True))
+    return dict(zip(OF_THE_DATA_SET, (*sizes, NetworkConfig.event_bits, NetworkConfig.attention_scale), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,17 @@
 """Record the vectors of this folder by running other people's Spikformers; nothing of their code is kept here.
 
-A vector file holds a checkpoint with random weights in that code's own keys, two images, and what that code makes of
-them in float64: every neuron's spikes and the logits. To make them again, with the code they come from:
+A vector file holds a checkpoint with random weights in that code's own keys, two images or the event frames of one
+recording, and what that code makes of them in float64: every neuron's spikes and the logits. To make them again, with
+the code they come from:
 
     git clone https://github.com/ZK-Zhou/spikformer authors && git -C authors checkout 6212689
+    git clone https://github.com/zhouchenlin2096/Spikingformer-CML cml && git -C cml checkout 8e51213
     pip install --no-deps --target old spikingjelly==0.0.0.0.12
     git clone https://github.com/fangwei123456/spikingjelly new && git -C new checkout afb13226
     PYTHONPATH=old python tests/data/record.py authors-cifar --code authors/cifar10/model.py
     PYTHONPATH=old python tests/data/record.py authors-imagenet --code authors/imagenet/model.py
+    PYTHONPATH=old python tests/data/record.py authors-dvs --code authors/cifar10dvs/model.py
+    PYTHONPATH=old python tests/data/record.py cml --code cml/cifar10/CML_Spikformer.py
     PYTHONPATH=new python tests/data/record.py spikingjelly
 
 Packages that their files import and this script has no use for are replaced by stand-ins if they are not installed.
@@ -34,9 +38,15 @@ from torch import Tensor, nn
 FOLDER = Path(__file__).resolve().parent
 SAMPLE = FOLDER.parents[1] / "data" / "samples" / "cifar10.npz"
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-TIMESTEPS, CLASSES, HEADS, DIM, IMAGES = 4, 10, 2, 32, 2
-SIZES = {"authors-cifar": (32, 2), "authors-imagenet": (64, 1), "spikingjelly": (64, 1)}
-"""Side of the image and encoder blocks of each recording."""
+TIMESTEPS, CLASSES, HEADS, DIM = 4, 10, 2, 32
+SIZES = {
+    "authors-cifar": (32, 2, 2), "authors-imagenet": (64, 1, 2), "authors-dvs": (128, 1, 1), "cml": (32, 2, 2),
+    "spikingjelly": (64, 1, 2),
+}  # fmt: skip
+"""Side of the image, encoder blocks and images of each recording."""
+
+LARGEST_COUNT = 9
+"""Of the events of a pixel in a frame."""
 
 SEED = 5
 RATES = 0.02, 0.95
@@ -52,8 +62,8 @@ def stand_in(*names: str) -> None:
             sys.modules[name] = MagicMock()
 
 
-def authors_model(code: Path, size: int, depth: int) -> nn.Module:
-    """The authors' network from their file, on the CPU instead of CuPy."""
+def authors_model(code: Path, size: int, depth: int, channels: int) -> nn.Module:
+    """The authors' network from their file, or another's made of it, on the CPU instead of CuPy."""
     from spikingjelly.clock_driven import neuron
 
     class OnCpu(neuron.MultiStepLIFNode):
@@ -61,13 +71,14 @@ def authors_model(code: Path, size: int, depth: int) -> nn.Module:
             super().__init__(*values, backend="torch", **named)
 
     neuron.MultiStepLIFNode = OnCpu
+    stand_in("einops", "einops.layers", "einops.layers.torch")
     stand_in("timm", "timm.models", "timm.models.layers", "timm.models.registry", "timm.models.vision_transformer")
     spec = importlib.util.spec_from_file_location("authors_model", code)
     assert spec is not None and spec.loader is not None
     module: ModuleType = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     model: nn.Module = module.Spikformer(
-        img_size_h=size, img_size_w=size, patch_size=16, in_channels=3, num_classes=CLASSES, embed_dims=DIM,
+        img_size_h=size, img_size_w=size, patch_size=16, in_channels=channels, num_classes=CLASSES, embed_dims=DIM,
         num_heads=HEADS, mlp_ratios=4, depths=depth, sr_ratios=1,
     )  # fmt: skip
     return model
@@ -86,14 +97,21 @@ def spikingjelly_model(size: int, depth: int) -> nn.Module:
     return model
 
 
-def images(size: int) -> Tensor:
-    """CIFAR-10 test images, four in a square where they are to be larger: uint8 ``[IMAGES, 3, size, size]``."""
+def event_frames(size: int, count: int) -> Tensor:
+    """Counts of events, more in some areas than in others: uint8 ``[count, T, 2, size, size]``."""
+    rates = torch.rand(count, TIMESTEPS, 2, size // 8, size // 8) ** 3
+    rates = rates.repeat_interleave(8, dim=3).repeat_interleave(8, dim=4)
+    return torch.poisson(rates).clamp(max=LARGEST_COUNT).to(torch.uint8)
+
+
+def images(size: int, count: int) -> Tensor:
+    """CIFAR-10 test images, four in a square where they are to be larger: uint8 ``[count, 3, size, size]``."""
     with np.load(SAMPLE) as arrays:
         pixels = torch.from_numpy(arrays["images"])
     tiles = size // pixels.shape[-1]
-    chosen = pixels[:: len(pixels) // (IMAGES * tiles**2)][: IMAGES * tiles**2]
-    squares = chosen.unflatten(0, (IMAGES, tiles, tiles)).permute(0, 3, 1, 4, 2, 5)
-    return squares.reshape(IMAGES, 3, size, size).contiguous()
+    chosen = pixels[:: len(pixels) // (count * tiles**2)][: count * tiles**2]
+    squares = chosen.unflatten(0, (count, tiles, tiles)).permute(0, 3, 1, 4, 2, 5)
+    return squares.reshape(count, 3, size, size).contiguous()
 
 
 def randomise(model: nn.Module, inputs: Tensor, reset: object) -> None:
@@ -119,6 +137,8 @@ def our_name(theirs: str) -> str:
     """Layer name of a neuron module's name."""
     if stem := re.fullmatch(r"patch_embed\.(?:proj_lif(\d?)|stages\.(\d)\.neuron)", theirs):
         return f"conv{stem[1] or stem[2] or 0}"
+    if stem := re.fullmatch(r"patch_embed\.block(\d)_lif", theirs):
+        return f"conv{int(stem[1]) - 1}"
     if theirs in ("patch_embed.rpe_lif", "patch_embed.positional_encoding.neuron"):
         return "rpe"
     block = re.fullmatch(r"blocks?\.(\d+)\.(?:attn|mlp)\.(\w+?)(?:_lif)?", theirs)
@@ -131,7 +151,7 @@ def our_layout(spikes: Tensor, grid: int, *, tokens_first: bool) -> Tensor:
     """Spikes of tokens, with channels and tokens last in either order, as ``[T, B, C, H, W]``."""
     if tokens_first:
         spikes = spikes.transpose(2, 3)
-    return spikes.reshape(TIMESTEPS, IMAGES, -1, grid, grid)
+    return spikes.reshape(*spikes.shape[:2], -1, grid, grid)
 
 
 def main() -> None:
@@ -140,17 +160,18 @@ def main() -> None:
     parser.add_argument("kind", choices=SIZES)
     parser.add_argument("--code", type=Path, help="model.py of the authors")
     options = parser.parse_args()
-    size, depth = SIZES[options.kind]
+    size, depth, count = SIZES[options.kind]
+    events = options.kind == "authors-dvs"
     torch.manual_seed(SEED)
     if options.kind == "spikingjelly":
         model = spikingjelly_model(size, depth)
         reset = importlib.import_module("spikingjelly.activation_based.functional").reset_net
     else:
-        model = authors_model(options.code, size, depth)
+        model = authors_model(options.code, size, depth, 2 if events else 3)
         reset = importlib.import_module("spikingjelly.clock_driven.functional").reset_net
-    pixels = images(size)
+    pixels = event_frames(size, count) if events else images(size, count)
     mean, std = (torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1) for values in (MEAN, STD))
-    inputs = (pixels.double() / 255 - mean) / std
+    inputs = pixels.double() if events else (pixels.double() / 255 - mean) / std
     randomise(model, inputs, reset)
 
     recorded: dict[str, Tensor] = {}
@@ -167,7 +188,7 @@ def main() -> None:
         if not ours.startswith("block"):
             spikes[ours] = value
             continue
-        value = our_layout(value, math.isqrt(tokens), tokens_first=options.kind == "authors-cifar")
+        value = our_layout(value, math.isqrt(tokens), tokens_first=options.kind in ("authors-cifar", "cml"))
         if ours.endswith("qkv"):
             spikes |= {ours.replace("qkv", part): each for part, each in zip("qkv", value.chunk(3, dim=2), strict=True)}
         else:
@@ -184,8 +205,7 @@ def main() -> None:
     about = {
         "heads": HEADS,
         "timesteps": TIMESTEPS,
-        "mean": MEAN,
-        "std": STD,
+        **({} if events else {"mean": MEAN, "std": STD}),
         "shapes": {name: list(value.shape) for name, value in spikes.items()},
     }
     path = FOLDER / f"{options.kind}.safetensors"

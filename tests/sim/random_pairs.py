@@ -170,7 +170,7 @@ def random_network(rng: Generator, most_timesteps: int, most_bits: int) -> tuple
         attention_scale=float(rng.choice([0.0625, 0.125, 0.25, 0.5])),
         residual_mode=str(rng.choice(["add", "clamp", "iand"])),  # type: ignore[arg-type]
         pools=pools,
-        events=bool(rng.random() < 0.25),
+        event_bits=int(rng.choice([*[0] * 12, 1, 1, 3, 8])),
         pool_order=str(rng.choice(["after", "after", "before"])),  # type: ignore[arg-type]
         neuron=str(rng.choice(["lif", "lif", "if"])),  # type: ignore[arg-type]
     )

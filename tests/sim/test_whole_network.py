@@ -64,12 +64,15 @@ ODD_WIDTHS = dataclasses.replace(SMALL, image_size=20, timesteps=1)
 
 TEN_STEPS = dataclasses.replace(ODD_GRID, timesteps=10)
 SIXTEEN_STEPS = dataclasses.replace(SMALL, timesteps=16, residual_mode="clamp")
-EVENTS = dataclasses.replace(ODD_GRID, image_channels=2, events=True, timesteps=6)
+EVENTS = dataclasses.replace(ODD_GRID, image_channels=2, event_bits=1, timesteps=6)
 DVS = NetworkConfig(
     image_size=32, image_channels=2, classes=11, embed_dim=64, depth=1, heads=16, mlp_ratio=2, pools=4, timesteps=10,
-    attention_scale=0.25, events=True,
+    attention_scale=0.25, event_bits=1,
 )  # fmt: skip
 """The DVS variant: event frames, loaded in strips, four pools, 16 heads."""
+
+DVS_COUNTS = dataclasses.replace(DVS, event_bits=2)
+COUNTS = dataclasses.replace(SMALL, event_bits=8, timesteps=6, attention_scale=0.25)
 
 FOUR_POOLS_TEN_STEPS = dataclasses.replace(FOUR_POOLS, image_size=32, timesteps=10)
 
@@ -80,7 +83,8 @@ NARROW_STEM = NetworkConfig(
     image_size=32, image_channels=1, classes=4, embed_dim=48, depth=1, heads=3, mlp_ratio=2, pools=2
 )
 POOLED_STEM = dataclasses.replace(NARROW_STEM, image_size=64, embed_dim=32, heads=4, pools=4)
-EVENT_STEM = dataclasses.replace(NARROW_STEM, image_channels=2, embed_dim=16, heads=2, events=True, timesteps=6)
+EVENT_STEM = dataclasses.replace(NARROW_STEM, image_channels=2, embed_dim=16, heads=2, event_bits=1, timesteps=6)
+COUNT_STEM = dataclasses.replace(EVENT_STEM, event_bits=2, image_channels=1)
 
 
 BEFORE = {
@@ -131,7 +135,9 @@ def run(
         (CHUNKED, SIXTEEN_STEPS, 4),
         (CHUNKED, ODD_GRID, 4),
         (CHUNKED, EVENTS, 4),
+        (CHUNKED, COUNTS, 4),
         (NARROW_CHUNKED, DVS, 4),
+        (NARROW_CHUNKED, DVS_COUNTS, 8),
         (NARROW_CHUNKED, FOUR_POOLS_TEN_STEPS, 8),
         (NARROW, NO_LEAK, 8),
         (NARROW_CHUNKED, NO_LEAK_TEN_STEPS, 4),
@@ -145,6 +151,7 @@ def run(
         (CHUNKED, BEFORE[EVENT_STEM], 4),
         (NARROW_CHUNKED, BEFORE[FOUR_POOLS_TEN_STEPS], 8),
         (NARROW_CHUNKED, BEFORE[DVS], 4),
+        (CHUNKED, COUNT_STEM, 4),
     ],
     ids=[
         "tiny",
@@ -162,7 +169,9 @@ def run(
         "four-time-chunks",
         "one-time-chunk-of-four",
         "events",
+        "counts-of-8-bits",
         "dvs",
+        "dvs-counts-of-2-bits-8-bit",
         "narrow-time-chunks-8-bit",
         "without-leak-8-bit",
         "without-leak-time-chunks",
@@ -176,6 +185,7 @@ def run(
         "pools-of-events-before-neurons-in-strips",
         "four-pools-before-neurons-8-bit",
         "dvs-pools-before-neurons",
+        "counts-through-convolutions-in-strips",
     ],
 )
 def test_every_spike_residual_logit_and_cycle_is_as_predicted(

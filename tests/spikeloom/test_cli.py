@@ -250,7 +250,7 @@ def test_training_ends_with_an_artifact(capsys, tmp_path, monkeypatch):
     artifact = load(out / "small.spikeloom")
     assert set(artifact.accuracy) == {"float", "quantised", "brevitas", "golden"}
     assert artifact.accuracy["golden"] == artifact.accuracy["brevitas"]
-    assert {(entry["images"], entry["set"]) for entry in artifact.accuracy.values()} == {(300, "mnist sample")}
+    assert {(entry["images"], entry["image_set"]) for entry in artifact.accuracy.values()} == {(300, "mnist sample")}
     assert artifact.provenance["command"] == f"spikeloom train {recipe}"
     assert artifact.provenance["seed"] == 5 and len(artifact.provenance["log"]) == 2
     assert {path.name for path in out.iterdir()} == {
@@ -390,6 +390,7 @@ def test_info_renews_a_file_of_an_older_version(capsys, tmp_path, model):
         header = json.loads(stream.metadata()["spikeloom"])
         tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     del header["sha256"]
+    header["network"]["events"] = bool(header["network"].pop("event_bits"))
     old = tmp_path / "old.spikeloom"
     save_file(tensors, old, metadata={"spikeloom": json.dumps({**header, "version": 3})})
     assert cli.run(["info", str(old), "--json"]) == 0
@@ -566,10 +567,10 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert images.images.shape == (3, 1, 8, 8)
     assert cli.run(["random", str(path), *shape, "--residual", "clamp"]) == 0
     assert load(path).network.residual_mode == "clamp"
-    events = ["--events", "--channels", "2", "--scale", "0.25"]
+    events = ["--event-bits", "3", "--channels", "2", "--scale", "0.25"]
     assert cli.run(["random", str(path), *shape, *events]) == 0
     network = load(path).network
-    assert (network.events, network.attention_scale, network.input_shape) == (True, 0.25, (2, 2, 8, 8))
+    assert (network.event_bits, network.attention_scale, network.input_shape) == (3, 0.25, (2, 2, 8, 8))
     assert images_for(load(path), ImageChoice(count=3)).images.shape == (3, 2, 2, 8, 8)
     frames = tmp_path / "frames.npz"
     np.savez(frames, images=np.zeros((1, 3, 2, 8, 8), np.uint8), labels=np.zeros(1, int))
@@ -578,6 +579,13 @@ def test_random_artifact_runs_on_random_images(capsys, tmp_path):
     assert str(wrong.value) == (
         "the images are [3, 2, 8, 8], the network takes [2, 2, 8, 8] (time steps, channels, height, width): "
         "use images of that size, or another model"
+    )
+    np.savez(frames, images=np.full((1, 2, 2, 8, 8), 8, np.uint8), labels=np.zeros(1, int))
+    with pytest.raises(UserError) as wrong:
+        images_for(load(path), ImageChoice(file=frames))
+    assert str(wrong.value) == (
+        "frames.npz: the event frames hold a count of 8, the network takes 0 to 7 (3 event bits): clip them, or give "
+        "it more event bits"
     )
     assert "'or' is not one of 'add', 'clamp', 'iand'" in refused(
         capsys, "random", tmp_path / "other.spikeloom", "--residual", "or"

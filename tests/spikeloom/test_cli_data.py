@@ -114,7 +114,7 @@ def test_a_place_that_is_not_there_or_no_file_of_images_is_refused(command, caps
 @pytest.mark.parametrize("command", MEASURING)
 def test_a_set_that_is_not_built_in_comes_from_a_file(command, capsys, tmp_path, models):
     line = refused(capsys, *measuring(command, models.own))
-    assert "data set, imagenet, is not built in: give images of it and their labels with --data FILE.npz" in line
+    assert "data set, imagenet, is not built in: give images of it and their labels with --data" in line
     for model in (models.own, models.random):
         line = refused(capsys, *measuring(command, model, "--data-dir", tmp_path))
         assert f"is not built in and cannot be read from the folder {tmp_path}: give images of it" in line

@@ -83,7 +83,7 @@ def test_variants_are_trained_exported_and_compared_once(capsys, tmp_path, study
     assert artifact.provenance["command"] == f"spikeloom study {tmp_path / 'residuals.toml'}, variant iand"
     assert artifact.provenance["recipe"]["network.residual_mode"] == "iand"
     assert artifact.accuracy["brevitas"]["images"] == 20 and artifact.accuracy["golden"]["images"] == 60
-    assert {entry["set"] for entry in artifact.accuracy.values()} == {"mnist sample"}
+    assert {entry["image_set"] for entry in artifact.accuracy.values()} == {"mnist sample"}
 
     study.clear()
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}

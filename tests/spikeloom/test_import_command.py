@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from golden.model import GoldenModel
+from golden.random_artifact import random_images
 from spikeloom import cli
 from sw.artifact.file import load
 from sw.data.samples import load_sample
@@ -38,21 +39,31 @@ def refused(capsys, *arguments):
     return error.rstrip().splitlines()[-1].removeprefix("spikeloom: ")
 
 
+def events_of(path, kind):
+    """A file of event frames for a network of a layout, and what of them no tensor tells."""
+    frames = random_images(network(kind), 4, seed=2)
+    np.savez(path, images=frames.numpy(), labels=np.arange(4))
+    return frames, ["--dataset", "frames", "--size", "32", "--timesteps", "4"]
+
+
 def test_every_layout_becomes_an_artifact(capsys, tmp_path, kind, images):
     out = tmp_path / "new" / "model.spikeloom"
-    where = ["--dataset", "cifar10", "--heads", "2", "--calibrate", images]
+    sample, name, where = load_sample("cifar10").first(4), "cifar10", ["--dataset", "cifar10"]
+    pixels, labels = sample.images, sample.labels
+    if network(kind).events:
+        (pixels, where), labels, name = events_of(images, kind), torch.arange(4), "frames"
+    where += ["--heads", "2", "--calibrate", images]
     assert cli.run(["import", *map(str, [saved(tmp_path, kind), "--out", out, "--bits", "8", *where])]) == 0
     shown = capsys.readouterr().out
     artifact = load(out)
-    assert artifact.network == network(kind) and artifact.weight_bits == 8 and artifact.dataset == "cifar10"
+    assert artifact.network == network(kind) and artifact.weight_bits == 8 and artifact.dataset == name
     assert artifact.provenance["layout"] == kind and artifact.provenance["checkpoint"] == "model.pth"
     assert len(artifact.provenance["checkpoint_sha256"]) == 64 and artifact.provenance["calibration_images"] == 4
     assert ("ignored, for nothing reads them: block.0.norm1.weight" in shown) == (kind != "spikingjelly")
     assert all(layer.name in shown for layer in artifact.network.layers()[:-1])
-    sample = load_sample("cifar10")
-    golden = GoldenModel(artifact).run(sample.images[:4])
-    correct = int((golden.predictions == sample.labels[:4]).sum())
-    assert artifact.accuracy["golden"] == {"correct": correct, "images": 4, "set": "images.npz"}
+    golden = GoldenModel(artifact).run(pixels)
+    correct = int((golden.predictions == labels).sum())
+    assert artifact.accuracy["golden"] == {"correct": correct, "images": 4, "image_set": "images.npz"}
     assert artifact.provenance["calibration_set"] == "images.npz"
     assert "accuracy on 4 images of images.npz: float " in shown and "predictions are equal" in shown
 
@@ -72,7 +83,7 @@ def test_without_images_nothing_is_calibrated_or_measured(capsys, tmp_path):
     path = saved(tmp_path, "authors-imagenet")
     where = ["--dataset", "mine", "--size", "48", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--heads", "4"]
     assert cli.run(["import", str(path), "--out", str(out), *where, "--timesteps", "2"]) == 0
-    assert "no images: nothing was calibrated or measured; give --calibrate FILE.npz" in capsys.readouterr().out
+    assert "no images: nothing was calibrated or measured; give --calibrate" in capsys.readouterr().out
     artifact = load(out)
     assert artifact.provenance["calibration_images"] == 0
     assert artifact.accuracy == {} and artifact.dataset == "mine"
@@ -93,6 +104,27 @@ def test_every_default_that_no_tensor_tells_is_named(capsys, tmp_path, options, 
     path = saved(tmp_path, "authors-cifar")
     assert said(capsys, path, tmp_path, options) == (
         [f"assumed, for no tensor tells: {', '.join(assumed)}"] if assumed else []
+    )
+
+
+def test_what_is_assumed_of_event_frames_is_named(capsys, tmp_path):
+    path = saved(tmp_path, "authors-dvs")
+    assert said(capsys, path, tmp_path, ["--heads", "2"]) == [
+        "assumed, for no tensor tells: T = 16 (--timesteps), event frames of cifar10-dvs (--dataset), 128 pixels "
+        "a side (--size), counts up to 255 (--event-bits)"
+    ]
+    given = ["--heads", "2", "--timesteps", "4", "--dataset", "mine", "--size", "32", "--event-bits", "3"]
+    assert said(capsys, path, tmp_path, given) == []
+
+
+def test_counts_above_the_bits_are_refused(capsys, tmp_path):
+    path, frames = saved(tmp_path, "authors-dvs"), tmp_path / "frames.npz"
+    pixels, where = events_of(frames, "authors-dvs")
+    assert refused(
+        capsys, path, "--out", tmp_path / "x.spikeloom", "--heads", 2, "--event-bits", 3, *where, "--calibrate", frames
+    ) == (
+        f"frames.npz: the event frames hold a count of {pixels.max()}, the network takes 0 to 7 (3 event bits): clip "
+        "them, or give it more event bits"
     )
 
 

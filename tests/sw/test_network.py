@@ -29,13 +29,15 @@ def test_largest_inputs_follow_the_residual_mode(mode, largest):
     assert set(others) == {1}
 
 
-def test_events_are_spikes_of_every_time_step():
-    network = NetworkConfig(**{**SIZES, "image_channels": 2}, events=True, timesteps=10)
+@pytest.mark.parametrize("bits", [1, 2, 8])
+def test_events_are_counts_of_every_time_step(bits):
+    network = NetworkConfig(**{**SIZES, "image_channels": 2}, event_bits=bits, timesteps=10)
     first = network.layers()[0]
-    assert (first.source, first.reads_input, first.input_max, first.input_planes) == ("events", True, 1, 1)
+    assert (first.source, first.reads_input, first.input_max) == ("events", True, 2**bits - 1)
+    assert network.events and network.largest_pixel == 2**bits - 1 and first.input_planes == bits
     assert first.weight_limit(8) == 127
     assert network.input_shape == (10, 2, 8, 8)
-    assert NetworkConfig(**SIZES).input_shape == (1, 8, 8)
+    assert NetworkConfig(**SIZES).input_shape == (1, 8, 8) and NetworkConfig(**SIZES).largest_pixel == 255
     assert [layer.reads_input for layer in network.layers()].count(True) == 1
 
 
@@ -55,6 +57,8 @@ def test_a_pool_comes_before_or_after_the_neurons_of_the_same_layers():
         ({"image_size": 24, "pools": 4}, "image_size must be divisible by 16 (4 2x pools), not 24"),
         ({"pools": 0}, "pools must be 1 to 4, not 0"),
         ({"pools": 5}, "pools must be 1 to 4, not 5"),
+        ({"event_bits": 9}, "event_bits must be 0 (an image) or 1 to 8 (event frames), not 9"),
+        ({"event_bits": -1}, "event_bits must be 0 (an image) or 1 to 8 (event frames), not -1"),
         ({"heads": 3}, "embed_dim 16 must be divisible by heads, not 3"),
         ({"attention_scale": 0.2}, "attention_scale must be 0.0625, 0.125, 0.25 or 0.5, not 0.2"),
         ({"residual_mode": "or"}, "residual_mode must be add, clamp or iand, not 'or'"),

@@ -30,6 +30,7 @@ from sw.plain_console import text_column
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
     from hw.parts.technology import Technology
+    from sw.data.event_stream import SplitBy
 
 IMAGES = 16
 """Images in RTL, if no number is given."""
@@ -75,6 +76,7 @@ def compare(
     config: HardwareConfig,
     technology: Technology,
     file: Path | None,
+    split_by: SplitBy,
     folder: Path | None,
     whole: bool,
     stalls: bool,
@@ -97,7 +99,7 @@ def compare(
 
     artifact = load(model)
     program = compile_artifact(artifact, config)
-    data = images_for(artifact, ImageChoice(file=file, folder=folder, whole=whole, count=count))
+    data = images_for(artifact, ImageChoice(file=file, split_by=split_by, folder=folder, whole=whole, count=count))
     if count is None and len(data) < IMAGES:
         progress_console.print(f"{data.name} has fewer images than the usual {IMAGES}: all of its {len(data)} run")
     hold(using(BUILD / "sim"))

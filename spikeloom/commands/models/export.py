@@ -146,7 +146,7 @@ def export_run(
     table = compact_table("model", "of", "images", "correct", "accuracy", texts=2)
     for name, entry in accuracy.items():
         share = entry["correct"] / entry["images"]
-        table.add_row(name, entry["set"], f"{entry['images']:,}", f"{entry['correct']:,}", f"{share:.2%}")
+        table.add_row(name, entry["image_set"], f"{entry['images']:,}", f"{entry['correct']:,}", f"{share:.2%}")
     console.print(table)
     gap = 100 * abs(accuracy["golden"]["correct"] - accuracy["brevitas"]["correct"]) / len(test)
     if brevitas_images is None and gap > LARGEST_GAP:

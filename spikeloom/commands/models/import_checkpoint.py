@@ -1,4 +1,4 @@
-"""`spikeloom import`: a checkpoint of the authors' code or of SpikingJelly becomes an artifact, without training."""
+"""`spikeloom import`: a checkpoint of somebody else's Spikformer becomes an artifact, without training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import click
 
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
+from spikeloom.commands.images import split_option
 from sw.errors import UserError
-from sw.layer import WEIGHT_WIDTHS
+from sw.layer import IMAGE_BITS, WEIGHT_WIDTHS
 from sw.outputs import OUTPUT_FILE
 from sw.tables import compact_table
 
 if TYPE_CHECKING:
     from spikeloom.measure.agreement import Agreement
     from sw.artifact.artifact import Artifact
+    from sw.data.event_stream import SplitBy
     from sw.data.sets import DataSet, ImageSet
     from sw.importer.images import ImageOptions
     from sw.network import NetworkConfig
 
-TIMESTEPS = 4
-"""Time steps of every network of images in the paper."""
+TIMESTEPS, EVENT_TIMESTEPS = 4, 16
+"""Time steps of every network of images in the paper, and of its best one of event frames."""
 
 LARGEST_LOSS = 1.0
 """Percentage points of accuracy above which the command says what can be done."""
@@ -54,21 +56,28 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
     help="Bits of a weight.",
 )  # fmt: skip
 @click.option(
-    "--calibrate", metavar="NAME|FILE.npz",
+    "--calibrate", metavar="NAME|FILE|DIR",
     help="Images to correct batch norm with and to measure on: the data set by its name (training images for the one, "
-    "test images for the other), or a file of images and labels.  [default: the committed sample]",
+    "test images for the other), or a file of images and labels, frames of events (.npz), a recording (.aedat4), or a "
+    "folder with a folder of these for each class.  [default: the committed sample]",
 )  # fmt: skip
+@split_option
 @click.option(
     "--weights", metavar="KEY",
     help="Which weights, where CHECKPOINT holds several, such as state_dict_ema.  [default: the first, no average]",
 )  # fmt: skip
 @click.option("--heads", type=int, help="Attention heads.  [default: the paper's for this shape]")
-@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}]")
+@click.option("--timesteps", type=int, help=f"Time steps T.  [default: {TIMESTEPS}, event frames: {EVENT_TIMESTEPS}]")
 @click.option(
     "--dataset", "name", metavar="NAME",
-    help="Data set it was trained on.  [default: cifar10 or imagenet, if channels, classes and pools are theirs]",
+    help="Data set it was trained on.  [default: cifar10, imagenet or cifar10-dvs, if channels, classes and pools are "
+    "theirs]",
 )  # fmt: skip
 @click.option("--size", type=int, help="Height and width of the image, if the data set is not built in.")
+@click.option(
+    "--event-bits", type=click.IntRange(1, IMAGE_BITS),
+    help=f"Bits of the largest count of event frames; fewer take fewer cycles.  [default: {IMAGE_BITS}]",
+)  # fmt: skip
 @click.option("--mean", type=NumbersType(), metavar="R,G,B", help="Means that the training subtracted, in 0..1.")
 @click.option("--std", type=NumbersType(), metavar="R,G,B", help="Deviations that it divided by, in 0..1.")
 @click.option(
@@ -77,11 +86,11 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
 )  # fmt: skip
 @data_option()
 def import_(
-    checkpoint: Path, out: Path, bits: str, calibrate: str | None, weights: str | None, heads: int | None,
-    timesteps: int | None, name: str | None, size: int | None, mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None, count: int, folder: Path | None,
+    checkpoint: Path, out: Path, bits: str, calibrate: str | None, split_by: SplitBy, weights: str | None,
+    heads: int | None, timesteps: int | None, name: str | None, size: int | None, event_bits: int | None,
+    mean: tuple[float, ...] | None, std: tuple[float, ...] | None, count: int, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code or by SpikingJelly.
+    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code, CML's or SpikingJelly's.
 
     Weights are rounded to --bits, nothing is trained. The shape of the network is read from the tensors; --heads,
     --timesteps and the normalisation of the images are in no tensor. Batch norm is corrected so that currents keep
@@ -101,13 +110,15 @@ def import_(
     artifact_file.check_path(out)
     chosen = read_weights(checkpoint, weights)
     tensors = chosen.tensors
-    options = ImageOptions(name=name, size=size, mean=mean, std=std)
+    options = ImageOptions(name=name, size=size, mean=mean, std=std, event_bits=event_bits)
     try:
         found = find_layout(tensors)
         data = image_format(options, found)
+        usual = EVENT_TIMESTEPS if data.event_bits else TIMESTEPS
         network = network_of(
-            found, image_size=data.image_size, heads=heads, timesteps=TIMESTEPS if timesteps is None else timesteps
-        )
+            found, image_size=data.image_size, heads=heads, timesteps=usual if timesteps is None else timesteps,
+            event_bits=data.event_bits,
+        )  # fmt: skip
         ignored = check_tensors(found.layout, network, tensors)
         model = float_model(found.layout, network, tensors)
     except UserError as error:
@@ -124,7 +135,7 @@ def import_(
         console.print(f"assumed, for no tensor tells: {', '.join(assumed)}")
     if ignored:
         console.print(f"ignored, for nothing reads them: {listed(ignored)}")
-    calibration, measured = _images(data, network, calibrate, count, folder)
+    calibration, measured = _images(data, network, calibrate, split_by, count, folder)
     with progress_console.status("quantising"):
         grid = None if calibration is None else data.encode(calibration.images).float() * data.image_scale
         quantised = quantise(model, int(bits), data.image_scale, grid)
@@ -148,10 +159,11 @@ def import_(
     if measured is not None:
         with progress_console.status(f"running float and golden model on {len(measured)} images"):
             agreement = measure_agreement(model, artifact, data, measured.images, measured.labels)
-        artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
+        if measured.labelled:
+            artifact = dataclasses.replace(artifact, accuracy=agreement.accuracy(measured.name))
         _show(agreement, artifact)
     else:
-        console.print("no images: nothing was calibrated or measured; give --calibrate FILE.npz")
+        console.print("no images: nothing was calibrated or measured; give --calibrate")
     out.parent.mkdir(parents=True, exist_ok=True)
     artifact_file.save(artifact, out)
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
@@ -163,37 +175,41 @@ def _assumed(
     """Defaults that were taken for what the checkpoint does not tell, each with its option."""
     from sw.data.sets import DATA_SETS
 
-    described = data.name not in DATA_SETS
+    described, normalised = data.name not in DATA_SETS, not network.events
     defaults = (
         (heads is None, f"{network.heads} heads (--heads)"),
         (timesteps is None, f"T = {network.timesteps} (--timesteps)"),
-        (images.name is None, f"images of {data.title} (--dataset)"),
+        (images.name is None, f"{'event frames' if network.events else 'images'} of {data.title} (--dataset)"),
         (described and images.size is None, f"{network.image_size} pixels a side (--size)"),
-        (described and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
-        (described and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
+        (network.events and images.event_bits is None, f"counts up to {network.largest_pixel} (--event-bits)"),
+        (described and normalised and images.mean is None, f"means {', '.join(map(str, data.mean))} (--mean)"),
+        (described and normalised and images.std is None, f"deviations {', '.join(map(str, data.std))} (--std)"),
     )
     return [text for taken, text in defaults if taken]
 
 
 def _images(
-    data: DataSet, network: NetworkConfig, calibrate: str | None, count: int, folder: Path | None
+    data: DataSet, network: NetworkConfig, calibrate: str | None, split_by: SplitBy, count: int, folder: Path | None
 ) -> tuple[ImageSet | None, ImageSet | None]:
     """Images to calibrate with and images to measure on, None where there are none."""
-    from spikeloom.commands.images import images_from_file
+    from spikeloom.commands.own_images import own_images
+    from sw.data.event_frames import SUFFIXES
     from sw.data.samples import load_sample
     from sw.data.sets import DATA_SETS, load
 
     calibration = measured = None
     if folder is not None and calibrate != data.name:
         raise UserError(f"--data-dir {folder} would not be read: it goes with --calibrate and the data set's name")
-    if calibrate is not None and calibrate.endswith(".npz"):
-        calibration = measured = images_from_file(Path(calibrate), network)
-    elif calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
+    if calibrate is not None and calibrate == data.name and calibrate in DATA_SETS:
         with progress_console.status(f"reading {data.title}"):
             calibration, measured = (load(data.name, split, folder=folder) for split in ("train", "test"))
+    elif calibrate is not None and (calibrate.endswith(SUFFIXES) or _is_folder(calibrate)):
+        with progress_console.status("reading images"):
+            calibration = measured = own_images(Path(calibrate), network, split_by, count)
     elif calibrate is not None:
         raise UserError(
-            f"--calibrate is {quoted(calibrate)}; give an .npz file of images and labels"
+            f"--calibrate is {quoted(calibrate)}; give "
+            + ("recordings or a folder of them" if network.events else "an .npz file of images and labels")
             + (f", or {data.name} itself" if data.name in DATA_SETS else "")
         )
     elif data.name in DATA_SETS:
@@ -201,6 +217,14 @@ def _images(
     if calibration is None or measured is None:
         return None, None
     return calibration.first(count), measured.first(count)
+
+
+def _is_folder(text: str) -> bool:
+    """Whether a text, which may be anything, is the path of a folder."""
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # too long, or with a byte of 0
+        return False
 
 
 def _show(agreement: Agreement, artifact: Artifact) -> None:
@@ -215,9 +239,12 @@ def _show(agreement: Agreement, artifact: Artifact) -> None:
         )
     console.print(table)
     counts = artifact.accuracy
+    if not counts:
+        console.print(f"{agreement.equal_predictions:,} of {agreement.images:,} predictions are equal; no labels")
+        return
     shares = ", ".join(f"{name} {each['correct'] / each['images']:.2%}" for name, each in counts.items())
     console.print(
-        f"accuracy on {agreement.images:,} images of {counts['golden']['set']}: {shares}, "
+        f"accuracy on {agreement.images:,} images of {counts['golden']['image_set']}: {shares}, "
         f"lost {agreement.lost:.2f} points; {agreement.equal_predictions:,} predictions are equal"
     )
     if agreement.lost > LARGEST_LOSS:

@@ -15,6 +15,7 @@ from sw.tables import compact_table
 if TYPE_CHECKING:
     from hw.config import HardwareConfig
     from sw.artifact.artifact import Artifact
+    from sw.network import NetworkConfig
 
 
 @click.command()
@@ -28,7 +29,8 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     """
     from hw.named_configs import CONFIGS
     from sw.artifact.accuracy import recorded
-    from sw.artifact.file import VERSION, file_header, load, save
+    from sw.artifact.file import file_header, load, save
+    from sw.artifact.versions import VERSION
 
     artifact = load(model)
     if renew:
@@ -41,7 +43,7 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     weights = sum(parameters.weight.size for parameters in artifact.tensors.values())
     console.print(
         f"{shown(model)}: Spikformer-{net.depth}-{net.embed_dim}, {net.heads} heads, T = {net.timesteps}, "
-        f"{net.image_size}x{net.image_size}x{net.image_channels} {'event frames ' if net.events else ''}to "
+        f"{net.image_size}x{net.image_size}x{net.image_channels} {_frames(net)}to "
         f"{net.classes} classes ({artifact.dataset})"
     )
     console.print(f"neurons: {net.neuron}, the last {net.pools} convolutions' with a pool {net.pool_order} them")
@@ -51,11 +53,18 @@ def info(model: Path, as_json: bool, renew: bool) -> None:
     )
     for name, entry in recorded(artifact).items():
         share = entry["correct"] / entry["images"]
-        console.print(f"{name}: {share:.2%} ({entry['correct']:,} of {entry['images']:,} images of {entry['set']})")
+        console.print(
+            f"{name}: {share:.2%} ({entry['correct']:,} of {entry['images']:,} images of {entry['image_set']})"
+        )
     for table in layer_tables(artifact):
         console.print(table)
     for config in CONFIGS.values():
         console.print(f"{config.name}: {fit(artifact, config)}")
+
+
+def _frames(network: NetworkConfig) -> str:
+    """What the input is if it is no image."""
+    return f"event frames of counts up to {network.largest_pixel} " if network.events else ""
 
 
 def layer_tables(artifact: Artifact) -> tuple[Table, Table]:

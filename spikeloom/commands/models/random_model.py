@@ -40,8 +40,9 @@ SHAPE = {
 @click.option("--pools", type=int, help="Convolutions with a pool: 2 or (ImageNet) 4.")
 @click.option("--pool-order", type=click.Choice(get_args(PoolOrder)), help="Pools after or before their neurons.")
 @click.option(
-    "--events", is_flag=True, default=None, help="Event frames, one for each time step, instead of an image (DVS)."
-)
+    "--event-bits", type=int,
+    help="Event frames (DVS), one for each time step, of counts of so many bits, 1 to 8; 0: an image.",
+)  # fmt: skip
 @click.option("--scale", type=float, help="Attention scale; DVS: 0.25.")
 @click.option(
     "--bits", type=click.Choice([str(bits) for bits in WEIGHT_WIDTHS]), default="4", show_default=True,

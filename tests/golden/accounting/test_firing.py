@@ -15,10 +15,10 @@ from sw.network import NetworkConfig
 IMAGES = 3
 
 
-def network(residual_mode="add", timesteps=4, events=False):
+def network(residual_mode="add", timesteps=4, event_bits=0):
     return NetworkConfig(
         image_size=12, image_channels=2, classes=3, embed_dim=16, depth=2, heads=2, timesteps=timesteps,
-        residual_mode=residual_mode, events=events,
+        residual_mode=residual_mode, event_bits=event_bits,
     )  # fmt: skip
 
 
@@ -30,9 +30,9 @@ def measured(shape, batch_size=IMAGES):
     return statistics, model.record(images)
 
 
-@pytest.mark.parametrize(("timesteps", "events"), [(1, False), (4, False), (6, True)])
-def test_rates_by_layer_and_time_step_equal_the_spikes(timesteps, events):
-    shape = network(timesteps=timesteps, events=events)
+@pytest.mark.parametrize(("timesteps", "event_bits"), [(1, 0), (4, 0), (6, 1), (6, 3)])
+def test_rates_by_layer_and_time_step_equal_the_spikes(timesteps, event_bits):
+    shape = network(timesteps=timesteps, event_bits=event_bits)
     statistics, result = measured(shape)
     report = {layer.name: layer for layer in statistics.report()}
     assert list(report) == list(result.spikes) == [layer.name for layer in shape.layers() if layer.kind != "head"]

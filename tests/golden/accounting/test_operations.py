@@ -12,6 +12,7 @@ from golden.accounting.energy import (
     LayerEnergy,
     counted_j,
     dense_j,
+    executed_sops,
     layer_energies,
     operations_j,
     paper_j,
@@ -82,13 +83,27 @@ def test_dense_operations_count_the_image_once():
     assert by_name["head"].dense_sops == 4 * 64 * 256 * 10
 
 
-def test_dense_operations_count_event_frames_at_every_step():
+@pytest.mark.parametrize("bits", [1, 5, 8])
+def test_dense_operations_count_event_frames_at_every_step(bits):
     network = NetworkConfig(
-        image_size=16, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, events=True
+        image_size=16, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, event_bits=bits
     )
     first = dense_operations(network)[0]
-    assert (first.steps, first.planes, first.macs) == (10, 1, 16 * 16 * 9 * 2 * 2)
-    assert first.plane_sops == 10 * first.macs
+    assert (first.steps, first.planes, first.macs) == (10, bits, 16 * 16 * 9 * 2 * 2)
+    assert first.plane_sops == 10 * bits * first.macs
+
+
+@pytest.mark.parametrize("bits", [1, 8])
+def test_executed_operations_of_event_frames_are_the_bits_of_their_counts(bits):
+    network = dataclasses.replace(TINY, event_bits=bits)
+    model, images = GoldenModel(random_artifact(network, 4, seed=51)), random_images(network, 2, seed=52)
+    counter = OperationCounter(network)
+    model.run(images, observers=(counter,))
+    first, conv0 = counter.report()[0], network.layers()[0]
+    frames = images.transpose(0, 1).long().numpy()
+    assert first.executed_sops == brute_force_convolution(frames, 8, conv0.out_channels) / 2
+    assert first.input_rate == (frames > 0).mean() and first.input_mean == pytest.approx(frames.mean())
+    assert executed_sops(conv0, first) == first.executed_sops  # no multiply-accumulate, whatever the counts
 
 
 def test_ones_of_twos_complement():

@@ -31,7 +31,8 @@ CASES = {
     # Six steps in lanes of 4, four positions in a word.
     "chunks": (dataclasses.replace(NETWORK, timesteps=6), dataclasses.replace(TINY, positions=4, neurons=1)),
     "iand": (dataclasses.replace(NETWORK, residual_mode="iand"), BASE),
-    "events": (dataclasses.replace(NETWORK, events=True, timesteps=6), TINY),
+    "events": (dataclasses.replace(NETWORK, event_bits=1, timesteps=6), TINY),
+    "counts": (dataclasses.replace(NETWORK, event_bits=5, timesteps=6), TINY),
 }
 
 

@@ -32,8 +32,8 @@ OLD = {"golden": {"correct": 2, "images": 3}}
 )
 def test_committed_models_say_of_which_images(model, brevitas):
     found = recorded(load(ROOT / "models" / f"{model}.spikeloom"))
-    assert (found["brevitas"]["set"], found["brevitas"]["images"]) == brevitas
-    assert {(found[name]["set"], found[name]["images"]) for name in ("float", "quantised", "golden")} == {
+    assert (found["brevitas"]["image_set"], found["brevitas"]["images"]) == brevitas
+    assert {(found[name]["image_set"], found[name]["images"]) for name in ("float", "quantised", "golden")} == {
         (brevitas[0], 10_000)
     }
 
@@ -61,7 +61,7 @@ def test_the_set_of_an_older_artifact_is_that_of_its_run_or_not_known(command, n
 
 def test_a_set_that_is_no_name_is_refused():
     with pytest.raises(UserError, match="accuracy of golden must name its set of images, not 7; evaluate it again"):
-        dataclasses.replace(ARTIFACT, accuracy={"golden": {**OLD["golden"], "set": 7}})
+        dataclasses.replace(ARTIFACT, accuracy={"golden": {**OLD["golden"], "image_set": 7}})
 
 
 def test_a_command_names_its_recipe_where_it_lies(tmp_path, monkeypatch):

@@ -13,13 +13,24 @@ from sw.errors import UserError
 from tests.sw.artifact.files import NETWORK
 
 
-def test_events_are_0_or_1(artifact):
-    with pytest.raises(UserError) as refused:
-        dataclasses.replace(artifact, network=dataclasses.replace(artifact.network, events=True))
-    worst = artifact.image_table[~np.isin(artifact.image_table, (0, 1))][0]
-    assert str(refused.value) == (
-        f"image.table holds {worst}, but events are 0 or 1; map every pixel value to one of them"
-    )
+def test_the_table_of_event_frames_holds_counts_of_so_many_bits(artifact):
+    for bits, table in ((1, np.minimum(np.arange(256), 2)), (3, np.arange(256))):
+        with pytest.raises(UserError) as refused:
+            dataclasses.replace(
+                artifact, network=dataclasses.replace(artifact.network, event_bits=bits),
+                image_table=np.tile(table.astype(np.uint8), (2, 1)),
+            )  # fmt: skip
+        assert str(refused.value) == (
+            f"image.table holds {table.max()}, but counts of {bits} event bits are 0 to {2**bits - 1}; "
+            "map every count to one of them"
+        )
+
+
+def test_the_table_is_signed_for_images_and_unsigned_for_event_frames(artifact):
+    with pytest.raises(UserError, match=r"^image\.table must be uint8, not int8; "):
+        dataclasses.replace(artifact, network=dataclasses.replace(artifact.network, event_bits=8))
+    with pytest.raises(UserError, match=r"^image\.table must be int8, not uint8; "):
+        dataclasses.replace(artifact, image_table=np.zeros((2, 256), np.uint8))
 
 
 def test_thresholds_of_random_artifacts_follow_from_their_scales(artifact):

@@ -30,7 +30,7 @@ def test_round_trip(artifact, path):
 
 def test_version_1_adds_to_the_residual(artifact, path):
     header, tensors = read(path)
-    for field in ("residual_mode", "pools", "events", "pool_order", "linear_bias", "neuron"):
+    for field in ("residual_mode", "pools", "event_bits", "pool_order", "linear_bias", "neuron"):
         del header["network"][field]
     write(path, header | {"version": 1}, tensors)
     assert file_header(load(path)) == file_header(artifact)
@@ -38,19 +38,39 @@ def test_version_1_adds_to_the_residual(artifact, path):
 
 def test_version_2_reads_images_and_pools_after_its_neurons(artifact, path):
     header, tensors = read(path)
-    for field in ("events", "pool_order", "linear_bias", "neuron"):
+    for field in ("event_bits", "pool_order", "linear_bias", "neuron"):
         del header["network"][field]
     write(path, header | {"version": 2}, tensors)
     assert file_header(load(path)) == file_header(artifact)
     assert not artifact.network.events
 
 
-def test_events_survive(tmp_path):
-    network = dataclasses.replace(NETWORK, events=True)
+@pytest.mark.parametrize("version", [3, 4])
+def test_versions_3_and_4_read_events_as_frames_of_0_and_1(version, tmp_path):
+    network, path = dataclasses.replace(NETWORK, event_bits=1), tmp_path / "a.spikeloom"
+    accuracy = {"golden": {"correct": 1, "images": 2, "image_set": "mine"}, "float": {"correct": 1, "images": 2}}
+    artifact = dataclasses.replace(random_artifact(network, 4, seed=1), accuracy=accuracy)
+    save(artifact, path)
+    header, tensors = read(path)
+    header["network"] = {key: value for key, value in header["network"].items() if key != "event_bits"}
+    header["network"]["events"] = True
+    header["accuracy"]["golden"] = {"correct": 1, "images": 2, "set": "mine"}
+    tensors["image.table"] = tensors["image.table"].astype(np.int8)
+    write(path, header | {"version": version}, tensors)
+    assert file_header(load(path)) == file_header(artifact)
+    assert np.array_equal(load(path).image_table, artifact.image_table)
+    header["network"]["events"] = False  # an image, whose pixels are signed
+    write(path, header | {"version": version}, tensors)
+    assert load(path).network.event_bits == 0 and load(path).image_table.dtype == np.int8
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_event_frames_and_the_attention_scale_survive(bits, tmp_path):
+    network = dataclasses.replace(NETWORK, event_bits=bits, attention_scale=0.25)
     save(random_artifact(network, 4, seed=1), tmp_path / "a.spikeloom")
     loaded = load(tmp_path / "a.spikeloom")
     assert loaded.network == network
-    assert set(np.unique(loaded.image_table)) == {0, 1}
+    assert loaded.image_table.tolist() == [[min(count, 2**bits - 1) for count in range(256)]] * 2
 
 
 @pytest.mark.parametrize("mode", ["clamp", "iand"])
@@ -106,6 +126,8 @@ def test_values_in_their_ranges_that_are_not_those_written_wrong(path):
 
 def test_an_older_version_is_remarked_once(artifact, path, caplog):
     header, tensors = read(path)
+    del header["network"]["event_bits"]
+    header["network"]["events"] = False
     write(path, header | {"version": 3}, tensors)
     for _ in range(3):
         assert file_header(load(path)) == file_header(artifact)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import IMAGE_PLANES
 from hw.descriptor import Descriptor, Destination, Opcode
 from sw.artifact.artifact import Artifact
 from sw.compiler.program import Program, Step
@@ -126,7 +125,7 @@ class Executor:
             slices, number = self.words(9 * layer.in_channels), self.strips_read
             self.strips_read += 1
             assert step.rows == self.program.image_strips[number]
-            assert (descriptor.slices, planes) == (slices, IMAGE_PLANES if layer.source == "image" else 1)
+            assert (descriptor.slices, planes) == (slices, layer.input_planes)
             for plane, base in enumerate(bases):
                 span = Span(base, stride, slices, groups)
                 first = plane * slices * groups

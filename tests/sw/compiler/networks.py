@@ -13,6 +13,7 @@ from hw.named_configs import BASE, LARGE, TINY
 from sw.artifact.artifact import Artifact, LayerParameters
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.program import Program
+from sw.data.image_table import count_table
 from sw.layer import Layer
 from sw.network import NetworkConfig
 
@@ -36,7 +37,7 @@ def artifact_of(
     network: NetworkConfig, *, weight: int = 0, biases: dict[str, int] | None = None, **changes: Any
 ) -> Artifact:
     """One value in all weights, another in all biases of a layer; the image uses its whole range."""
-    pixels = np.arange(256).clip(0, 1) if network.events else np.arange(-128, 128).clip(-127)
+    pixels = np.arange(-128, 128).clip(-127).astype(np.int8)
     fields: dict[str, Any] = {
         "network": network,
         "weight_bits": 4,
@@ -46,7 +47,11 @@ def artifact_of(
             for layer in network.layers()
             if layer.has_weights
         },
-        "image_table": np.tile(pixels.astype(np.int8), (network.image_channels, 1)),
+        "image_table": (
+            count_table(network.event_bits, network.image_channels)
+            if network.events
+            else np.tile(pixels, (network.image_channels, 1))
+        ),
         "image_scale": 1.0,
         "dataset": "none",
     }
@@ -69,8 +74,13 @@ COMPILED = {
     "three_channels_two_blocks": (network_of(image_channels=3, depth=2, image_size=16), TINY),
     "fewer_time_steps": (network_of(timesteps=3), TINY),
     "time_chunks": (network_of(timesteps=10, image_channels=3, image_size=16), config_of(time_chunks=4)),
-    "events": (network_of(timesteps=8, image_channels=2, events=True, image_size=16), config_of(time_chunks=2)),
-    "events_in_lanes": (network_of(timesteps=4, image_channels=2, events=True), TINY),
+    "events": (network_of(timesteps=8, image_channels=2, event_bits=1, image_size=16), config_of(time_chunks=2)),
+    "events_in_lanes": (network_of(timesteps=4, image_channels=2, event_bits=1), TINY),
+    "counts": (network_of(timesteps=8, image_channels=2, event_bits=8, image_size=16), config_of(time_chunks=2)),
+    "counts_in_strips": (
+        network_of(image_size=32, timesteps=6, image_channels=2, event_bits=3),
+        config_of(time_chunks=2, spike_words=6400, residual_words=8192),
+    ),
     "several_tiles": (network_of(image_size=32, embed_dim=24, heads=3), TINY),
     "many_heads": (network_of(image_size=16, embed_dim=32, heads=8, depth=2), TINY),
     "base": (network_of(image_size=28, embed_dim=64, depth=2, classes=10), BASE),
@@ -109,7 +119,7 @@ COMPILED = {
         network_of(image_size=128, embed_dim=256, heads=8, pools=4), config_of(LARGE, spike_words=2300),
     ),
     "events_in_strips_of_two_convolutions": (
-        network_of(image_size=32, timesteps=6, image_channels=2, embed_dim=32, heads=4, events=True),
+        network_of(image_size=32, timesteps=6, image_channels=2, embed_dim=32, heads=4, event_bits=1),
         config_of(time_chunks=2, spike_words=3000, residual_words=8192),
     ),
     "pools_before_neurons": (network_of(image_size=16, pool_order="before"), config_of(pool_before=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from functools import cache
 
 import numpy as np
@@ -103,11 +104,12 @@ def test_unpacks_to_patches(name, channels, strips):
 
 @pytest.mark.parametrize("name", ["tiny", "base", "positions_left_over"])
 @pytest.mark.parametrize("strips", [WHOLE, STRIPS], ids=["whole", "strips"])
-def test_event_frames_are_patches_of_every_time_step(name, strips):
+@pytest.mark.parametrize("bits", [1, 3])
+def test_event_frames_are_patches_of_every_time_step(name, strips, bits):
     """A position group has a word for each chunk of the lanes; lanes behind the last time step are silent."""
     config = CONFIGS[name]
     network = NetworkConfig(
-        image_size=12, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, events=True
+        image_size=12, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=10, event_bits=bits
     )
     made = random_artifact(network, 4, seed=1)
     frames = image_of(made)
@@ -116,18 +118,16 @@ def test_event_frames_are_patches_of_every_time_step(name, strips):
     beats = iter(int(word) for word in pack_image(made, config, frames, strips))
     for rows in strips:
         groups = -(-len(rows) * 12 // config.positions)
-        for k in range(slices):
-            for group in range(groups):
-                for chunk in range(chunks):
-                    word = sum(next(beats) << 64 * i for i in range(config.group_beats * config.memory_bits // 64))
-                    for place in range(config.group_bits):
-                        lane, i = divmod(place, config.inputs)
-                        p, t = divmod(lane, config.timesteps)
-                        channel, step = k * config.inputs + i, chunk * config.timesteps + t
-                        position = group * config.positions + p
-                        real = channel < 18 and step < 10 and position < len(rows) * 12
-                        bit = expected[channel, step, rows.start * 12 + position] if real else 0
-                        assert word >> place & 1 == bit
+        for plane, k, group, chunk in itertools.product(*map(range, (bits, slices, groups, chunks))):
+            word = sum(next(beats) << 64 * i for i in range(config.group_beats * config.memory_bits // 64))
+            for place in range(config.group_bits):
+                lane, i = divmod(place, config.inputs)
+                p, t = divmod(lane, config.timesteps)
+                channel, step = k * config.inputs + i, chunk * config.timesteps + t
+                position = group * config.positions + p
+                real = channel < 18 and step < 10 and position < len(rows) * 12
+                count = int(expected[channel, step, rows.start * 12 + position]) if real else 0
+                assert word >> place & 1 == count >> plane & 1
     assert next(beats, None) is None
 
 
@@ -156,6 +156,21 @@ def test_image_wrong(shape, dtype, given):
     assert str(refused.value) == (
         f"image is {given}, the network takes uint8 [1, 12, 12]: "
         "give unsigned 8-bit pixels, channels first, of that size"
+    )
+
+
+def test_counts_above_the_range_wrong():
+    network = NetworkConfig(
+        image_size=8, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2, timesteps=2, event_bits=3
+    )
+    made, frames = random_artifact(network, 4, seed=1), np.full((2, 2, 8, 8), 7, np.uint8)
+    assert pack_image(made, TINY, frames, (range(8),)).any()
+    frames[1, 0, 3, 3] = 8
+    with pytest.raises(UserError) as refused:
+        pack_image(made, TINY, frames, (range(8),))
+    assert str(refused.value) == (
+        "the event frames hold a count of 8, the network takes 0 to 7 (3 event bits): clip them, or give it more event "
+        "bits"
     )
 
 

@@ -116,12 +116,26 @@ def test_halves_need_their_own_accumulator_bits():
 
 def test_the_sum_of_both_halves_must_fit_the_neurons():
     """136 weights of 127: halves of 952 and 2040 fit 11 bits, their sum of 17272 needs 16, one more than 11 + 4."""
-    network = network_of(embed_dim=8, heads=1, mlp_ratio=17, events=True)
+    network = network_of(embed_dim=8, heads=1, mlp_ratio=17, event_bits=1)
     config = config_of(weight_bits=8, accumulator_bits=11)
     assert refusal(artifact_of(network, weight=127, weight_bits=8), config) == (
         f"block0.fc2 needs 16 bits of a neuron's sum, the configuration has 15: {REMEDY}"
     )
     assert compile_artifact(artifact_of(network, weight=120, weight_bits=8), config).memory.size
+
+
+def test_counts_of_events_that_do_not_fit_may_have_fewer_bits():
+    """18 weights of 7 times 255 need 16 bits, times 127 they need 15; eight planes need more words than seven."""
+    remedy = "use a larger configuration, a smaller network or one of fewer event_bits"
+    counts = {bits: artifact_of(network_of(image_channels=2, event_bits=bits), weight=7) for bits in (7, 8)}
+    narrow = config_of(accumulator_bits=15)
+    assert refusal(counts[8], narrow) == f"conv0 needs 16 accumulator bits, the configuration has 15: {remedy}"
+    assert compile_artifact(counts[7], narrow).memory.size
+    small = config_of(spike_words=600)
+    assert (
+        refusal(counts[8], small) == f"the network needs 672 words of spike memory, the configuration has 600: {remedy}"
+    )
+    assert compile_artifact(counts[7], small).spike_words == 592
 
 
 def test_both_halves_must_fit_the_buffer():

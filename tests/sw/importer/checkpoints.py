@@ -18,6 +18,14 @@ AUTHORS_STEM = {
 KINDS = {
     "authors-cifar": {"pools": 2},
     "authors-imagenet": {"pools": 4, "linear_bias": "not-qkv"},
+    "authors-dvs": {
+        "pools": 4,
+        "linear_bias": "not-qkv",
+        "attention_scale": 0.25,
+        "image_channels": 2,
+        "event_bits": 8,
+    },
+    "cml": {"pool_order": "before"},
     "spikingjelly": {"pools": 4, "linear_bias": "none", "pool_order": "before"},
 }
 """What the code behind each layout does, as fields of `NetworkConfig`."""
@@ -55,6 +63,13 @@ def checkpoint(model: Spikformer, kind: str) -> dict[str, Tensor]:
         for i in range(model.config.depth):
             for norm in ("norm1", "norm2"):
                 state |= {f"block.{i}.{norm}.{part}": torch.ones(model.config.embed_dim) for part in ("weight", "bias")}
+        if kind == "authors-dvs":
+            dim, tokens = model.config.embed_dim, model.config.tokens
+            state |= {
+                "pos_embed": torch.ones(1, tokens, dim),
+                "norm.weight": torch.ones(dim),
+                "norm.bias": torch.ones(dim),
+            }
     for key, value in model_state.items():
         layer, _, rest = key.rpartition(".weights." if ".weights." in key else ".norm.")
         if not layer:  # the head
@@ -78,7 +93,7 @@ def _fused(state: dict[str, Tensor], depth: int) -> dict[str, Tensor]:
 
 
 def _kernel(layer: str, kind: str) -> tuple[int, ...]:
-    if kind == "authors-cifar":
+    if kind in ("authors-cifar", "cml"):
         return ()
     return (1, 1) if kind == "authors-imagenet" and ".fc" in layer else (1,)
 
@@ -92,7 +107,9 @@ def _rename(layer: str, is_norm: bool, kind: str) -> str:
             place = "positional_encoding" if layer == "rpe" else f"stages.{layer[-1]}"
             return f"patch_embed.{place}.conv_bn.block.{int(is_norm)}"
         return f"blocks.{number}.{f'mlp.{part}' if mlp else f'attn.{part}_conv_bn'}.{int(is_norm)}"
+    if kind == "cml" and layer.startswith("conv"):
+        return f"patch_embed.block{int(layer[-1]) + 1}_{'bn' if is_norm else 'conv'}"
     if not part:
         return AUTHORS_STEM[layer][is_norm]
-    suffix = "bn" if is_norm else "linear" if kind == "authors-cifar" else "conv"
+    suffix = "bn" if is_norm else "linear" if kind in ("authors-cifar", "cml") else "conv"
     return f"block.{number}.{'mlp' if mlp else 'attn'}.{part}_{suffix}"

@@ -42,23 +42,26 @@ def test_a_checkpoint_gives_the_model_that_it_was_made_of(tmp_path, kind, wrappi
     tensors = read_weights(path).tensors
     found = find_layout(tensors)
     assert found.layout.name == kind
-    assert network_of(found, image_size=32, heads=2, timesteps=4) == config
+    assert network_of(found, image_size=32, heads=2, timesteps=4, event_bits=config.event_bits) == config
     ignored = check_tensors(found.layout, config, tensors)
-    assert len(ignored) == (0 if kind == "spikingjelly" else 8) and all(".norm" in key for key in ignored)
-    images, ours, theirs = torch.randn(2, 3, 32, 32), Trace(), Trace()
+    assert len(ignored) == {"spikingjelly": 0, "authors-dvs": 11}.get(kind, 8)
+    assert all("norm" in key or key == "pos_embed" for key in ignored)
+    images, ours, theirs = torch.randn(2, *config.input_shape), Trace(), Trace()
     with torch.no_grad():
         assert torch.equal(model(images, ours), float_model(found.layout, config, tensors)(images, theirs))
     assert all(torch.equal(ours.spikes[name], spikes) for name, spikes in theirs.spikes.items())
     assert min(spikes.float().mean() for spikes in ours.spikes.values()) > 0.005
 
 
-@pytest.mark.parametrize("name", [name for name, network in NAMED_NETWORKS.items() if not network.events])
+@pytest.mark.parametrize("name", NAMED_NETWORKS)
 def test_configurations_of_the_paper_are_recognised_with_their_heads(name):
     config = NAMED_NETWORKS[name]
-    tensors = shapes_only(config, "authors-cifar" if config.pools == 2 else "authors-imagenet")
+    kind = "authors-cifar" if config.pools == 2 else "authors-dvs" if config.events else "authors-imagenet"
+    tensors = shapes_only(config, kind)
     found = find_layout(tensors)
-    assert network_of(found, image_size=config.image_size, heads=None, timesteps=4) == config
-    assert len(check_tensors(found.layout, config, tensors)) == 4 * config.depth
+    sizes = {"image_size": config.image_size, "timesteps": config.timesteps, "event_bits": config.event_bits}
+    assert network_of(found, heads=None, **sizes) == config
+    assert len(check_tensors(found.layout, config, tensors)) == 4 * config.depth + 3 * config.events
 
 
 def test_other_classes_and_channels_keep_the_papers_heads():
@@ -137,7 +140,6 @@ def test_many_differences_are_counted():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state | {"pos_embed": torch.ones(1, 64, 16)}, r"^pos_embed is of the authors' code for event"),
         (lambda state: {k: v for k, v in state.items() if k != "head.weight"}, r"^head\.weight is missing, from which "
          "the classes follow; give a whole checkpoint$"),
         (lambda state: state | {"head.weight": torch.ones(10)}, r"^head\.weight is \[10\], but a matrix was expected"),

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from golden.model import GoldenModel
+from golden.random_artifact import random_images
 from hw.named_configs import LARGE
-from spikeloom.measure.agreement import measure_agreement, normalised
+from spikeloom.measure.agreement import measure_agreement
 from sw.compiler.compiler import compile_artifact
 from sw.data.samples import load_sample
 from sw.data.sets import data_set
@@ -26,6 +27,12 @@ from sw.model.spikformer import Spikformer, SpikingLayer, Trace
 from tests.sw.importer.checkpoints import KINDS, lively, network
 
 DATA = data_set("cifar10")
+DVS = next(layout for layout in LAYOUTS if layout.events)
+
+
+EVENTS = image_format(
+    ImageOptions(name="frames", size=32), Found(layout=DVS, fields={"image_channels": 2, "classes": 10, "pools": 4})
+)
 
 
 def grid(count: int) -> Tensor:
@@ -39,9 +46,13 @@ def grid(count: int) -> Tensor:
 )
 def test_the_artifact_is_the_quantised_model_in_integers(kind, bits):
     """Golden model, and Brevitas in float64, from a float model of each layout; also where pools come first."""
-    artifact = export_artifact(quantise(lively(network(kind)), bits, DATA.image_scale, grid(4)), DATA)
+    data, images = DATA, load_sample("cifar10").images[:4]
+    if network(kind).events:
+        data, images = EVENTS, random_images(network(kind), 4, seed=1)
+    calibration = data.encode(images).float() * data.image_scale
+    artifact = export_artifact(quantise(lively(network(kind)), bits, data.image_scale, calibration), data)
     assert (artifact.weight_bits, artifact.network) == (bits, network(kind))
-    images = load_sample("cifar10").images[:2]
+    images = images[:2]
     golden = GoldenModel(artifact).record(images)
     logits, trace = run_deployed(artifact, images)
     assert golden.spikes.keys() == trace.spikes.keys()
@@ -50,7 +61,7 @@ def test_the_artifact_is_the_quantised_model_in_integers(kind, bits):
     assert all(torch.equal(golden.residuals[name], residual) for name, residual in trace.residual.items())
     assert torch.equal(logits.argmax(dim=1), golden.predictions)
     # A pool before the neurons leaves neurons for its output only.
-    sides = {"authors-cifar": 16, "authors-imagenet": 4, "spikingjelly": 2}
+    sides = {"authors-cifar": 16, "authors-imagenet": 4, "authors-dvs": 4, "cml": 8, "spikingjelly": 2}
     assert golden.spikes["conv3"].shape[-1] == sides[kind]
 
 
@@ -134,7 +145,7 @@ def test_agreement_counts_spikes_and_predictions():
     result = measure_agreement(model, artifact, DATA, images, labels)
     trace, golden = Trace(), GoldenModel(artifact).record(images)
     with torch.no_grad():
-        predictions = model(normalised(DATA, images), trace).argmax(dim=1)
+        predictions = model(DATA.normalised(images), trace).argmax(dim=1)
     assert result.images == 20
     assert result.float_correct == (predictions == labels).sum()
     assert result.golden_correct == (golden.predictions == labels).sum()
@@ -163,7 +174,7 @@ def test_a_data_set_of_options():
     assert (data.name, data.image_size, data.image_channels, len(data.class_names)) == ("mine", 48, 2, 7)
     pixels = torch.tensor([0, 255]).to(torch.uint8).reshape(1, 1, 1, 2).expand(1, 2, 1, 2)
     expected = torch.tensor([[-2.0, 2.0], [-0.5, 1.5]]).reshape(1, 2, 1, 2)
-    assert torch.equal(normalised(data, pixels), expected)
+    assert torch.equal(data.normalised(pixels), expected)
     assert torch.equal(data.encode(pixels) * data.image_scale, expected)
 
 
@@ -189,6 +200,46 @@ def test_images_wrong(options, kind, message):
     with pytest.raises(UserError) as refused:
         image_format(ImageOptions(**options), found(*kind))
     assert str(refused.value) == message
+
+
+def found_events(channels=2, classes=10):
+    return Found(layout=DVS, fields={"image_channels": channels, "classes": classes, "pools": 4})
+
+
+def test_event_frames_are_those_of_the_paper_or_of_options():
+    data = image_format(ImageOptions(), found_events())
+    assert (data.name, data.image_size, data.image_channels, data.event_bits) == ("cifar10-dvs", 128, 2, 8)
+    assert data.class_names == DATA.class_names and data.image_scale == 1
+    mine = image_format(ImageOptions(name="gestures", size=64, event_bits=3), found_events(classes=11))
+    assert (mine.image_size, mine.event_bits, mine.class_names[-1]) == (64, 3, "10")
+    counts = torch.tensor([0, 7, 8, 255]).to(torch.uint8).reshape(1, 1, 2, 2).expand(2, 2, 2, 2)
+    assert mine.encode(counts)[0, 0].flatten().tolist() == [0, 7, 7, 7]
+    assert torch.equal(mine.normalised(counts), counts.float())
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "message"),
+    [
+        ({}, {"classes": 11}, "no tensor tells the data set of a network of 2 image channels and 11 classes: give "
+         "--dataset, and for one that is not built in --size"),
+        ({"name": "mine"}, {}, "mine is not a known data set: give --size of its event frames"),
+        ({"name": "cifar10"}, {}, "cifar10 holds images, but the checkpoint reads event frames; give its own data "
+         "set"),
+        ({"mean": (0.5, 0.5)}, {}, "--mean and --std are of images, event frames are read as they are; leave them out"),
+    ],
+)  # fmt: skip
+def test_event_frames_wrong(options, shape, message):
+    with pytest.raises(UserError) as refused:
+        image_format(ImageOptions(**options), found_events(**shape))
+    assert str(refused.value) == message
+
+
+def test_event_bits_of_images_wrong():
+    with pytest.raises(UserError) as refused:
+        image_format(ImageOptions(event_bits=3), found())
+    assert str(refused.value) == (
+        "--event-bits is of event frames, but the authors' CIFAR code reads images; leave it out"
+    )
 
 
 def test_float_models_only_differ_in_their_biases():

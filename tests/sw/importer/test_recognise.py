@@ -8,13 +8,13 @@ import torch
 from sw.errors import UserError
 from sw.importer.layouts import LAYOUTS
 from sw.importer.recognise import nearest, recognise
-from sw.importer.shape import find_layout
+from sw.importer.shape import check_tensors, find_layout
 from tests.sw.importer.checkpoints import AUTHORS_STEM, KINDS, checkpoint, lively, network
 
 
-def cml(state):
-    """Keys of Spikingformer's CML Spikformer: the authors' blocks behind a stem of other names, pools first."""
-    names = {f"{old}.": f"patch_embed.block{i + 1}_{part}." for i, pair in enumerate(list(AUTHORS_STEM.values())[:4])
+def renamed(state):
+    """Keys of a code that is not known: the authors' blocks behind a stem of other names."""
+    names = {f"{old}.": f"patch_embed.stage{i + 1}_{part}." for i, pair in enumerate(list(AUTHORS_STEM.values())[:4])
              for old, part in zip(pair, ("conv", "bn"), strict=True)}  # fmt: skip
     start = {key: next((new for new in names if key.startswith(new)), "") for key in state}
     return {names.get(start[key], "") + key.removeprefix(start[key]): value for key, value in state.items()}
@@ -35,9 +35,24 @@ def cifar():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_layout_is_nearest_to_itself(kind):
-    like = nearest(checkpoint(lively(network(kind)), kind))
+    state = checkpoint(lively(network(kind)), kind)
+    like = nearest(state)
     assert like.layout.name == kind and not like.missing and not like.foreign
     assert like.shared == len(like.layout.modules()) - 1
+    assert find_layout(state).layout.name == kind
+
+
+def test_the_authors_codes_of_four_pools_are_told_apart_by_the_axes_of_their_weights():
+    """All of their modules have the same names; what only one of them keeps may have been left out."""
+    events = checkpoint(lively(network("authors-dvs")), "authors-dvs")
+    for key in ("pos_embed", "norm.weight", "norm.bias"):
+        del events[key]
+    assert find_layout(events).layout.name == "authors-dvs"
+    images = checkpoint(lively(network("authors-imagenet")), "authors-imagenet") | {"pos_embed": torch.ones(1, 4, 16)}
+    found = find_layout(images)
+    assert found.layout.name == "authors-imagenet"
+    with pytest.raises(UserError, match=r"with 2 blocks of dimension 16; unknown: pos_embed \[1, 4, 16\]$"):
+        check_tensors(found.layout, network("authors-imagenet"), images)
 
 
 def test_modules_are_those_of_every_number_of_blocks():
@@ -49,10 +64,10 @@ def test_modules_are_those_of_every_number_of_blocks():
 
 def test_a_layout_that_shares_keys_with_a_known_one_is_told_to_be_unknown(cifar):
     with pytest.raises(UserError) as refused:
-        find_layout(cml(cifar))
+        find_layout(renamed(cifar))
     assert str(refused.value) == (
         "the layout is not known, nearest is the authors' CIFAR code: without patch_embed.proj_conv, "
-        "patch_embed.proj_bn and 6 more, with patch_embed.block1_conv and 7 more; see README.md for those that are"
+        "patch_embed.proj_bn and 6 more, with patch_embed.stage1_conv and 7 more; see README.md for those that are"
     )
 
 
@@ -75,7 +90,7 @@ def test_a_part_of_a_known_layout_is_told_to_be_no_whole_checkpoint(cifar):
 
 def test_thousands_of_keys_and_long_ones_make_a_short_refusal(cifar):
     for keys in ([f"layer{i}.weight" for i in range(5000)], ["[red]x" * 10_000], ["a\n\x1b[31mb.weight"]):
-        for more in ({}, cml(cifar)):
+        for more in ({}, renamed(cifar)):
             with pytest.raises(UserError) as refused:
                 recognise([*keys, *more])
             assert len(str(refused.value)) < 300 and str(refused.value).isprintable()
