@@ -196,8 +196,8 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
 
 @pytest.mark.parametrize(
     ("network", "weight_bits"),
-    [(FOUR_POOLS_TEN_STEPS, 8), (BEFORE[DVS], 4)],
-    ids=["8-bit-four-pools", "events-pools-before-neurons"],
+    [(FOUR_POOLS_TEN_STEPS, 8), (BEFORE[DVS], 4), (NO_LEAK_TEN_STEPS, 4)],
+    ids=["8-bit-four-pools", "events-pools-before-neurons", "without-leak"],
 )
 def test_the_form_of_a_vendor_computes_the_same_in_the_same_cycles(
     tmp_path: Path, network: NetworkConfig, weight_bits: int
