@@ -283,11 +283,6 @@ class HardwareConfig:
         return self.sum_bits + self.bias_fraction_bits + 1
 
     @property
-    def if_membrane_bits(self) -> int:
-        """Width of the signed membrane of a neuron without leak, in units of the current: that of a neuron's adder."""
-        return self.current_bits + 1
-
-    @property
     def max_timesteps(self) -> int:
         """Most time steps of a network."""
         return self.timesteps * self.time_chunks

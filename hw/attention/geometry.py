@@ -86,11 +86,6 @@ class AttentionGeometry:
         return (self.config.head_channels * ((1 << self.config.attention_planes) - 1)).bit_length()
 
     @property
-    def if_membrane_bits(self) -> int:
-        """Bits of the membrane of an attention neuron without leak: those of the accumulator, unsigned."""
-        return self.sum_bits + 1
-
-    @property
     def threshold_bits(self) -> int:
         """Bits of the attention neuron's threshold, which is not negative."""
         return self.sum_bits + self.config.max_timesteps

@@ -108,14 +108,14 @@ def _check_widths(artifact: Artifact, config: HardwareConfig, layer: Layer, accu
 
 
 def _check_membrane(config: HardwareConfig, layer: Layer, bounds: LayerRange) -> None:
-    """Refuse membranes without leak that are wider than the adder of a neuron.
+    """Refuse membranes without leak that are wider than the adder of a neuron, which has a bit more than a current.
 
     A leak keeps a membrane below the largest current, whatever comes in; without it currents add up over time, so what
-    the weights, the threshold and the number of time steps allow decides. Membranes of attention have no sign.
+    the weights, the threshold and the number of time steps allow decides. In attention neither has a sign.
     """
-    attention = layer.kind == "attention"
-    limit = AttentionGeometry(config).if_membrane_bits + 1 if attention else config.if_membrane_bits
-    require(bounds.result_bits, limit, layer.name, "bits of a membrane without leak")
+    unsigned = layer.kind == "attention"
+    current_bits = AttentionGeometry(config).sum_bits + 1 if unsigned else config.current_bits
+    require(bounds.result_bits, current_bits + 1, layer.name, "bits of a membrane without leak")
 
 
 def _check_shape(layer: Layer, config: HardwareConfig) -> None:

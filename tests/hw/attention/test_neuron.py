@@ -44,7 +44,7 @@ def random_tokens(config: HardwareConfig, step: int, leaky: bool, rng: random.Ra
     unit, most_membrane = 1, ((1 << before) - 1) * most_sum
     if not leaky and before:
         unit = 1 << before - 1
-        most_membrane = (1 << geometry.if_membrane_bits) - 1 - most_sum
+        most_membrane = (2 << geometry.sum_bits) - 1 - most_sum
 
     def entries(cycles: int, largest: int) -> list[list[int]]:
         return [[rng.randint(0, largest) for _ in range(config.attention_tables)] for _ in range(cycles)]

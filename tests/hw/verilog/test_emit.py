@@ -104,7 +104,7 @@ def test_nothing_but_the_clock_starts_a_block(tiny):
 
 ALL_PARTS = dataclasses.replace(
     TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
-    attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512,
+    attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512, if_neurons=True,
 )  # fmt: skip
 
 

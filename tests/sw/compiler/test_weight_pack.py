@@ -255,7 +255,7 @@ def test_thresholds_scale_with_more_time_steps(artifact):
 def test_thresholds_without_leak_scale_with_the_lanes_alone(artifact, timesteps):
     """Of any number of steps: ``2^7 V_8`` against ``2^7 theta``; the largest number stands for those out of reach."""
     config = dataclasses.replace(TINY, timesteps=8, if_neurons=True)
-    most, end = (1 << config.membrane_bits - 1) - 1, 1 << config.if_membrane_bits - 1
+    most, end = (1 << config.membrane_bits - 1) - 1, 1 << config.current_bits
     threshold = np.array([1, end - 1, end, 1 << 31, (1 << 63) - 1, 5], np.int64)
     tensors = {**artifact.tensors, "conv1": dataclasses.replace(artifact.tensors["conv1"], threshold=threshold)}
     network = dataclasses.replace(NETWORK, neuron="if", timesteps=timesteps)
