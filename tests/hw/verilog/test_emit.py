@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component
 from hw.verilog.lint import lint_warnings
 from sim.verilator.toolchain import find_toolchain
+from tests.hw.verilog.emitted import ALL_PARTS, verilog_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -100,15 +100,6 @@ def test_nothing_but_the_clock_starts_a_block(tiny):
     """What waited for a change of what it reads would be X as long as a register keeps its initial value."""
     blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog, re.MULTILINE))
     assert [block for block in blocks if not re.match(r"always @\(posedge (aclk|core_clk)\)", block)] == []
-
-
-ALL_PARTS = dataclasses.replace(
-    TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
-    attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512,
-)  # fmt: skip
-
-
-verilog_of = cache(accelerator_verilog)
 
 
 @pytest.mark.parametrize(
