@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 from functools import cache
 
+from hw.config import HardwareConfig
 from hw.named_configs import TINY
+from hw.parts.technology import Technology
 from hw.verilog.emit import accelerator_verilog
+from sim.runner import BUILD_FOLDER, emitted_verilog
 
 ALL_PARTS = dataclasses.replace(
     TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
     attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512,
 )  # fmt: skip
 
-verilog_of = cache(accelerator_verilog)
+
+@cache
+def verilog_of(config: HardwareConfig, technology: Technology = Technology.PORTABLE) -> str:
+    """Verilog of a configuration, emitted once; the portable form is the one that is simulated."""
+    if technology is Technology.PORTABLE:
+        return emitted_verilog(config, BUILD_FOLDER)
+    return accelerator_verilog(config, technology=technology)

@@ -107,7 +107,7 @@ def test_nothing_but_the_clock_starts_a_block(tiny):
 )
 def test_every_signal_has_a_name_of_its_own(config, technology):
     # Amaranth takes a name from the assignment, which must be of one signal.
-    verilog = verilog_of(config, technology=technology)
+    verilog = verilog_of(config, technology)
     declared = re.findall(r"^  (?:input|output|wire|reg) (?:\[\d+:-?\d+\] )?(\S+)", verilog, re.MULTILINE)
     assert len(declared) > 1000
     assert [name for name in declared if name.startswith("\\$")] == []
@@ -177,7 +177,7 @@ def lint_here(path):
 )
 def test_verilog_is_lint_clean(config, technology, tmp_path):
     path = tmp_path / f"{config.name}.v"
-    path.write_text(verilog_of(config, technology=technology))
+    path.write_text(verilog_of(config, technology))
     assert lint_here(path) == []
 
 
