@@ -13,8 +13,9 @@ from sim.runner import BUILD_FOLDER, emitted_verilog
 
 ALL_PARTS = dataclasses.replace(
     TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
-    attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512,
+    attention_columns=4, attention_tables=4, spike_words=8192, residual_words=512,
 )  # fmt: skip
+"""With UltraRAM in a cascade, where there is any."""
 
 
 @cache
