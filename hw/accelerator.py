@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -56,12 +56,12 @@ class Accelerator(wiring.Component):
         m.submodules.register_file = registers = RegisterFile(config)
         m.submodules.axi_memory = memory = AxiMemory(config.memory_bits)
         m.submodules.result_writer = writer = ResultWriter(config)
-        # A domain of its own, with the same clock: one reset per register. `ResetInserter` would put a second one in
-        # front of each, which took a fifth of the simulation's speed.
+        # A domain of its own, with the same clock: one reset per register, itself a register. `ResetInserter` would put
+        # a second one in front of each, which took a fifth of the simulation's speed.
         core = Core(config, technology=self._technology)
         m.domains.core = domain = ClockDomain("core", local=True)
         m.submodules.core = DomainRenamer("core")(core)
-        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(ResetSignal() | control.core_reset)]
+        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(control.core_reset)]
 
         hand_on(m, self.m_axi_mem, memory.axi)
         hand_on(m, self.m_axi_mem, writer.axi)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +17,8 @@ class AxiLiteSlave(wiring.Component):
     Every access is answered, with SLVERR if the register bus reports an error or if a write does not cover the whole
     word; such a write has no effect. Address and data of a write may come in any order. One access at a time: a read is
     answered 5 cycles after its address, a write 5 cycles after the later one of its channels; when both wait they take
-    turns. No output depends on an input of the same cycle.
+    turns. No output depends on an input of the same cycle. Nothing is accepted in a reset: it may outlast that of the
+    host, whose first access then waits.
 
     Members
     -------
@@ -40,7 +41,10 @@ class AxiLiteSlave(wiring.Component):
         has_address = Signal()
         has_data = Signal()
         has_read = Signal()
-        m.d.comb += [axi.awready.eq(~has_address), axi.wready.eq(~has_data), axi.arready.eq(~has_read)]
+        up = ~ResetSignal()
+        m.d.comb += [
+            axi.awready.eq(up & ~has_address), axi.wready.eq(up & ~has_data), axi.arready.eq(up & ~has_read),
+        ]  # fmt: skip
         with m.If(axi.awvalid & axi.awready):
             m.d.sync += [has_address.eq(1), write_address.eq(axi.awaddr)]
         with m.If(axi.wvalid & axi.wready):

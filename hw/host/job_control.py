@@ -21,6 +21,10 @@ class JobControl(wiring.Component):
 
     `core_start` comes in the cycle after `start`. Without a record `done` follows the core's by 2 cycles.
 
+    `core_reset` is a register and resets thousands of others without a gate between them. Our own reset sets it beside
+    `memory_stop`, and both outlast that by one cycle: the core is reset a cycle behind everything else, and nothing
+    that it asks for in this cycle is heard.
+
     Members
     -------
     start, reset : In(1)
@@ -50,14 +54,14 @@ class JobControl(wiring.Component):
                 "start": In(1),
                 "reset": In(1),
                 "core_start": Out(1),
-                "core_reset": Out(1),
+                "core_reset": Out(1, init=1),
                 "core_done": In(1),
                 "core_error": In(ErrorCause),
                 "core_descriptors": In(16),
                 "core_cycles": In(32),
                 "memory_error": In(1),
                 "memory_idle": In(1),
-                "memory_stop": Out(1),
+                "memory_stop": Out(1, init=1),
                 "record": In(1),
                 "record_start": Out(1),
                 "record_stop": Out(1),

@@ -9,6 +9,15 @@ from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal, Value
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
 from amaranth.lib import data, wiring
 
+CLOCK = "aclk"
+"""Port of `AxiPorts` that is its clock."""
+
+RESET_LATENCY = 2
+"""Cycles from ``aresetn`` to the reset of `AxiPorts`, at its beginning and at its end."""
+
+RESET_CYCLES = RESET_LATENCY + 1
+"""For how many cycles ``aresetn`` must be low at least, so that nothing is offered on AXI behind it."""
+
 
 class FlatPorts(Elaboratable):
     """A component with plain ports, in the scope of the component itself.
@@ -66,6 +75,9 @@ class AxiPorts(FlatPorts):
     ``<interface>_<signal>`` makes the bus interfaces; the attributes say which clock they belong to, what the reset's
     polarity and the interrupt's kind is. The clock's frequency is left to the block design.
 
+    ``aresetn`` may come and go at any time: what resets is the second of two registers behind it, `RESET_LATENCY`
+    cycles later. Power-up of a device with initial values is a reset too.
+
     Parameters
     ----------
     component : wiring.Component
@@ -75,7 +87,7 @@ class AxiPorts(FlatPorts):
     def __init__(self, component: wiring.Component):
         super().__init__(component)
         self._clock = Signal(
-            name="aclk",
+            name=CLOCK,
             attrs={
                 "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",
                 "X_INTERFACE_PARAMETER": "XIL_INTERFACENAME aclk, ASSOCIATED_BUSIF s_axi_ctrl:m_axi_mem, "
@@ -100,6 +112,11 @@ class AxiPorts(FlatPorts):
         """The component's own module in a domain that these clock and reset drive."""
         m = super().elaborate(platform)
         m.domains.sync = sync = ClockDomain("sync")
-        sync.clk = self._clock
-        m.d.comb += sync.rst.eq(~self._reset)
+        sync.clk, reset = self._clock, ~self._reset
+        for stage in range(RESET_LATENCY):
+            # The attribute keeps them side by side, and out of a shift register.
+            register = Signal(name=f"reset_{stage}", init=1, reset_less=True, attrs={"ASYNC_REG": "TRUE"})
+            m.d.sync += register.eq(reset)
+            reset = register
+        m.d.comb += sync.rst.eq(reset)
         return m

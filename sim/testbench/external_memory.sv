@@ -45,7 +45,7 @@ module external_memory #(
     input m_axi_mem_bready,
     output logic [1:0] m_axi_mem_bresp = 0
 );
-    localparam logic [2:0] OUT_OF_RANGE = 1, CHANGED = 2, BOUNDARY = 3, BAD_BURST = 4, BAD_LAST = 5;
+    localparam logic [2:0] OUT_OF_RANGE = 1, CHANGED = 2, BOUNDARY = 3, BAD_BURST = 4, BAD_LAST = 5, EARLY_OFFER = 6;
 
     // The file, in the byte order of a little-endian host.
     logic [BITS-1:0] memory[];
@@ -178,7 +178,7 @@ module external_memory #(
     function automatic logic bad(input logic [39:0] address, input logic [2:0] size, input logic [1:0] burst);
         return burst != 2'b01 || 1 << size != BYTES || address % BYTES != 0;
     endfunction
-    logic ar_held = 0, aw_held = 0, w_held = 0;
+    logic ar_held = 0, aw_held = 0, w_held = 0, was_reset = 1;
     logic [47:0] ar_before, aw_before;
     logic [BITS:0] w_before;
     wire [47:0] ar_now = {m_axi_mem_arlen, m_axi_mem_araddr}, aw_now = {m_axi_mem_awlen, m_axi_mem_awaddr};
@@ -191,9 +191,11 @@ module external_memory #(
         ar_before <= ar_now;
         aw_before <= aw_now;
         w_before <= w_now;
+        was_reset <= !aresetn;
         if (fault == 0) begin
             fault_address <= write_taken || aw_held || w_held ? write_beat * BYTES : m_axi_mem_araddr;
-            if ((ar_held && (!m_axi_mem_arvalid || ar_now != ar_before))
+            if (was_reset && (m_axi_mem_arvalid || m_axi_mem_awvalid || m_axi_mem_wvalid)) fault <= EARLY_OFFER;
+            else if ((ar_held && (!m_axi_mem_arvalid || ar_now != ar_before))
                 || (aw_held && (!m_axi_mem_awvalid || aw_now != aw_before))
                 || (w_held && (!m_axi_mem_wvalid || w_now != w_before))) fault <= CHANGED;
             else if (accept && crosses(m_axi_mem_araddr, m_axi_mem_arlen)) fault <= BOUNDARY;

@@ -19,6 +19,7 @@ from hw.external.axi import Response
 from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
+from hw.verilog.flat_ports import RESET_CYCLES
 from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
@@ -36,6 +37,7 @@ FAULTS = {
     3: "burst crosses a 4 KB boundary",
     4: "burst is not of whole aligned beats at rising addresses",
     5: "WLAST is not on the last beat of a burst",
+    6: "something is offered in the first cycle behind a reset",
 }
 
 
@@ -66,9 +68,9 @@ class TestbenchBus:
 
 
 async def reset(dut: Any) -> None:
-    """Hold reset for some cycles."""
+    """Hold reset for as few cycles as it may be."""
     dut.aresetn.value = 0
-    for _ in range(5):
+    for _ in range(RESET_CYCLES):
         await RisingEdge(dut.aclk)
     dut.aresetn.value = 1
     await RisingEdge(dut.aclk)
@@ -116,7 +118,9 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
             if name != "INTERRUPT_ENABLE":
                 await driver.write(name, 0)
     ended = await wait_for_stop(dut, index, wrong.reset_cycle)
-    if not ended:
+    if not ended and wrong.device_reset:
+        await reset(dut)
+    elif not ended:
         await driver.reset(timeout=job.cycle_limit)
     await RisingEdge(dut.aclk)
     elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start

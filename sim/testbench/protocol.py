@@ -33,6 +33,8 @@ class Disturbance:
         Whether memory answers writes with SLVERR.
     reset_cycle : int, optional
         Cycle after which the host resets the accelerator.
+    device_reset : bool
+        Whether that is `aresetn`, for three cycles, instead of the host's RESET.
     overwrite : bool
         Whether the host writes something else to all registers of the job as soon as it has started.
     """
@@ -42,6 +44,7 @@ class Disturbance:
     read_error_beat: int | None = None
     write_error: bool = False
     reset_cycle: int | None = None
+    device_reset: bool = False
     overwrite: bool = False
 
 

@@ -14,6 +14,7 @@ from sw.files import write_atomically
 from sw.strict_json import read_json
 from sw.synthesis.cells import FAMILIES, count_resources, luts
 from sw.synthesis.modules import VerilogModules, cells_by_module
+from sw.synthesis.port_paths import mapped_registers, port_paths
 from sw.synthesis.yosys import SOURCE, Synthesis, synthesise, yosys_version
 
 if TYPE_CHECKING:
@@ -39,16 +40,24 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
     -------
     dict
         The configuration's entry of ``build/synth.json``, see `entry`.
+
+    Raises
+    ------
+    UserError
+        If Yosys refuses it, or a path from an input port to an output port passes no register.
     """
     from hw.parts.technology import Technology
     from hw.verilog.description import TOP
     from hw.verilog.emit import accelerator_verilog
+    from hw.verilog.flat_ports import CLOCK
 
     began = time.monotonic()
     technology = Technology.XILINX if family == "xcup" else Technology.PORTABLE
     path, verilog = folder / f"{config.name}.v", accelerator_verilog(config, technology=technology)
     write_atomically(path, verilog)
     mapped = synthesise(path, family, TOP)
+    for way in port_paths(mapped.netlist, mapped_registers(family), CLOCK):
+        raise UserError(f"{path} has a path from an input to an output without a register: {' -> '.join(way)}")
     modules = VerilogModules.read(verilog, TOP)
     return entry(mapped, modules, family, config.sops_per_cycle, time.monotonic() - began)
 

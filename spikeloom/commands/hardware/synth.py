@@ -34,7 +34,8 @@ LOGS = BUILD / "synth"
 def synth(configs: tuple[HardwareConfig, ...], family: str, update_baseline: bool) -> int:
     """Synthesise with Yosys and count what it takes, in total and by module.
 
-    Latches, asynchronous resets, combinational loops and undriven nets are refused. Counts are of mapped cells before
+    Latches, asynchronous resets, combinational loops, undriven nets and paths from input to output without a register
+    are refused. Counts are of mapped cells before
     placement; how they are made is in docs/synthesis.md. Uses the Yosys of the Python package (its version is pinned,
     so figures compare): minutes. Exit code 1 if a total grew by more than 2 % over the committed baseline.
     """

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import ClockDomain, Module
 
 from hw.external.axi import Response
 from hw.host.job_control import JobControl
@@ -89,6 +89,7 @@ class Bench:
 
     def run(self, bench: Any) -> None:
         async def process(ctx: Any) -> None:
+            await ctx.tick()  # the core's reset at power-up
             await bench(ctx, self)
 
         simulate(self.top, process, self.memory.process)
@@ -101,6 +102,29 @@ class Bench:
 
 def state(ctx: Any, dut: JobControl) -> tuple[bool, bool, ErrorCause]:
     return bool(ctx.get(dut.busy)), bool(ctx.get(dut.done)), ErrorCause(ctx.get(dut.error))
+
+
+def test_a_reset_of_its_own_resets_the_core_a_cycle_longer_and_nobody_hears_it_meanwhile():
+    top = Module()
+    top.domains.sync = domain = ClockDomain("sync")
+    top.submodules.dut = dut = JobControl()
+
+    async def bench(ctx: Any) -> None:
+        async def cycle(reset: int) -> tuple[int, ...]:
+            ctx.set(domain.rst, reset)
+            return (await ctx.tick("sync").sample(dut.core_reset, dut.memory_stop, dut.busy))[2:]
+
+        # Power-up without a reset, then one of a cycle, then one of several.
+        assert [await cycle(reset) for reset in (0, 0, 1, 0, 0)] == [
+            (1, 1, 0),
+            (0, 0, 0),
+            (0, 0, 0),
+            (1, 1, 0),
+            (0, 0, 0),
+        ]
+        assert [await cycle(reset) for reset in (1, 1, 1, 0, 0)] == [(0, 0, 0), *[(1, 1, 0)] * 3, (0, 0, 0)]
+
+    simulate(top, bench)
 
 
 @pytest.mark.parametrize("record", [None, 1.0, 0.3])

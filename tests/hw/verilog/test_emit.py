@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component
 from hw.verilog.lint import lint_warnings
 from sim.verilator.toolchain import find_toolchain
+from tests.hw.verilog.emitted import ALL_PARTS, verilog_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -102,21 +102,12 @@ def test_nothing_but_the_clock_starts_a_block(tiny):
     assert [block for block in blocks if not re.match(r"always @\(posedge (aclk|core_clk)\)", block)] == []
 
 
-ALL_PARTS = dataclasses.replace(
-    TINY, name="all-parts", outputs=8, inputs=16, weight_bits=8, memory_bits=128, time_chunks=2, tile_groups=32,
-    attention_columns=4, attention_tables=4, spike_words=1024, residual_words=512, if_neurons=True,
-)  # fmt: skip
-
-
-verilog_of = cache(accelerator_verilog)
-
-
 @pytest.mark.parametrize(
     ("config", "technology"), [(MINI, Technology.PORTABLE), (ALL_PARTS, Technology.XILINX)], ids=["mini", "all-parts"]
 )
 def test_every_signal_has_a_name_of_its_own(config, technology):
     # Amaranth takes a name from the assignment, which must be of one signal.
-    verilog = verilog_of(config, technology=technology)
+    verilog = verilog_of(config, technology)
     declared = re.findall(r"^  (?:input|output|wire|reg) (?:\[\d+:-?\d+\] )?(\S+)", verilog, re.MULTILINE)
     assert len(declared) > 1000
     assert [name for name in declared if name.startswith("\\$")] == []
@@ -186,7 +177,7 @@ def lint_here(path):
 )
 def test_verilog_is_lint_clean(config, technology, tmp_path):
     path = tmp_path / f"{config.name}.v"
-    path.write_text(verilog_of(config, technology=technology))
+    path.write_text(verilog_of(config, technology))
     assert lint_here(path) == []
 
 

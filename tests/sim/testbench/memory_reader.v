@@ -33,7 +33,7 @@ module \spikeloom.core (
     output reg wlast,
     input bvalid
 );
-    localparam TOO_LONG = 1, UNALIGNED = 2, EARLY_LAST = 4, RESTLESS_ADDRESS = 6;
+    localparam TOO_LONG = 1, UNALIGNED = 2, EARLY_LAST = 4, RESTLESS_ADDRESS = 6, EARLY_OFFER = 7;
     localparam IDLE = 0, FETCH = 1, LOAD = 2, RUN = 3, WRITE = 4, DONE = 5;
     reg [2:0] state;
     reg [63:0] program_beats [0:255];
@@ -115,7 +115,7 @@ module \spikeloom.core (
             state <= FETCH;
             {loaded, issued, cycles, span, beats, expected, checksum, started, slow, fault} <= 0;
         end
-        if (rst) {state, awvalid, wvalid} <= 0;
+        if (rst) {state, awvalid, wvalid} <= {3'd0, fault == EARLY_OFFER, 1'b0};
     end
 endmodule
 

@@ -65,6 +65,12 @@ def test_watchdog_ends_a_job_and_the_next_image_runs(reader):
         assert image.failure.startswith(f"image {image.image}: not done after")
 
 
+def test_an_offer_in_a_reset_is_reported(reader):
+    # The watchdog resets the device, which has read its program by then.
+    images = reader.run(BURSTS, fault="early offer", cycle_limit=400, images=2).images
+    assert images[0].timeout and "something is offered in the first cycle behind a reset" in images[1].failure
+
+
 def test_limit_that_suffices_is_no_timeout(reader):
     cycles = reader.run(BURSTS).images[0].elapsed
     assert reader.run(BURSTS, cycle_limit=cycles + 2).images[0].failure is None
