@@ -91,8 +91,8 @@ module four_state;
     integer number, trace = 0;
     initial begin
         results = $fopen("results.txt", "w");
-        trace = $fopen("trace.txt", "w");
         repeat (5) @(posedge aclk);
+        trace = $fopen("trace.txt", "w");
         aresetn <= 1;
         @(posedge aclk);
         write(14'h0018, 3);  // INTERRUPT_ENABLE

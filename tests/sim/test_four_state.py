@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -58,7 +59,16 @@ ON_LARGE = dataclasses.replace(ON_MINI, embed_dim=64, heads=2, timesteps=2)
 verilog = cache(accelerator_verilog)
 
 
-def simulate(folder: Path, language: str, program: Program, image: NDArray[np.uint64]) -> dict[str, list[str]]:
+def without_initial_values(text: str) -> str:
+    """Registers as a device without initial values has them."""
+    bare, count = re.subn(r"^(  reg (?:\[\d+:-?\d+\] )?\S+ ) *= \d+'[dh][0-9a-f]+;", r"\1;", text, flags=re.MULTILINE)
+    assert count > 500 and not re.search(r"^  reg .* = ", bare, re.MULTILINE)
+    return bare
+
+
+def simulate(
+    folder: Path, language: str, program: Program, image: NDArray[np.uint64], text: str
+) -> dict[str, list[str]]:
     """Run a program on an image in Icarus Verilog; the hexadecimal words of what the host saw, by name.
 
     The trace is left in `folder`.
@@ -70,7 +80,7 @@ def simulate(folder: Path, language: str, program: Program, image: NDArray[np.ui
     memory = np.concatenate([*parts, np.zeros(PAGE_WORDS, np.uint64)])
     lines = ("".join(f"{word:016x}" for word in beat[::-1]) for beat in memory.reshape(-1, beat_words).tolist())
     (folder / "memory.hex").write_text("".join(f"{line}\n" for line in lines))
-    (folder / "dut.v").write_text(verilog(config))
+    (folder / "dut.v").write_text(text)
     sizes = {
         "MEMORY_BITS": config.memory_bits, "BEATS": len(memory) // beat_words, "PROGRAM_BYTES": program.memory.nbytes,
         "IMAGE": parts[0].nbytes, "RECORD": record_at, "CLASSES": len(program.steps_of("head")[0].channels),
@@ -101,21 +111,35 @@ def simulate(folder: Path, language: str, program: Program, image: NDArray[np.ui
 def test_nothing_depends_on_what_was_never_written(
     tmp_path: Path, config: HardwareConfig, network: NetworkConfig, language: str
 ):
+    run_and_compare(tmp_path, config, network, language, verilog(config))
+
+
+def test_a_reset_is_all_that_registers_need(tmp_path: Path):
+    # No reset clears the number of the job. A device has one, whichever; here it is X, and so are the counters.
+    bare = without_initial_values(verilog(LIKE_MINI))
+    run_and_compare(tmp_path, LIKE_MINI, ON_MINI, "2005", bare, unknown=["counter"])
+
+
+def run_and_compare(
+    folder: Path, config: HardwareConfig, network: NetworkConfig, language: str, text: str, unknown: Sequence[str] = ()
+) -> None:
+    """Run a random network on a configuration, of the given Verilog, and compare all there is to see but `unknown`."""
     artifact = random_artifact(network, 4, seed=3)
     program = compile_artifact(artifact, config)
     pixels = random_images(network, 1, seed=4)
     golden = GoldenModel(artifact).record(pixels)
     image = pack_image(artifact, config, pixels[0].numpy(), program.image_strips)
-    found = simulate(tmp_path, language, program, image)
-    assert [name for name, words in found.items() if not all(re.fullmatch("[0-9a-f]+", word) for word in words)] == []
-    assert "x" not in (tmp_path / "trace.txt").read_text()
+    found = simulate(folder, language, program, image, text)
+    known = {name for name, words in found.items() if all(re.fullmatch("[0-9a-f]+", word) for word in words)}
+    assert found.keys() - known == set(unknown)
+    assert "x" not in (folder / "trace.txt").read_text()
     assert int(found["status"][0], 16) == Status.DONE
     logits = golden.logits[0].tolist()
     assert [signed(word) for word in found["logit"]] == logits
     assert int(found["prediction"][0], 16) == logits.index(max(logits))
     record = b"".join(bytes.fromhex(word)[::-1] for word in found["record"])
     assert list(struct.unpack_from(f"<{len(logits)}i", record, 4 * RECORD_LINE_WORDS)) == logits
-    recorded = decode_trace(program, read_trace(tmp_path / "trace.txt"))
+    recorded = decode_trace(program, read_trace(folder / "trace.txt"))
     for expected, actual in (
         (golden.spikes, recorded.spikes), (golden.pooled, recorded.pooled), (golden.residuals, recorded.residuals)
     ):  # fmt: skip
