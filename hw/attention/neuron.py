@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.attention.geometry import AttentionGeometry
 from hw.config import HardwareConfig
-from hw.parts.carry_chain import add_three, at_least, shift_unless
+from hw.parts.carry_chain import add_three, at_least
 from hw.parts.technology import Technology
 
 TABLES_ADDED = 3
@@ -103,13 +103,8 @@ class AttentionNeuron(wiring.Component):
         handed_low, handed_on = self.membrane[:low_bits], self.membrane[low_bits:]
         if self._config.if_neurons and low_bits:
             handed_low = Mux(self.no_leak, 0, handed_low)
-            handed_on = shift_unless(
-                m,
-                Cat(self.membrane[low_bits - 1 :], Const(0, 1)),
-                self.no_leak,
-                name="handed_on",
-                technology=self._technology,
-            )
+            # It joins the LUT in which a spike clears the membrane.
+            handed_on = Mux(self.no_leak, self.membrane[low_bits - 1 :], handed_on)
         m.d.sync += [accumulator.eq(Mux(self.last, 0, total)), opening.eq(Mux(self.last, handed_on, 0))]
         with m.If(self.last):
             m.d.sync += [low.eq(handed_low), charged.eq(Cat(low, total))]
