@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array.step import DRAIN_BUFFERS, step_layout
 from hw.config import HardwareConfig
-from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.dual_port import WRITTEN_FIRST, never_meet
 
 BLOCK_SUMS_BITS = 2048
 """Sums of a position group that are so wide are kept in block RAM, however few groups there are."""
@@ -33,14 +33,14 @@ class DrainBuffers(wiring.Component):
         From the partial sums; kept in a final step.
     tile_done : Out(1)
         The tile's sums are in their buffer, readable from the next cycle on: `done_latency` cycles after its last step.
-    group : In, buffer : In, batch : In
-        Position group, buffer and batch of `neurons` outputs to read.
+    read : In(1), group : In, buffer : In, batch : In
+        Whether something is read: position group, buffer and batch of `neurons` outputs.
     batch_sums : Out(ArrayLayout(signed(accumulator_bits), neurons * lanes))
         Those sums `latency` cycles later, ``[neurons][positions][timesteps]``.
     """
 
     latency = 3
-    """Cycles from `group`, `buffer`, `batch` to `batch_sums`: address register, block RAM, its output register."""
+    """Cycles from `read` to `batch_sums`: address register, block RAM, its output register."""
 
     done_latency = 0
     """Cycles from the last `step` of a tile to `tile_done`: its sums are written as they come."""
@@ -54,6 +54,7 @@ class DrainBuffers(wiring.Component):
                 "step": In(layout),
                 "sums": In(data.ArrayLayout(sums, config.outputs * config.lanes)),
                 "tile_done": Out(1),
+                "read": In(1),
                 "group": In(layout["group"].shape),
                 "buffer": In(layout["buffer"].shape),
                 "batch": In(range(config.outputs // config.neurons)),
@@ -65,10 +66,14 @@ class DrainBuffers(wiring.Component):
         m = Module()
         ram = self._memory()
         m.submodules.drain = ram
-        self._write(m, ram)
+        written, place = self._write(m, ram)
         read = ram.read_port()
+        never_meet(
+            m, name="drain", read=read.en, read_address=read.addr[len(self.batch) :], write=written, write_address=place
+        )
         m.d.sync += [
             # The register in front is for the wires to all block RAMs, the one behind is their own.
+            read.en.eq(self.read),
             read.addr.eq(Cat(self.batch, self.group, self.buffer)),
             self.batch_sums.as_value().eq(read.data),
         ]
@@ -82,8 +87,8 @@ class DrainBuffers(wiring.Component):
         depth = DRAIN_BUFFERS * self._config.tile_groups << len(self.batch)
         return memory.Memory(shape=unsigned(len(self.batch_sums.as_value())), depth=depth, init=[], attrs=attributes)
 
-    def _write(self, m: Module, ram: memory.Memory) -> None:
-        """Write all batches of a group at once."""
+    def _write(self, m: Module, ram: memory.Memory) -> tuple[Value, Value]:
+        """Write all batches of a group at once; returns whether, and the group's place."""
         step = self.step
         completed = self.sums.as_value()
         place = Cat(step.group, step.buffer)
@@ -97,3 +102,4 @@ class DrainBuffers(wiring.Component):
                 write.data.eq(completed.word_select(batch, batch_bits)),
                 write.en.eq(written),
             ]
+        return written, place

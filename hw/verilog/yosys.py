@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.dual_port import WRITTEN_FIRST
 
 DROPPED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding", WRITTEN_FIRST)
 """Attributes that are of no use behind Yosys: where Amaranth has something from, and our own mark."""
@@ -15,6 +15,17 @@ MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 
 MEMORY = re.compile(r"^((?: *attribute .*\n)+) *memory .* (\\\S+)$", re.MULTILINE)
 """A memory's declaration: its attributes, its name with a backslash."""
+
+ASSERTION = r"""    if \(1'h1\) begin
+      if \(!(.+)\)
+        \$write\("(.+)"\);
+      assert \(.+\);
+    end
+"""
+"""An assertion as Yosys writes it: what holds, and the message if it does not."""
+
+ASSERTIONS = re.compile(rf"  always @\(posedge \S+\) begin\n(?:{ASSERTION})+  end\n")
+"""Those of a module."""
 
 
 def verilog_of(rtlil: str) -> str:
@@ -26,6 +37,9 @@ def verilog_of(rtlil: str) -> str:
 
     Memories that bear the mark `WRITTEN_FIRST` lose their initial values. These would be most of the text, and of the
     time that simulators and synthesis take for it; UltraRAM has none.
+
+    An assertion becomes a block that says where it failed and stops the simulation. It is Verilog-2005, in which there
+    are no assertions, and not seen by synthesis, which defines ``SYNTHESIS``.
 
     Parameters
     ----------
@@ -41,7 +55,7 @@ def verilog_of(rtlil: str) -> str:
         f"{module}/r:MEMID={memory} {module}/t:$meminit_v2 %i" for module, memory in _memories_written_first(rtlil)
     ]
     removed = " ".join(f"-remove {name}" for name in DROPPED_ATTRIBUTES)
-    return _yosys(
+    verilog = _yosys(
         f"read_rtlil <<rtlil\n{rtlil}\nrtlil",
         *(f"delete {selection}" for selection in initial_values),
         "proc -norom",
@@ -50,6 +64,17 @@ def verilog_of(rtlil: str) -> str:
         f"attrmap -modattr {removed}",
         "write_verilog",
     )
+    return ASSERTIONS.sub(_simulated_only, verilog)
+
+
+def _simulated_only(assertions: re.Match[str]) -> str:
+    """Assertions of a module in Verilog-2005, for simulators only."""
+    stops = re.sub(ASSERTION, r"""    if (!\1) begin
+      $display("%m: \2");
+      $stop;
+    end
+""", assertions[0])  # fmt: skip
+    return f"`ifndef SYNTHESIS\n{stops}`endif\n"
 
 
 def _memories_written_first(rtlil: str) -> list[tuple[str, str]]:
