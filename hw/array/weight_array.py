@@ -32,7 +32,7 @@ class WeightArray(wiring.Component):
     config : HardwareConfig
         Sizes; entries are 6 bits wide, sums ``accumulator_bits``.
     technology : Technology
-        What LUT RAMs and three-input adders are made of.
+        What LUT RAMs, three-input adders and drain buffers are made of.
 
     Members
     -------
@@ -64,7 +64,7 @@ class WeightArray(wiring.Component):
     def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
         self._table_writer = TableWriter(config, technology=technology)
         self._partial_sums = PartialSums(config, technology=technology)
-        self._drain_buffers = DrainBuffers(config)
+        self._drain_buffers = DrainBuffers(config, technology=technology)
         layout = step_layout(config)
         super().__init__(
             {

@@ -13,6 +13,17 @@ DROPPED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth
 
 MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 
+WRITE = r"""  always @\(posedge {clock}\) begin
+    if \({enable}\)
+      {memory}\[.+\] <= .+;
+  end
+"""
+"""A write port as Yosys writes it."""
+
+ANOTHER_WRITE = WRITE.format(clock=r"\1", enable=r"\2", memory=r"\3")
+WRITES = re.compile(WRITE.format(clock=r"(\S+)", enable=r"(.+)", memory=r"(\S+)") + f"(?:{ANOTHER_WRITE})+")
+"""Write ports of a memory that are enabled together."""
+
 MEMORY = re.compile(r"^((?: *attribute .*\n)+) *memory .* (\\\S+)$", re.MULTILINE)
 """A memory's declaration: its attributes, its name with a backslash."""
 
@@ -37,6 +48,9 @@ def verilog_of(rtlil: str) -> str:
 
     Memories that bear the mark `WRITTEN_FIRST` lose their initial values. These would be most of the text, and of the
     time that simulators and synthesis take for it; UltraRAM has none.
+
+    Write ports that are enabled together are written in one process: such a memory is written wide and read narrow.
+    That is the form in which Vivado finds it (UG901, asymmetric RAMs).
 
     An assertion becomes a block that says where it failed and stops the simulation. It is Verilog-2005, in which there
     are no assertions, and not seen by synthesis, which defines ``SYNTHESIS``.
@@ -64,7 +78,13 @@ def verilog_of(rtlil: str) -> str:
         f"attrmap -modattr {removed}",
         "write_verilog",
     )
-    return ASSERTIONS.sub(_simulated_only, verilog)
+    return ASSERTIONS.sub(_simulated_only, WRITES.sub(_in_one_process, verilog))
+
+
+def _in_one_process(writes: re.Match[str]) -> str:
+    """Write ports of a memory that are enabled together, in one process."""
+    assignments = "".join(re.findall(r"^      .+\n", writes[0], re.MULTILINE))
+    return f"  always @(posedge {writes[1]}) begin\n    if ({writes[2]}) begin\n{assignments}    end\n  end\n"
 
 
 def _simulated_only(assertions: re.Match[str]) -> str:
