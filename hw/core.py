@@ -239,6 +239,9 @@ class Core(wiring.Component):
             walker.read_data.eq(Mux(walker.from_residual, residual.read_data, spikes.read_data)),
             attention.read_data.eq(spikes.read_data),
             writeback.residual_read_data.eq(residual_copy.read_data),
+            spikes.reads.eq(Mux(attention.busy, attention.read.replicate(self._config.positions), walker.spike_reads)),
+            residual.reads.eq(walker.residual_reads),
+            residual_copy.reads.eq(writeback.residual_read.replicate(self._config.positions)),
         ]
         for bank, address in enumerate(walker.read_addresses):
             m.d.comb += [

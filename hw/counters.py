@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
 from hw.host.registers import COUNTER_SLOTS, Counter
+from hw.parts.dual_port import dual_port_memory
 
 LAYER_BITS = 8
 SLOT_BITS = (COUNTER_SLOTS - 1).bit_length()
@@ -182,11 +183,7 @@ class Counters(wiring.Component):
         adding = Signal()
         with m.If(self.clear):
             m.d.sync += job.eq(job + 1)
-        m.submodules.profile = ram = memory.Memory(
-            shape=unsigned(32 + len(job)), depth=self._layers * COUNTER_SLOTS, init=[], attrs={"no_rw_check": 1}
-        )
-        read = ram.read_port()
-        write = ram.write_port()
+        read, write = dual_port_memory(m, name="profile", width=32 + len(job), depth=self._layers * COUNTER_SLOTS)
         # First the word is read, and the count leaves its part; then the word is there; then their sum is written.
         kept = Signal(32)
         pending = Signal()
@@ -199,6 +196,8 @@ class Counters(wiring.Component):
             kept.eq(Mux(word[32:] == job, word[:32], 0)),
             self.host_data.eq(kept),
             read.addr.eq(Mux(pending, first, self.host_address)),
+            # Not for the host where counts are filed, and not for what is not filed any more.
+            read.en.eq(~self.clear & (pending | ~adding)),
             # A job's first cycle, which files nothing, gives a word the number that has just become an old one.
             write.addr.eq(Mux(self.clear, job, address)),
             write.data.eq(Cat((kept + count)[:32], job)),

@@ -29,7 +29,7 @@ WEIGHTS = ("weights", "unsigned_weights")
 ARRAY_STEPS = ("table_available", "claim", "step", "spikes")
 """Walker to weight array: a word of spikes and what to do with it."""
 
-DRAIN_READ = ("tile_done", "drain_group", "drain_buffer", "drain_batch", "drain_sums")
+DRAIN_READ = ("tile_done", "drain_read", "drain_group", "drain_buffer", "drain_batch", "drain_sums")
 """Neurons to weight array: finished sums."""
 
 FIRED_BATCHES = ("spikes", "batch")

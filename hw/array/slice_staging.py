@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.array.table_write import table_count
 from hw.config import TABLE_INPUTS, WEIGHT_BITS, HardwareConfig
+from hw.parts.dual_port import dual_port_memory
 
 BLOCK_ROW_BITS = 256
 """Rows of weights that are so wide are kept in block RAM: as LUT RAM they would take a LUT for two bits."""
@@ -39,8 +40,8 @@ class SliceStaging(wiring.Component):
         It has unsigned weights.
     load : In(1)
         While `staged`: it becomes the one that is read, in this cycle already.
-    select : In(range(TABLE_INPUTS))
-        Row to read, at any time.
+    read : In(1), select : In(range(TABLE_INPUTS))
+        Whether a row is read, and which one; from `load` on.
     row : Out(ArrayLayout(WEIGHT_BITS, tables))
         That row, `latency` cycles later.
     """
@@ -57,6 +58,7 @@ class SliceStaging(wiring.Component):
                 "staged": Out(1),
                 "staged_unsigned": Out(1),
                 "load": In(1),
+                "read": In(1),
                 "select": In(range(TABLE_INPUTS)),
                 "row": Out(data.ArrayLayout(unsigned(WEIGHT_BITS), table_count(config))),
             }
@@ -95,14 +97,10 @@ class SliceStaging(wiring.Component):
         """
         config = self._config
         word_bits = config.memory_bits * config.row_beats
-        attributes: dict[str, int | str] = {"no_rw_check": 1}
-        if word_bits >= BLOCK_ROW_BITS:
-            attributes["ram_style"] = "block"
-        depth = 2 * TABLE_INPUTS // config.beat_rows
-        ram = memory.Memory(shape=unsigned(word_bits), depth=depth, init=[], attrs=attributes)
-        m.submodules.slices = ram
-        write = ram.write_port(granularity=config.memory_bits)
-        read = ram.read_port()
+        read, write = dual_port_memory(
+            m, name="slices", width=word_bits, depth=2 * TABLE_INPUTS // config.beat_rows,
+            granularity=config.memory_bits, block=word_bits >= BLOCK_ROW_BITS,
+        )  # fmt: skip
         written_bank = bank ^ self.load
         part_bits = exact_log2(config.beat_rows)
         m.d.comb += [
@@ -110,6 +108,7 @@ class SliceStaging(wiring.Component):
             write.data.eq(self.weights.payload.replicate(config.row_beats)),
             write.en.eq(enable),
             read.addr.eq(Cat(self.select[part_bits:], ~written_bank)),
+            read.en.eq(self.read),
         ]
         word = read.data
         if part_bits:

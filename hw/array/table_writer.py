@@ -76,6 +76,7 @@ class TableWriter(wiring.Component):
         m.d.comb += [
             staging.unsigned_weights.eq(self.unsigned_weights),
             staging.load.eq(banks.load),
+            staging.read.eq(banks.load | banks.filling),
             banks.staged.eq(staging.staged),
             banks.claim.eq(self.claim),
             banks.release.eq(self.release),

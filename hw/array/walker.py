@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -53,8 +53,10 @@ class Walker(wiring.Component):
         The array's table handshake.
     buffers_freed : In(2)
         Drain buffers that the neurons have read.
-    read_addresses : Out(ArrayLayout(20, positions)), from_residual : Out(1), read_data : In(group_bits)
-        The source memory, one cycle of latency; `from_residual` says which memory `read_data` is taken from.
+    spike_reads, residual_reads : Out(positions), read_addresses : Out(ArrayLayout(20, positions))
+        Banks of the spike or of the residual memory that are read, and where.
+    from_residual : Out(1), read_data : In(group_bits)
+        A cycle later: which memory `read_data` is taken from.
     step, spikes : Out
         To the weight array.
     issuing, wait_weights, wait_drain, wait_data : Out(1)
@@ -87,6 +89,8 @@ class Walker(wiring.Component):
                 "table_available": In(1),
                 "claim": Out(1),
                 "buffers_freed": In(2),
+                "spike_reads": Out(unsigned(config.positions)),
+                "residual_reads": Out(unsigned(config.positions)),
                 "read_addresses": Out(data.ArrayLayout(unsigned(ADDRESS_BITS), config.positions)),
                 "from_residual": Out(1),
                 "read_data": In(unsigned(config.group_bits)),
@@ -109,7 +113,9 @@ class Walker(wiring.Component):
         words, end_of_group = self._time_chunks(m, issued.active, take)
         inside = self._mask(m, issued, end_of_group, take)
         self._address_banks(m, issued, words)
-        self._pass_on(m, self._delayed(m, self._step(m, issued), self.latency - 1), inside)
+        addressed = self._delayed(m, self._step(m, issued), "addressed")
+        self._read(m, addressed, inside)
+        self._pass_on(m, self._delayed(m, addressed, "arriving"), inside)
         return m
 
     def _prepare(self, m: Module, take: Value) -> _Ahead:
@@ -250,12 +256,24 @@ class Walker(wiring.Component):
         ]
         return stage
 
-    def _delayed(self, m: Module, stage: data.View, cycles: int) -> data.View:
-        for cycle in range(1, cycles + 1):
-            delayed = Signal.like(stage, name=f"stage_{cycle}")
-            m.d.sync += delayed.eq(stage)
-            stage = delayed
-        return stage
+    @staticmethod
+    def _delayed(m: Module, stage: data.View, name: str) -> data.View:
+        delayed = Signal.like(stage, name=name)
+        m.d.sync += delayed.eq(stage)
+        return delayed
+
+    def _read(self, m: Module, stage: data.View, inside: Value) -> None:
+        """Read the banks whose lanes are inside the feature map: any other word may be written at this time."""
+        positions = self._config.positions
+        banks = Signal(positions, name="banks_inside")
+        with m.Switch(stage.rotate):
+            for rotate in range(positions):
+                with m.Case(rotate):
+                    m.d.comb += banks.eq(Cat(inside[(bank - rotate) % positions] for bank in range(positions)))
+        m.d.comb += [
+            self.spike_reads.eq(Mux(stage.step.valid & ~stage.residual, banks | stage.image.replicate(positions), 0)),
+            self.residual_reads.eq(Mux(stage.step.valid & stage.residual, banks, 0)),
+        ]
 
     def _pass_on(self, m: Module, stage: data.View, inside: Value) -> None:
         """Rotate the banks' words to their lanes and mask what lies outside the feature map."""

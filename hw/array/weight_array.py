@@ -32,7 +32,7 @@ class WeightArray(wiring.Component):
     config : HardwareConfig
         Sizes; entries are 6 bits wide, sums ``accumulator_bits``.
     technology : Technology
-        What LUT RAMs and three-input adders are made of.
+        What LUT RAMs, three-input adders and drain buffers are made of.
 
     Members
     -------
@@ -48,8 +48,8 @@ class WeightArray(wiring.Component):
         One word of spikes, ``[positions][timesteps][inputs]``.
     tile_done : Out(1)
         The tile's sums are in the drain buffer, readable from the next cycle on.
-    drain_group : In, drain_buffer : In, drain_batch : In
-        Position group, buffer and batch of `neurons` outputs read for the neurons.
+    drain_read : In(1), drain_group : In, drain_buffer : In, drain_batch : In
+        Whether something is read for the neurons: position group, buffer and batch of `neurons` outputs.
     drain_sums : Out(ArrayLayout(signed(accumulator_bits), neurons * lanes))
         Those sums `drain_latency` cycles later, ``[neurons][positions][timesteps]``. Those of unsigned weights are
         unsigned numbers in the same bits.
@@ -59,12 +59,12 @@ class WeightArray(wiring.Component):
     """Cycles from the load of a slice, the cycle after its last beat if a bank is free, to `table_available`."""
 
     drain_latency = DrainBuffers.latency
-    """Cycles from `drain_group`, `drain_buffer`, `drain_batch` to `drain_sums`."""
+    """Cycles from `drain_read` to `drain_sums`."""
 
     def __init__(self, config: HardwareConfig, *, technology: Technology = Technology.PORTABLE):
         self._table_writer = TableWriter(config, technology=technology)
         self._partial_sums = PartialSums(config, technology=technology)
-        self._drain_buffers = DrainBuffers(config)
+        self._drain_buffers = DrainBuffers(config, technology=technology)
         layout = step_layout(config)
         super().__init__(
             {
@@ -75,6 +75,7 @@ class WeightArray(wiring.Component):
                 "step": In(layout),
                 "spikes": In(unsigned(config.group_bits)),
                 "tile_done": Out(1),
+                "drain_read": In(1),
                 "drain_group": In(layout["group"].shape),
                 "drain_buffer": In(layout["buffer"].shape),
                 "drain_batch": In(range(config.outputs // config.neurons)),
@@ -104,6 +105,7 @@ class WeightArray(wiring.Component):
             sums.spikes.eq(self.spikes),
             drain.step.eq(sums.sums_step),
             drain.sums.eq(sums.sums),
+            drain.read.eq(self.drain_read),
             drain.group.eq(self.drain_group),
             drain.buffer.eq(self.drain_buffer),
             drain.batch.eq(self.drain_batch),

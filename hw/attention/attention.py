@@ -78,7 +78,7 @@ class Attention(wiring.Component):
         From the cycle after `start` to the one before `done`.
     done : Out(1)
         High for one cycle, after the last write.
-    read_address : Out(address bits), read_data : In(group_bits)
+    read : Out(1), read_address : Out(address bits), read_data : In(group_bits)
         Spike memory's read port, all banks at one address, one cycle of latency.
     write : Out(SpikeWrite), write_ready : In(1)
         Spike memory's write port; one position's bank per write. A write is held until ready, which must not be low
@@ -99,6 +99,7 @@ class Attention(wiring.Component):
                 **job_members(config),
                 "busy": Out(1),
                 "done": Out(1),
+                "read": Out(1),
                 "read_address": Out(address_bits(config.spike_words)),
                 "read_data": In(unsigned(config.group_bits)),
                 "write": Out(SpikeWrite(config, address_bits(config.spike_words))),
@@ -170,6 +171,7 @@ class Attention(wiring.Component):
         """Q (K^T V): a token's Q passes through the lanes, whose spikes address the tables."""
         m.d.comb += [
             query.read_data.eq(self.read_data),
+            self.read.eq(query.read),
             self.read_address.eq(query.read_address),
             lanes.full.eq(query.full),
             lanes.full_next.eq(query.full_next),

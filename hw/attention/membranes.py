@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.attention.geometry import AttentionGeometry
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
+from hw.parts.dual_port import dual_port_memory
 
 
 class AttentionMembranes(wiring.Component):
@@ -61,13 +62,9 @@ class AttentionMembranes(wiring.Component):
         m = Module()
         config, words = self._config, self._geometry.carried_words
         bits = min(self._geometry.carried_bits, DESCRIPTOR["attention_threshold"].width - config.timesteps)
-        ram = memory.Memory(
-            shape=unsigned(bits * config.attention_columns), depth=words, init=[],
-            attrs={"no_rw_check": 1, "ram_style": "block"},
-        )  # fmt: skip
-        m.submodules.membrane_words = ram
-        read = ram.read_port()
-        write = ram.write_port()
+        read, write = dual_port_memory(
+            m, name="membrane_words", width=bits * config.attention_columns, depth=words, block=True
+        )
         taken = Signal(range(words))
         kept = Signal(range(words))
         with m.If(self.take):
@@ -76,6 +73,8 @@ class AttentionMembranes(wiring.Component):
             m.d.sync += kept.eq(kept + 1)
         with m.If(self.begin):
             m.d.sync += [taken.eq(0), kept.eq(0)]
+        # A word is read when it becomes the next one.
+        m.d.sync += read.en.eq(self.take | self.begin)
         m.d.comb += [
             read.addr.eq(taken),
             write.addr.eq(kept),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.attention.job import job_layout
 from hw.config import HardwareConfig
 from hw.memory.spike_memory import SpikeWrite, address_bits
+from hw.parts.dual_port import dual_port_memory
 from hw.parts.small_multiple import multiple
 
 
@@ -112,11 +113,9 @@ class AttentionOutput(wiring.Component):
         """Spikes of a token of all sets but the last."""
         config = self._config
         size, waiting = config.timesteps * config.attention_columns, config.inputs // config.attention_columns - 1
-        attributes = {"no_rw_check": 1, "ram_style": "block"}
-        ram = memory.Memory(shape=unsigned(size * waiting), depth=1 << len(token), init=[], attrs=attributes)
-        m.submodules.waiting = ram
-        read = ram.read_port()
-        write = ram.write_port(granularity=size)
+        read, write = dual_port_memory(
+            m, name="waiting", width=size * waiting, depth=1 << len(token), granularity=size, block=True
+        )
         m.d.comb += [
             write.addr.eq(token),
             write.data.eq(self.spikes.as_value().replicate(waiting)),

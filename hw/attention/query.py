@@ -32,7 +32,7 @@ class QueryBuffer(wiring.Component):
     -------
     begin : In(1), job : In(job_layout(config))
         A job begins.
-    read_address : Out(address bits), read_data : In(group_bits)
+    read : Out(1), read_address : Out(address bits), read_data : In(group_bits)
         Spike memory, one cycle of latency, ``[positions][timesteps][inputs]``.
     full : Out(1)
         `token` is complete.
@@ -55,6 +55,7 @@ class QueryBuffer(wiring.Component):
             {
                 "begin": In(1),
                 "job": In(job_layout(config)),
+                "read": Out(1),
                 "read_address": Out(address),
                 "read_data": In(unsigned(config.group_bits)),
                 "full": Out(1),
@@ -90,6 +91,7 @@ class QueryBuffer(wiring.Component):
             walk.stride.eq(job.query_stride),
             walk.last_group.eq(job.last_group),
             walk.last_slice.eq(job.last_slice),
+            self.read.eq(step),
             self.read_address.eq(walk.address),
         ]
         arriving = Signal()

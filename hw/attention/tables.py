@@ -11,6 +11,7 @@ from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
 from hw.attention.job import job_layout
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
+from hw.parts.dual_port import dual_port_memory
 
 
 class SubsetTables(wiring.Component):
@@ -138,11 +139,9 @@ class SubsetTables(wiring.Component):
         ]
         for t in range(timesteps):
             for table in range(tables):
-                attributes = {"no_rw_check": 1, "ram_style": "block"}
-                ram = memory.Memory(shape=unsigned(set_bits), depth=1 << len(address), init=[], attrs=attributes)
-                m.submodules[f"step{t}_table{table}"] = ram
-                read_port = ram.read_port()
-                write_port = ram.write_port()
+                read_port, write_port = dual_port_memory(
+                    m, name=f"step{t}_table{table}", width=set_bits, depth=1 << len(address), block=True
+                )
                 nibble = self.spikes[t].word_select(table, TABLE_CHANNELS)
                 word = delayed(m, read_port.data, self.lookup_latency - 1, name=f"step{t}_table{table}_entries")
                 m.d.comb += [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.attention.geometry import AttentionGeometry
 from hw.attention.token_write import TokenWrite
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
+from hw.parts.dual_port import dual_port_memory
 
 
 class AttentionMemory(wiring.Component):
@@ -19,8 +20,8 @@ class AttentionMemory(wiring.Component):
     ``(buffer, i, time_chunk, chunk)``. A word of K and a word of V per
     cycle, `latency` cycles later; a write takes one cycle.
 
-    No word is read in the cycle in which it is written, so the emulation logic for that collision is switched off:
-    a job reads words of its own buffer only, and these are written between jobs only, the last one before `start`.
+    No word is read in the cycle in which it is written: a job reads words of its own buffer only, and these are written
+    between jobs only, the last one before `start`.
 
     Parameters
     ----------
@@ -72,11 +73,9 @@ class AttentionMemory(wiring.Component):
             chunk = Cat(self.chunk, self.time_chunk)
         for is_value, name, channel in ((0, "key", self.key_channel), (1, "value", self.value_channel)):
             # Left to itself a tool may take LUTs for so few words.
-            attributes = {"no_rw_check": 1, "ram_style": "block"}
-            ram = memory.Memory(shape=unsigned(len(token.data)), depth=1 << len(written), init=[], attrs=attributes)
-            m.submodules[f"{name}s"] = ram
-            read = ram.read_port()
-            write = ram.write_port()
+            read, write = dual_port_memory(
+                m, name=f"{name}s", width=len(token.data), depth=1 << len(written), block=True
+            )
             m.d.comb += [
                 write.addr.eq(written),
                 write.data.eq(token.data),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Value, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
 from hw.parts.delay import delayed
-from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.dual_port import dual_port_memory
 from hw.parts.technology import Technology
 from hw.parts.ultra_ram import BYTE_BITS, fits_ultra_ram, ultra_ram
 
@@ -53,8 +53,8 @@ class SpikeMemory(wiring.Component):
 
     Latency is one cycle from address to data; one read and one write per bank and cycle. A write waits `WRITE_LATENCY`
     cycles in a register, for banks are far apart: a read sees it if its address comes later than that. The compiler
-    never lets a layer write what it reads, so no cycle reads and writes a word whose data is used (reads outside the
-    feature map are masked behind the memory): the emulation logic for that collision is switched off.
+    never lets a layer write what it reads, so no cycle reads and writes a word: addresses outside the feature map are
+    not read.
 
     Parameters
     ----------
@@ -67,10 +67,10 @@ class SpikeMemory(wiring.Component):
 
     Members
     -------
-    read_addresses : In(ArrayLayout(address_bits, positions))
-        Word address per bank.
+    reads : In(positions), read_addresses : In(ArrayLayout(address_bits, positions))
+        Which banks are read, and the word address in each.
     read_data : Out(group_bits)
-        The banks' words of one cycle ago, bank 0 lowest.
+        The words read one cycle ago, bank 0 lowest.
     write : In(SpikeWrite)
         The write port.
     """
@@ -80,6 +80,7 @@ class SpikeMemory(wiring.Component):
         bits = address_bits(depth)
         super().__init__(
             {
+                "reads": In(unsigned(config.positions)),
                 "read_addresses": In(data.ArrayLayout(unsigned(bits), config.positions)),
                 "read_data": Out(unsigned(config.group_bits)),
                 "write": In(SpikeWrite(config, bits)),
@@ -102,17 +103,17 @@ class SpikeMemory(wiring.Component):
             if ultra:
                 bytes_ = Cat(enable.replicate(config.piece // BYTE_BITS) for enable in enables)
                 word = ultra_ram(
-                    m, name=f"bank{bank}", depth=self._depth, read_address=self.read_addresses[bank],
-                    write_address=late["address"], write_data=write_data, enables=bytes_,
+                    m, name=f"bank{bank}", depth=self._depth, read=self.reads[bank],
+                    read_address=self.read_addresses[bank], write_address=late["address"], write_data=write_data,
+                    enables=bytes_,
                 )  # fmt: skip
                 m.d.comb += self.read_data.word_select(bank, width).eq(word)
                 continue
-            attributes = {WRITTEN_FIRST: 1, "no_rw_check": 1}
-            ram = memory.Memory(shape=unsigned(width), depth=self._depth, init=[], attrs=attributes)
-            m.submodules[f"bank{bank}"] = ram
-            read = ram.read_port()
-            write = ram.write_port(granularity=config.piece)
+            read, write = dual_port_memory(
+                m, name=f"bank{bank}", width=width, depth=self._depth, granularity=config.piece, written_first=True
+            )
             m.d.comb += [
+                read.en.eq(self.reads[bank]),
                 read.addr.eq(self.read_addresses[bank]),
                 self.read_data.word_select(bank, width).eq(read.data),
                 write.addr.eq(late["address"]),

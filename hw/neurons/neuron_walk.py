@@ -41,8 +41,8 @@ class NeuronWalk(wiring.Component):
         A layer; `start` only while `done`.
     tile_done : In(1)
         A drain buffer is full; they are filled in turn, whatever the layer.
-    group : Out, buffer : Out(2), select : Out
-        The read: position group, drain buffer, batch within the output tile.
+    reading : Out(1), group : Out, buffer : Out(2), select : Out
+        Whether a tile is read, and the read: position group, drain buffer, batch within the output tile.
     parity : Out(1)
         Parameter buffer of the batch.
     wide, image : Out(1), lane : Out
@@ -71,6 +71,7 @@ class NeuronWalk(wiring.Component):
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
                 "tile_done": In(1),
+                "reading": Out(1),
                 "group": Out(range(config.tile_groups)),
                 "buffer": Out(range(DRAIN_BUFFERS)),
                 "select": Out(range(config.outputs // config.neurons)),
@@ -117,6 +118,7 @@ class NeuronWalk(wiring.Component):
             labels.tile.eq(tiles.tile),
             labels.read.eq(reads.read),
             labels.output_tile_drained.eq(tiles.output_tile_drained),
+            self.reading.eq(tiles.reading),
             self.group.eq(reads.read.group),
             self.buffer.eq(tiles.tile.buffer + reads.half),
             self.select.eq(reads.read.select),

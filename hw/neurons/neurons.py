@@ -60,7 +60,7 @@ class Neurons(wiring.Component):
         then still on its way carries what it needs in its batch.
     tile_done : In(1)
         From the array: the next drain buffer is full, even one of a layer that has not been started.
-    drain_group, drain_buffer, drain_batch : Out; drain_sums : In
+    drain_read, drain_group, drain_buffer, drain_batch : Out; drain_sums : In
         Read side of the drain buffers, `DrainBuffers.latency` cycles.
     parameters : In(ParameterWrite)
         Bias and threshold.
@@ -84,6 +84,7 @@ class Neurons(wiring.Component):
                 "start": In(1),
                 "descriptor": In(DESCRIPTOR),
                 "tile_done": In(1),
+                "drain_read": Out(1),
                 "drain_group": Out(range(config.tile_groups)),
                 "drain_buffer": Out(range(DRAIN_BUFFERS)),
                 "drain_batch": Out(range(config.outputs // config.neurons)),
@@ -124,6 +125,7 @@ class Neurons(wiring.Component):
             walk.start.eq(self.start),
             walk.descriptor.eq(self.descriptor),
             walk.tile_done.eq(self.tile_done),
+            self.drain_read.eq(walk.reading),
             self.drain_group.eq(walk.group),
             self.drain_buffer.eq(walk.buffer),
             self.drain_batch.eq(walk.select),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
 from hw.integers import ceil_div
+from hw.parts.dual_port import never_meet
 from hw.parts.technology import Technology
 
 ULTRA_WORDS = 4096
@@ -38,14 +39,16 @@ def fits_ultra_ram(width: int, depth: int, piece: int, technology: Technology) -
 
 
 def ultra_ram(
-    m: Module, *, name: str, depth: int, read_address: Value, write_address: Value, write_data: Value, enables: Value
-) -> Value:
+    m: Module, *, name: str, depth: int, read: Value, read_address: Value, write_address: Value, write_data: Value,
+    enables: Value,
+) -> Value:  # fmt: skip
     """A memory with a write port and a read port, one cycle of latency: rows of UltraRAMs, a cascade for every 64 bits.
 
     Every UltraRAM of a cascade compares the upper bits of the address with its row. Addresses, data and what was read
     pass through all of them on wires of their own, without a cycle's delay. Ports A write, ports B read.
 
-    In a cycle that reads and writes one address what is read is not defined here. Words of UltraRAM are 0 at power-on.
+    In a cycle that reads and writes one address UltraRAM reads the new word, for ports A come first; other memories may
+    read the old one. No cycle does, see `never_meet`. Words are 0 at power-on, and nothing else.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ def ultra_ram(
         Prefix of their names.
     depth : int
         Words.
+    read : Value
+        Read enable.
     read_address, write_address : Value
     write_data : Value
         A multiple of 8 bits.
@@ -64,8 +69,9 @@ def ultra_ram(
     Returns
     -------
     Value
-        The word of the read address of one cycle ago.
+        The word that was read one cycle ago; anything if none was.
     """
+    never_meet(m, name=name, read=read, read_address=read_address, write=enables.any(), write_address=write_address)
     rows = ceil_div(depth, ULTRA_WORDS)
     row_bits = (rows - 1).bit_length()
     word: list[Value] = []
@@ -74,7 +80,7 @@ def ultra_ram(
         data = write_data[column * BYTE_BITS : (column + ULTRA_BYTES) * BYTE_BITS]
         into = {
             "A": {"ADDR": write_address, "BWE": bytes_, "DIN": data, "EN": bytes_.any(), "RDB_WR": Const(1, 1)},
-            "B": {"ADDR": read_address, "EN": Const(1, 1)},
+            "B": {"ADDR": read_address, "EN": read},
         }
         handed: dict[str, Value] = {}
         for row in range(rows):
@@ -101,9 +107,9 @@ def ultra_ram(
                         wire = Signal(width, name=f"{name}_{column}_{row}_{pin}_{port}")
                         pins[f"o_CAS_OUT_{pin}_{port}"] = handing[f"{pin}_{port}"] = wire
             handed = handing
-            read = Signal(72, name=f"{name}_{column}_{row}_read")
+            found = Signal(72, name=f"{name}_{column}_{row}_read")
             if row == rows - 1:
-                pins["o_DOUT_B"] = read
-                word.append(read[: len(data)])
+                pins["o_DOUT_B"] = found
+                word.append(found[: len(data)])
             m.submodules[f"{name}_{column}_{row}"] = Instance("URAM288", **pins)
     return Cat(*word)

@@ -10,6 +10,7 @@ from amaranth.utils import ceil_log2
 from hw.config import HardwareConfig
 from hw.parts.carry_chain import at_least
 from hw.parts.delay import delayed, delayed_view
+from hw.parts.dual_port import dual_port_memory
 from hw.parts.technology import Technology
 from hw.pool.max_pool_walk import MAX_POOL_WORDS, window_layout
 
@@ -108,10 +109,7 @@ class MaxPool(wiring.Component):
         """The largest of a window's rows, in the cycle of `joined`, which comes a cycle after its `window`."""
         config = self._config
         select_bits = ceil_log2(config.outputs // config.neurons)
-        m.submodules.open_rows = ram = memory.Memory(
-            shape=unsigned(len(joined)), depth=MAX_POOL_WORDS << select_bits, init=[], attrs={"no_rw_check": 1}
-        )
-        read, write = ram.read_port(), ram.write_port()
+        read, write = dual_port_memory(m, name="open_rows", width=len(joined), depth=MAX_POOL_WORDS << select_bits)
         late = self._late(m, window, "late_row_window")
         address = Cat(window.select[:select_bits], window.word)
         complete = window.valid & window.odd_column

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.integers import is_power_of_two
+from hw.parts.dual_port import dual_port_memory
 
 
 def pooled_layout(word_bits: int, max_width: int, max_height: int, max_words: int) -> data.StructLayout:
@@ -208,12 +209,9 @@ class OrPool(wiring.Component):
     ) -> None:
         """OR along y: at odd rows the complete window, registered at the output."""
         word_bits = (self._max_words - 1).bit_length()
-        m.submodules.open_rows = ram = memory.Memory(
-            shape=unsigned(self._word_bits), depth=max(2, self._max_width // 2 << word_bits), init=[],
-            attrs={"no_rw_check": 1},
-        )  # fmt: skip
-        read = ram.read_port()
-        write = ram.write_port()
+        read, write = dual_port_memory(
+            m, name="open_rows", width=self._word_bits, depth=max(2, self._max_width // 2 << word_bits)
+        )
         address = Cat(word[:word_bits], column[1:])
         tight = Signal()
         m.d.comb += [read.addr.eq(address), read.en.eq(complete & ~tight)]

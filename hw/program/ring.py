@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import HardwareConfig
 from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
+from hw.parts.dual_port import dual_port_memory
 from hw.program.fetch import BURST_BITS, FETCH_BURST, LENGTH_BITS, ProgramFetch
 from hw.program.region_walk import REGION, RegionWalk
 
@@ -35,10 +36,10 @@ class ProgramBuffer(wiring.Component):
 
     A beat is free with the read of its last delivery. A burst is requested as soon as there is room for all of it.
 
-    Memory reads and writes never meet in a beat whose data is used, so the emulation logic for that collision is
-    switched off. Count beats from the start of the program: let `f` be the oldest one not freed, `r` the one read, `a`
-    the one arriving. Reads happen only if ``r < a``, and of nothing that was freed, so ``f <= r``. Beats arrive only if
-    they were requested, with room: ``a < f + program_beats``. Together ``0 < a - r < program_beats``.
+    Memory reads and writes never meet in a beat. Count beats from the start of the program: let `f` be the oldest one
+    not freed, `r` the one read, `a` the one arriving. Reads happen only if ``r < a``, and of nothing that was freed, so
+    ``f <= r``. Beats arrive only if they were requested, with room: ``a < f + program_beats``. Together
+    ``0 < a - r < program_beats``.
 
     Parameters
     ----------
@@ -97,12 +98,7 @@ class ProgramBuffer(wiring.Component):
         command, response = self.command, self.memory.response
         m.submodules.fetch = fetch = ProgramFetch(self._config)
         m.submodules.walk = walk = RegionWalk(self._config)
-        m.submodules.ring = ring = memory.Memory(
-            shape=unsigned(self._config.memory_bits), depth=self._config.program_beats, init=[],
-            attrs={"no_rw_check": 1},
-        )  # fmt: skip
-        write = ring.write_port()
-        read = ring.read_port()
+        read, write = dual_port_memory(m, name="ring", width=self._config.memory_bits, depth=self._config.program_beats)
         clear = Signal()
         wanted = Signal()
         available = Signal()

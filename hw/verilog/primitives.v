@@ -20,6 +20,18 @@ module RAM32M16 (
 );
 endmodule
 
+module RAMB36E2 #(
+  parameter CLOCK_DOMAINS = "INDEPENDENT", parameter integer DOA_REG = 1, parameter integer DOB_REG = 1,
+  parameter integer READ_WIDTH_A = 0, parameter integer READ_WIDTH_B = 0, parameter WRITE_MODE_A = "NO_CHANGE",
+  parameter WRITE_MODE_B = "NO_CHANGE", parameter integer WRITE_WIDTH_A = 0, parameter integer WRITE_WIDTH_B = 0
+) (
+  input CLKARDCLK, CLKBWRCLK, SLEEP, ADDRENA, ADDRENB, ENARDEN, ENBWREN, REGCEAREGCE, REGCEB,
+  input RSTRAMARSTRAM, RSTRAMB, RSTREGARSTREG, RSTREGB,
+  input [14:0] ADDRARDADDR, ADDRBWRADDR, input [3:0] WEA, input [7:0] WEBWE,
+  input [31:0] DINADIN, DINBDIN, input [3:0] DINPADINP, DINPBDINP, output [31:0] DOUTADOUT, output [3:0] DOUTPADOUTP
+);
+endmodule
+
 module URAM288 #(
   parameter BWE_MODE_A = "", parameter BWE_MODE_B = "", parameter CASCADE_ORDER_A = "NONE",
   parameter CASCADE_ORDER_B = "NONE", parameter integer NUM_UNIQUE_SELF_ADDR_A = 1,

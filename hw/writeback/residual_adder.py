@@ -76,7 +76,7 @@ class ResidualAdder(wiring.Component):
         both are 1 for ``IAND``.
     plane_stride : In(20)
         Address distance of planes.
-    read_address : Out(20), read_data : In(group_bits)
+    read : Out(1), read_address : Out(20), read_data : In(group_bits)
         Residual memory, one cycle of latency; what it gives is registered before anything is done with it.
     write : Out(SpikeWrite)
         Residual memory.
@@ -94,6 +94,7 @@ class ResidualAdder(wiring.Component):
                 "planes_in": In(DESCRIPTOR["residual_planes_in"].shape),
                 "planes_out": In(DESCRIPTOR["residual_planes_out"].shape),
                 "plane_stride": In(ADDRESS_BITS),
+                "read": Out(1),
                 "read_address": Out(ADDRESS_BITS),
                 "read_data": In(unsigned(config.group_bits)),
                 "write": Out(SpikeWrite(config, ADDRESS_BITS)),
@@ -162,6 +163,7 @@ class ResidualAdder(wiring.Component):
             reading.exists.eq(Mux(clamps, ~reading.first | (self.planes_in > 1), plane < self.planes_in)),
             reading.address.eq(Mux(clamps & reading.first, following, address)),
             reading.pieces.eq(pieces),
+            self.read.eq(reading.valid & reading.exists),
             self.read_address.eq(reading.address),
         ]
         with m.If(busy):

@@ -59,7 +59,7 @@ class Writeback(wiring.Component):
         A complete piece, before the pool (for observation).
     spike_write : Out(SpikeWrite), residual_write : Out(SpikeWrite)
         Towards the memories.
-    residual_read_address : Out(20), residual_read_data : In(group_bits)
+    residual_read : Out(1), residual_read_address : Out(20), residual_read_data : In(group_bits)
         Residual memory, one cycle of latency.
     token_write : Out(TokenWrite)
         Towards the attention engine.
@@ -84,6 +84,7 @@ class Writeback(wiring.Component):
                 "spike_layer": Out(layer),
                 "residual_write": Out(SpikeWrite(config, ADDRESS_BITS)),
                 "residual_layer": Out(layer),
+                "residual_read": Out(1),
                 "residual_read_address": Out(ADDRESS_BITS),
                 "residual_read_data": In(unsigned(config.group_bits)),
                 "token_write": Out(TokenWrite(config)),
@@ -130,6 +131,7 @@ class Writeback(wiring.Component):
             adder.planes_out.eq(d.residual_planes_out),
             adder.plane_stride.eq(d.residual_plane_stride),
             adder.read_data.eq(self.residual_read_data),
+            self.residual_read.eq(adder.read),
             self.residual_read_address.eq(adder.read_address),
             self.residual_layer.eq(self.spike_layer),
         ]

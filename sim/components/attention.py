@@ -160,9 +160,9 @@ async def run(
     for cycle in range(limit):
         await RisingEdge(dut.clk)
         dut.start.value = 0
-        address = int(dut.read_address.value)
+        address, words = int(dut.read_address.value), memory if dut.read.value else {}
         dut.read_data.value = sum(
-            memory.get((address, bank), rng.getrandbits(bits)) << bank * bits for bank in range(config.positions)
+            words.get((address, bank), rng.getrandbits(bits)) << bank * bits for bank in range(config.positions)
         )
         ready = bool(dut.write_ready.value)
         # In the cycle that follows; never twice in a row.

@@ -49,7 +49,7 @@ async def accumulates_integer_products(dut: Any) -> None:
     generator = torch.Generator().manual_seed(seed)
     tiles = [random_tile(config, tile, given["slices"], groups, generator) for tile, groups in enumerate(tile_groups)]
     slices = [one for tile, _ in tiles for one in tile]
-    idle = ("weights_valid", "claim", "step_valid", "drain_group", "drain_buffer", "drain_batch")
+    idle = ("weights_valid", "claim", "step_valid", "drain_read", "drain_group", "drain_buffer", "drain_batch")
     await start(dut, dict.fromkeys(idle, 0))
 
     watch = Watch()
@@ -188,6 +188,7 @@ async def drain(dut: Any, config: HardwareConfig, tile_groups: Sequence[int], rn
             watch.sums.append(torch.zeros(groups, config.outputs, config.lanes, dtype=torch.int64))
             watch.dones.append(cycle)
         asked.append(reads.popleft() if reads else None)
+        dut.drain_read.value = int(asked[-1] is not None)
         if read := asked[-1]:
             tile, group, batch = read
             dut.drain_group.value, dut.drain_buffer.value = group, tile % DRAIN_BUFFERS

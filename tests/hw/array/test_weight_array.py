@@ -114,6 +114,7 @@ class Bench:
                 self.drained.append({group: [[]] * config.outputs for group in range(groups[tile])})
                 idle = 0
             asked.append(waiting.popleft() if waiting else None)
+            ctx.set(dut.drain_read, asked[-1] is not None)
             if read := asked[-1]:
                 ctx.set(dut.drain_group, read[1])
                 ctx.set(dut.drain_buffer, read[0] % DRAIN_BUFFERS)

@@ -104,9 +104,13 @@ def run_layers(
 
     async def memory(ctx: Any) -> None:
         while True:
-            _, _, addresses = await ctx.tick().sample(dut.read_addresses)
+            _, _, addresses, *reads = await ctx.tick().sample(dut.read_addresses, dut.spike_reads, dut.residual_reads)
             for is_residual, data in enumerate(read_data):
-                words = [source.word(bool(is_residual), bank, addresses[bank]) for bank in range(config.positions)]
+                words = [
+                    source.word(bool(is_residual), bank, addresses[bank]) if reads[is_residual] >> bank & 1
+                    else rng.getrandbits(source.width)
+                    for bank in range(config.positions)
+                ]  # fmt: skip
                 ctx.set(data, sum(word << bank * source.width for bank, word in enumerate(words)))
 
     async def bench(ctx: Any) -> None:

@@ -7,10 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hw.attention import membranes as attention_membranes
-from hw.attention import output as attention_output
-from hw.attention import tables as attention_tables
-from hw.attention import token_memory as attention_memory
 from hw.attention.geometry import AttentionGeometry
 from hw.named_configs import BASE, LARGE, TINY
 from tests.hw.attention.attention_bench import (
@@ -32,13 +28,6 @@ from tests.hw.attention.attention_bench import (
     random_job,
     time_chunks,
 )
-from tests.hw.collisions import guard_memories
-
-
-@pytest.fixture(autouse=True)
-def _guarded_memories(monkeypatch):
-    for module in (attention_membranes, attention_memory, attention_output, attention_tables):
-        guard_memories(monkeypatch, module)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.attention import tables as attention_tables
 from hw.attention.geometry import TABLE_CHANNELS, AttentionGeometry
 from hw.attention.tables import SubsetTables
 from hw.named_configs import TINY
-from tests.hw.collisions import guard_memories
 
 SMALL = dataclasses.replace(
     TINY, name="small", timesteps=2, positions=1, tile_groups=16, attention_columns=2,
@@ -22,8 +20,7 @@ SMALL = dataclasses.replace(
 
 @pytest.mark.parametrize("tables", [2, 4])
 @pytest.mark.parametrize(("channels", "sets", "pause"), [(24, 2, 0), (8, 3, 2), (12, 2, 0), (4, 2, 1)])
-def test_sums_of_every_subset(monkeypatch, channels, sets, pause, tables):
-    guard_memories(monkeypatch, attention_tables)
+def test_sums_of_every_subset(channels, sets, pause, tables):
     config, rng = dataclasses.replace(SMALL, attention_tables=tables), np.random.default_rng(channels)
     step_channels = AttentionGeometry(config).step_channels
     dut = SubsetTables(config)

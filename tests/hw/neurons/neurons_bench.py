@@ -144,9 +144,11 @@ class Bench:
         config, dut, width = self.config, self.dut, self.config.accumulator_bits
         under_way = deque([0] * (DrainBuffers.latency - 1))
         while True:
-            _, _, group, buffer, batch = await ctx.tick().sample(dut.drain_group, dut.drain_buffer, dut.drain_batch)
+            _, _, read, group, buffer, batch = await ctx.tick().sample(
+                dut.drain_read, dut.drain_group, dut.drain_buffer, dut.drain_batch
+            )
             words = self.buffers[buffer]
-            rows = words[group] if group < len(words) else [[-1] * config.lanes] * config.outputs
+            rows = words[group] if read and group < len(words) else [[-1] * config.lanes] * config.outputs
             values = [value for row in rows[batch * config.neurons :][: config.neurons] for value in row]
             under_way.append(pack(values, width))
             ctx.set(dut.drain_sums.as_value(), under_way.popleft())

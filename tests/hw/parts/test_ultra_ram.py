@@ -23,6 +23,7 @@ module bench;
   localparam DEPTH = {depth}, BITS = {bits};
   logic clk = 0, rst = 0, write_valid = 0;
   logic [2 * BITS - 1:0] read_addresses = 0;
+  logic [1:0] reads = 0;
   logic [BITS - 1:0] write_address = 0, writing;
   logic [1:0] write_banks, write_pieces;
   logic [255:0] write_data, gold_data, gate_data;
@@ -46,13 +47,16 @@ module bench;
       write_address = cycle < CHOICES ? address(cycle) : some_address();
       {{write_banks, write_pieces}} = cycle < CHOICES ? 4'b1111 : 4'($urandom);
       write_data = {{8{{$urandom}}}};
-      for (int bank = 0; bank < 2; bank++)
-        do read_addresses[bank * BITS +: BITS] = some_address();
-        while (read_addresses[bank * BITS +: BITS] == writing);
+      for (int bank = 0; bank < 2; bank++) begin
+        read_addresses[bank * BITS +: BITS] = some_address();
+        reads[bank] = $urandom % 4 != 0 && read_addresses[bank * BITS +: BITS] != writing;
+      end
       #1 clk = 1;
       #1 clk = 0;
-      if (cycle > CHOICES && gold_data !== gate_data) $fatal(1, "differs in cycle %0d", cycle);
-      words += 32'(gold_data[127:0] != 0);
+      for (int bank = 0; bank < 2; bank++)
+        if (cycle > CHOICES && reads[bank] && gold_data[bank * 128 +: 128] !== gate_data[bank * 128 +: 128])
+          $fatal(1, "differs in cycle %0d", cycle);
+      words += 32'(reads[0] && gold_data[127:0] != 0);
     end
     $display("same in %0d words", words);
     $finish;

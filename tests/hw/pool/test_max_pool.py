@@ -15,21 +15,14 @@ from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from hw.named_configs import BASE, TINY
 from hw.parts.delay import delayed
-from hw.pool import max_pool
 from hw.pool.max_pool import ROW_LATENCY, MaxPool
 from hw.pool.max_pool_walk import MAX_POOL_WORDS, MaxPoolWalk
 from tests.hw.benches import simulate
-from tests.hw.collisions import guard_memories
 
 ONE = dataclasses.replace(BASE, timesteps=2, outputs=8, neurons=2, pool_before=True)
 TWO = dataclasses.replace(TINY, timesteps=2, outputs=8, neurons=2, pool_before=True)
 CHUNKED = dataclasses.replace(TWO, time_chunks=3)
 CHUNKED_ONE = dataclasses.replace(ONE, time_chunks=2, weight_bits=8)
-
-
-@pytest.fixture(autouse=True)
-def _guarded_memories(monkeypatch):
-    guard_memories(monkeypatch, max_pool)
 
 
 class Pool(wiring.Component):

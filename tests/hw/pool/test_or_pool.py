@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.pool import or_pool
 from hw.pool.or_pool import OrPool
-from tests.hw.collisions import guard_memories
 
 MAX_WIDTH, MAX_WORDS = 14, 5
-
-
-@pytest.fixture(autouse=True)
-def _guarded_memories(monkeypatch):
-    guard_memories(monkeypatch, or_pool)
 
 
 def pooled(image: np.ndarray) -> np.ndarray:

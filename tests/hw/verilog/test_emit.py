@@ -96,6 +96,13 @@ def test_memories_that_are_written_first_have_no_initial_values(tiny):
     assert "written_first" not in emitted
 
 
+def test_batches_of_sums_are_written_in_one_process(tiny):
+    """Vivado finds a memory that is written wide and read narrow only so."""
+    processes = re.findall(r"^  always @.*?^(?:  end|    \S.*;)$", tiny.verilog, re.MULTILINE | re.DOTALL)
+    writes = [found for text in processes if (found := len(re.findall(r"^ +drain\[.+\] <= ", text, re.MULTILINE)))]
+    assert writes == [TINY.outputs // TINY.neurons]
+
+
 def test_nothing_but_the_clock_starts_a_block(tiny):
     """What waited for a change of what it reads would be X as long as a register keeps its initial value."""
     blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog, re.MULTILINE))

@@ -10,7 +10,7 @@ from amaranth.hdl import Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.parts.memory_attributes import WRITTEN_FIRST
+from hw.parts.dual_port import WRITTEN_FIRST
 from hw.verilog.yosys import verilog_of
 
 

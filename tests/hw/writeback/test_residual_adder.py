@@ -55,11 +55,12 @@ def run_adder(
         cycle = 0
         while True:
             write = dut.write
-            _, _, read, valid, address, banks, pieces, data = await ctx.tick().sample(
-                dut.read_address, write.valid, write.address, write.banks, write.pieces, write.data
+            _, _, reads, read, valid, address, banks, pieces, data = await ctx.tick().sample(
+                dut.read, dut.read_address, write.valid, write.address, write.banks, write.pieces, write.data
             )
             # A word read in the cycle of its write would be undefined in the block RAM.
-            ctx.set(dut.read_data, 0x5A5A5A5A if valid and read == address else memory.get(read, 0x3C3C3C3C))
+            assert not (reads and valid and read == address)
+            ctx.set(dut.read_data, memory.get(read, 0x3C3C3C3C) if reads else 0x5A5A5A5A)
             if valid:
                 assert banks == (1 << config.positions) - 1
                 enabled = [piece for piece in range(config.word_pieces) if pieces >> piece & 1]

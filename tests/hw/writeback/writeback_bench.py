@@ -141,13 +141,13 @@ class Bench:
             sampled = await ctx.tick().sample(
                 *ports, token.valid, dut.token_layer, token.is_value, token.buffer, token.channel, token.chunk,
                 token.data, dut.piece_valid, dut.layer, dut.piece_spikes, dut.spike_layer, dut.residual_layer,
-                dut.residual_read_address,
+                dut.residual_read, dut.residual_read_address,
             )  # fmt: skip
             spike, residual, tokens, piece = sampled[2:7], sampled[7:12], sampled[12:19], sampled[19:22]
-            spike_layer, residual_layer, address = sampled[22:]
+            spike_layer, residual_layer, reads, address = sampled[22:]
             # A word read in the cycle of its write would be undefined in the block RAM.
-            collides = residual[0] and residual[1] == address
-            word = rng.getrandbits(self.config.group_bits) if collides else self.joined(address)
+            assert not (reads and residual[0] and residual[1] == address)
+            word = self.joined(address) if reads else rng.getrandbits(self.config.group_bits)
             ctx.set(dut.residual_read_data, word)
             if spike[0]:
                 written = self.enabled(*spike[1:])
