@@ -90,10 +90,9 @@ class HardwareConfig:
         Most time chunks: a network of more than `timesteps` steps runs in chunks of them, with the membranes carried
         from one to the next. With 1 there is nothing that keeps a membrane.
     pool_before : bool
-        Whether it also runs networks that pool the currents before the neurons (`pool_order` before); takes 1 or 2
-        `positions`.
+        Whether it also runs networks of `pool_order` before, which pool currents; takes 1 or 2 `positions`.
     if_neurons : bool
-        Whether it also runs networks whose neurons do not leak (`neuron` if).
+        Whether it also runs networks of `neuron` if, whose neurons do not leak.
     head_channels : int
         Largest head, a multiple of `inputs`, at most 1,023.
     max_layers : int

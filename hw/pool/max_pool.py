@@ -93,7 +93,8 @@ class MaxPool(wiring.Component):
         m.submodules.open_columns = ram = memory.Memory(
             shape=unsigned(len(value)), depth=max(2, config.time_chunks << ceil_log2(batches)), init=[]
         )
-        read, write = ram.read_port(domain="comb"), ram.write_port()
+        read = ram.read_port(domain="comb")
+        write = ram.write_port()
         address = Cat(window.select[: ceil_log2(batches)], window.time_chunk)[: len(read.addr)]
         joined = Signal(len(value))
         m.d.comb += [
