@@ -182,8 +182,8 @@ def test_runs_in_a_folder_of_any_name(reader):
 def test_emitted_verilog_that_was_cut_short_is_emitted_again(tmp_path, monkeypatch):
     emitted = []
 
-    def emit(config):
-        emitted.append(config)
+    def emit(config, *, technology):
+        emitted.append((config, technology))
         return "module spikeloom; endmodule\n" * 100
 
     monkeypatch.setattr(runner, "accelerator_verilog", emit)

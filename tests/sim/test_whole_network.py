@@ -195,17 +195,27 @@ def test_every_spike_residual_logit_and_cycle_is_as_predicted(
 
 
 @pytest.mark.parametrize(
-    ("network", "weight_bits"),
-    [(FOUR_POOLS_TEN_STEPS, 8), (BEFORE[DVS], 4), (NO_LEAK_TEN_STEPS, 4)],
-    ids=["8-bit-four-pools", "events-pools-before-neurons", "without-leak"],
+    ("config", "network", "weight_bits"),
+    [
+        pytest.param(MINI, SMALL, 4, id="mini"),
+        *(
+            pytest.param(NARROW_CHUNKED, network, bits, id=name, marks=pytest.mark.long)
+            for name, network, bits in (
+                ("four-pools-8-bit", FOUR_POOLS_TEN_STEPS, 8),
+                ("events-pools-before-neurons", BEFORE[DVS], 4),
+                ("without-leak", NO_LEAK_TEN_STEPS, 4),
+            )
+        ),
+    ],
 )
 def test_the_form_of_a_vendor_computes_the_same_in_the_same_cycles(
-    tmp_path: Path, network: NetworkConfig, weight_bits: int
+    tmp_path: Path, config: HardwareConfig, network: NetworkConfig, weight_bits: int
 ):
     technology = Technology.XILINX
-    verilog = emitted_verilog(NARROW_CHUNKED, BUILD_FOLDER, technology)
-    assert all(f" {primitive} " in verilog for primitive in ("RAM32M16", "LUT6_2", "CARRY8", "URAM288"))
-    check(run(tmp_path, NARROW_CHUNKED, network, technology=technology, weight_bits=weight_bits), network)
+    verilog = emitted_verilog(config, BUILD_FOLDER, technology)
+    primitives = ("RAM32M16", "LUT6_2", "CARRY8", *(("URAM288",) if config is NARROW_CHUNKED else ()))
+    assert all(f" {primitive} " in verilog for primitive in primitives)
+    check(run(tmp_path, config, network, technology=technology, weight_bits=weight_bits), network)
 
 
 def check(report: CompareReport, network: NetworkConfig) -> None:

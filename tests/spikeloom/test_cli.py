@@ -319,7 +319,8 @@ def figures(mismatches):
     return {
         "artifact": "x", "image_set": "random", "images": {"rtl": 2, "golden": 3},
         "hardware": {
-            "config": "tiny", "outputs": 8, "inputs": 4, "positions": 2, "timesteps": 4, "sops_per_cycle": 256
+            "config": "tiny", "technology": "portable", "outputs": 8, "inputs": 4, "positions": 2, "timesteps": 4,
+            "sops_per_cycle": 256,
         },
         "accuracy": {
             "float": None, "brevitas": as_figures(counts(9, 10, "mnist test set")),

@@ -273,7 +273,7 @@ def test_an_array_of_primitives_does_what_the_portable_one_does(tmp_path):
                 f"{name} = {widths[name][0]}'({{{', '.join(['$urandom'] * -(-widths[name][0] // 32))}}});"
                 for name in inputs
             ]
-            + [f"drain_buffer[1] = cycle[6]; step[{half}] = !cycle[6]; drain_read = cycle[5];"]
+            + [f"dut_drain_buffer[1] = cycle[6]; dut_step[{half}] = !cycle[6]; dut_drain_read = cycle[5];"]
         ),
         comparison="\n      ".join(
             f'if (gold_{name} !== gate_{name}) $fatal(1, "{name} differs in cycle %0d", cycle);' for name in outputs

@@ -76,7 +76,10 @@ def bench(depth: int) -> str:
     return primitive_models(sources) + sources + BENCH.format(depth=depth, bits=address_bits(depth))
 
 
-@pytest.mark.parametrize(("depth", "rams"), [(4096, 4), (12288, 12)])  # alone; first, middle and last of a cascade
+@pytest.mark.parametrize(
+    ("depth", "rams"),
+    [pytest.param(4096, 4, id="alone", marks=pytest.mark.long), pytest.param(12288, 12, id="first-middle-and-last")],
+)
 def test_cascades_hold_what_a_memory_holds(tmp_path, depth, rams):
     text = bench(depth)
     assert text.count("URAM288 #(") == rams + 1  # and its model

@@ -79,7 +79,7 @@ def bench(config) -> str:
     [
         pytest.param(BASE, id="eight"),
         pytest.param(FOUR_BATCHES, id="four", marks=pytest.mark.long),
-        pytest.param(TWO_BATCHES, id="two"),
+        pytest.param(TWO_BATCHES, id="two", marks=pytest.mark.long),
     ],
 )
 def test_block_rams_hold_what_a_memory_holds(tmp_path, config):

@@ -177,7 +177,8 @@ def lint_here(path):
     ("config", "technology"),
     [
         (MINI, Technology.PORTABLE),
-        *((ALL_PARTS, technology) for technology in Technology),
+        (ALL_PARTS, Technology.XILINX),
+        pytest.param(ALL_PARTS, Technology.PORTABLE, marks=pytest.mark.long),
         *(pytest.param(BASE, technology, marks=pytest.mark.long) for technology in Technology),
     ],
     ids=lambda value: value.name.lower(),

@@ -33,8 +33,7 @@ def unmapped(folder: Path, verilog: str) -> dict[str, Any]:
     ("config", "technology"),
     [
         *((MINI, technology) for technology in Technology),
-        (ALL_PARTS, Technology.XILINX),
-        pytest.param(ALL_PARTS, Technology.PORTABLE, marks=pytest.mark.long),
+        *(pytest.param(ALL_PARTS, technology, marks=pytest.mark.long) for technology in Technology),
     ],
     ids=lambda value: value.name.lower(),
 )
