@@ -117,11 +117,11 @@ class Writeback(wiring.Component):
         spikes = self._write_spikes(m, to_spikes & ~pooled, about, pool)
 
         # The residual memory has the layout of the spike memory, from its first word on.
-        elsewhere = Signal.like(about.slice_address, reset_less=True)
-        m.d.sync += elsewhere.eq(-d.destination_base)
-        address = Signal.like(elsewhere)
+        base = Signal.like(about.slice_address, name="destination_base", reset_less=True)
+        m.d.sync += base.eq(d.destination_base)
+        address = Signal.like(base)
         m.d.comb += [
-            address.eq(self.spike_write.address + elsewhere),
+            address.eq(self.spike_write.address - base),
             adder.valid.eq(delayed(m, to_residual, CHOICE_LATENCY, name="to_residual", reset=True)),
             adder.address.eq(address),
             adder.spikes.eq(spikes),
