@@ -80,7 +80,6 @@ def test_wrong_event_frames_are_refused_before_anything_runs(command, capsys, tm
 
 
 def test_a_recording_is_split_as_asked(model):
-    pytest.importorskip("aedat")
     by_number, by_time = (
         images_for(load(model), ImageChoice(file=PATH, split_by=split_by)).images for split_by in ("number", "time")
     )

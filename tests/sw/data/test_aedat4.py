@@ -14,7 +14,6 @@ from tests.data.record_events import PATH, SIDE, events
 
 
 def test_every_event_is_that_which_was_written():
-    pytest.importorskip("aedat")
     found = read_aedat4(PATH)
     assert (found.width, found.height) == (SIDE, SIDE)
     for name, values in events().items():
@@ -23,7 +22,6 @@ def test_every_event_is_that_which_was_written():
 
 def test_damage_is_one_line_and_nothing_else(tmp_path, capfd):
     """Panics of the decoder too, which it would show on standard error."""
-    pytest.importorskip("aedat")
     data, path, refused = PATH.read_bytes(), tmp_path / "x.aedat4", 0
     for number in range(300):
         rng = random.Random(number)
@@ -41,7 +39,6 @@ def test_damage_is_one_line_and_nothing_else(tmp_path, capfd):
 
 
 def test_no_such_file_wrong(tmp_path):
-    pytest.importorskip("aedat")
     with pytest.raises(UserError, match=r"none\.aedat4: cannot be read \(no such file\); check the path$"):
         read_aedat4(tmp_path / "none.aedat4")
 

@@ -131,7 +131,6 @@ def test_folders_wrong(folder, tmp_path):
 
 @pytest.mark.parametrize("split_by", ["number", "time"])
 def test_a_recording_becomes_as_many_frames_as_the_network_has_time_steps(split_by):
-    pytest.importorskip("aedat")
     network = dataclasses.replace(NETWORK, image_size=SIDE, timesteps=7)
     found = recordings_from_file(PATH, network, split_by)
     expected = integrate(EventStream(**events(), width=SIDE, height=SIDE), 7, split_by)
@@ -139,7 +138,6 @@ def test_a_recording_becomes_as_many_frames_as_the_network_has_time_steps(split_
 
 
 def test_a_recording_of_another_sensor_or_too_many_events_wrong():
-    pytest.importorskip("aedat")
     assert refusal(read_recording, PATH, NETWORK, "number") == (
         f"{PATH}: the sensor has 16x16 pixels of 2 polarities, the network takes 8x8 of 2; crop or scale the "
         "recordings, or use another network"
