@@ -244,7 +244,11 @@ def run(build: Build, job: SimulatorJob, *, on_event: Callable[[Event], None] | 
 
     simulation = Simulation(find_toolchain(), waves=build.waves, on_line=on_line)
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {JOB_VARIABLE: str(job.folder / "job.json"), "PYTHONPATH": python_path}
+    environment = {
+        JOB_VARIABLE: str(job.folder / "job.json"),
+        "PYTHONPATH": python_path,
+        "COCOTB_REWRITE_ASSERTION_FILES": "",  # cocotb would rewrite all of Amaranth, half of a short run's time
+    }
     simulation.simulate(build, "sim.testbench.job", job.folder, plusargs=job.plusargs(), extra_env=environment)
     check_room(job.folder)  # the testbench does not notice that its traces were cut short
     if build.waves:

@@ -46,14 +46,14 @@ LIKE_MINI = dataclasses.replace(MINI, name="like-mini", outputs=8, inputs=8, att
 """Output tiles of whole words, one position, two attention tables."""
 
 LIKE_LARGE = dataclasses.replace(
-    LARGE, name="like-large", positions=1, timesteps=2, neurons=4, attention_columns=8, program_beats=1024,
+    LARGE, name="like-large", outputs=8, inputs=16, positions=1, timesteps=2, neurons=2, program_beats=1024,
     spike_words=1024, residual_words=512, token_chunks=1, max_layers=16, max_classes=16,
 )  # fmt: skip
 """Output tiles of half a word, so that a word may be written in part; wide beats, four attention tables."""
 
 ON_MINI = NetworkConfig(image_size=8, image_channels=1, classes=3, embed_dim=24, depth=1, heads=3, mlp_ratio=1)
 ON_LARGE = dataclasses.replace(ON_MINI, embed_dim=64, heads=2, timesteps=2)
-"""Its first convolutions have 8 and 16 channels for words of 32."""
+"""Its first convolution has 8 channels for words of 16."""
 
 
 verilog = cache(accelerator_verilog)

@@ -17,7 +17,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.host.registers import REGISTERS
-from hw.named_configs import BASE, MINI, TINY
+from hw.named_configs import BASE, MINI
 from hw.parts.technology import Technology
 from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component
@@ -37,8 +37,8 @@ json.dump(dataclasses.asdict(emit(CONFIGS[sys.argv[1]])), sys.stdout)
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return emit(TINY)
+def mini():
+    return emit(MINI)
 
 
 def declared_ports(verilog):
@@ -48,7 +48,7 @@ def declared_ports(verilog):
     return {name: (direction, int(high or 0) + 1) for direction, high, name in ports}
 
 
-def test_ports_have_the_documented_names(tiny):
+def test_ports_have_the_documented_names(mini):
     address = {"id": 1, "addr": 40, "len": 8, "size": 3, "burst": 2, "lock": 1, "cache": 4, "prot": 3, "qos": 4}
     master = {
         "output": {"arvalid": 1, "rready": 1, "awvalid": 1, "wdata": 64, "wstrb": 8, "wlast": 1, "wvalid": 1}
@@ -67,11 +67,11 @@ def test_ports_have_the_documented_names(tiny):
     for prefix, port in (("m_axi_mem", master), ("s_axi_ctrl", slave)):
         for direction, names in port.items():
             expected |= {f"{prefix}_{name}": (direction, width) for name, width in names.items()}
-    assert declared_ports(tiny.verilog) == expected
+    assert declared_ports(mini.verilog) == expected
 
 
-def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
-    verilog = tiny.verilog
+def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(mini):
+    verilog = mini.verilog
     attributes = (
         r"\(\* X_INTERFACE_INFO = \"xilinx.com:signal:{kind}:1.0 {name} {pin}\" \*\)\n"
         r".*{text}.*\n  {direction} {name};"
@@ -85,10 +85,10 @@ def test_packager_is_told_which_clock_and_reset_belong_to_the_buses(tiny):
         assert re.search(pattern, verilog), name
 
 
-def test_memories_that_are_written_first_have_no_initial_values(tiny):
-    emitted = tiny.verilog
+def test_memories_that_are_written_first_have_no_initial_values(mini):
+    emitted = mini.verilog
     initial = set(re.findall(r"^    \\?(\w+)\[\d+\] = ", emitted, re.MULTILINE))
-    memories = {"bank0", "bank1", "drain"}
+    memories = {"bank0", "drain"}
     assert memories <= set(re.findall(r"^  reg \[\d+:0\] (\w+) \[\d+:0\];", emitted, re.MULTILINE))
     assert not memories & initial
     # Entry 0 of a table of subset sums is never written.
@@ -96,16 +96,16 @@ def test_memories_that_are_written_first_have_no_initial_values(tiny):
     assert "written_first" not in emitted
 
 
-def test_batches_of_sums_are_written_in_one_process(tiny):
+def test_batches_of_sums_are_written_in_one_process(mini):
     """Vivado finds a memory that is written wide and read narrow only so."""
-    processes = re.findall(r"^  always @.*?^(?:  end|    \S.*;)$", tiny.verilog, re.MULTILINE | re.DOTALL)
+    processes = re.findall(r"^  always @.*?^(?:  end|    \S.*;)$", mini.verilog, re.MULTILINE | re.DOTALL)
     writes = [found for text in processes if (found := len(re.findall(r"^ +drain\[.+\] <= ", text, re.MULTILINE)))]
-    assert writes == [TINY.outputs // TINY.neurons]
+    assert writes == [MINI.outputs // MINI.neurons]
 
 
-def test_nothing_but_the_clock_starts_a_block(tiny):
+def test_nothing_but_the_clock_starts_a_block(mini):
     """What waited for a change of what it reads would be X as long as a register keeps its initial value."""
-    blocks = set(re.findall(r"^ *(always.*)$", tiny.verilog, re.MULTILINE))
+    blocks = set(re.findall(r"^ *(always.*)$", mini.verilog, re.MULTILINE))
     assert [block for block in blocks if not re.match(r"always @\(posedge (aclk|core_clk)\)", block)] == []
 
 
@@ -120,12 +120,12 @@ def test_every_signal_has_a_name_of_its_own(config, technology):
     assert [name for name in declared if name.startswith("\\$")] == []
 
 
-def test_what_is_simulated_is_what_is_emitted(tiny):
-    assert tiny.verilog == accelerator_verilog(TINY)
+def test_what_is_simulated_is_what_is_emitted(mini):
+    assert mini.verilog == accelerator_verilog(MINI)
 
 
-def test_trace_signals_are_in_the_core(tiny):
-    verilog = tiny.verilog
+def test_trace_signals_are_in_the_core(mini):
+    verilog = mini.verilog
     top = verilog[verilog.index(f"module \\{TOP}.core ") :].split("endmodule", 1)[0]
     declared = set(re.findall(r"^  wire (?:\[\d+:0\] )?(trace_\w+)", top, re.MULTILINE))
     assert {
@@ -137,13 +137,13 @@ def test_trace_signals_are_in_the_core(tiny):
     } <= declared
 
 
-def test_description_matches_the_verilog(tiny):
-    description = json.loads(tiny.description)
+def test_description_matches_the_verilog(mini):
+    description = json.loads(mini.description)
     described = {port["name"]: (port["direction"], port["width"]) for port in description["ports"]}
-    assert described == declared_ports(tiny.verilog)
+    assert described == declared_ports(mini.verilog)
     assert description["module"] == TOP
-    assert description["config"] == TINY.to_dict()
-    assert description["fingerprint"] == TINY.fingerprint
+    assert description["config"] == MINI.to_dict()
+    assert description["fingerprint"] == MINI.fingerprint
     assert description["registers"].keys() == REGISTERS.keys()
     assert description["registers"]["PROFILE"]["address"] == 0x2000
     fields = description["descriptor"]["fields"]
@@ -151,19 +151,19 @@ def test_description_matches_the_verilog(tiny):
     assert all(after["offset"] == field["offset"] + field["width"] for field, after in itertools.pairwise(fields))
 
 
-def test_bytes_do_not_depend_on_the_hash_seed(tiny):
+def test_bytes_do_not_depend_on_the_hash_seed(mini):
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
-    command = [sys.executable, "-c", FRESH_PROCESS, TINY.name]
+    command = [sys.executable, "-c", FRESH_PROCESS, MINI.name]
     fresh = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout
-    assert json.loads(fresh) == dataclasses.asdict(tiny)
+    assert json.loads(fresh) == dataclasses.asdict(mini)
 
 
-def test_files_are_named_after_the_configuration(tiny):
-    assert tiny.files == {"tiny.v": tiny.verilog, "tiny.json": tiny.description, "spikeloom.h": tiny.header}
+def test_files_are_named_after_the_configuration(mini):
+    assert mini.files == {"mini.v": mini.verilog, "mini.json": mini.description, "spikeloom.h": mini.header}
 
 
-def test_no_source_location_is_written(tiny):
-    verilog = tiny.verilog
+def test_no_source_location_is_written(mini):
+    verilog = mini.verilog
     assert str(ROOT) not in verilog
     assert "src =" not in verilog
 

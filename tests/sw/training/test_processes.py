@@ -19,10 +19,10 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 ROOT = SCRIPT.parents[3]
 
 
-def train(folder: Path, *, stop: bool = False) -> None:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(SCRIPT), folder]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "STOP": str(int(stop)), "PYTHONPATH": str(ROOT)}
+def train(*runs: str) -> None:
+    """Train in folders, in turn, as `two_processes.main` does."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(SCRIPT), *runs]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
 
@@ -32,16 +32,19 @@ def state(folder: Path, rank: int) -> dict[str, torch.Tensor]:
 
 
 def test_two_processes_keep_the_same_weights_and_continue_to_them_when_stopped(tmp_path):
-    train(tmp_path / "whole")
-    first, second = (state(tmp_path / "whole", rank) for rank in range(2))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    train(f"{whole}", f"{parts}:stop")
+    first, second = (state(whole, rank) for rank in range(2))
     weights = [name for name in first if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(first[name], second[name]) for name in weights)
-    assert (tmp_path / "whole" / "log.csv").read_text().count("2 x CPU") == 3
+    assert (whole / "log.csv").read_text().count("2 x CPU") == 3
 
-    train(tmp_path / "parts", stop=True)  # Ctrl-C reaches process 1 only; both stop after the same step
-    assert {path.name for path in (tmp_path / "parts").glob("stopped-*")} == {"stopped-0", "stopped-1"}
-    train(tmp_path / "parts")
-    resumed = state(tmp_path / "parts", 0)
+    # Ctrl-C reached process 1 only; both stopped after the same step.
+    assert {path.name for path in parts.glob("stopped-*")} == {"stopped-0", "stopped-1"}
+    train(f"{parts}")
+    resumed = state(parts, 0)
     assert all(torch.equal(resumed[name], first[name]) for name in first)
 
 

@@ -1,13 +1,13 @@
-"""What `test_processes.py` starts with ``torchrun``: a run that may be stopped, and what each process ends with."""
+"""What `test_processes.py` starts with ``torchrun``: runs one after the other, and what each process ends them with."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import sw.training.batches
@@ -27,7 +27,7 @@ RECIPE = Recipe(
     quantised_phase=Phase(epochs=1, learning_rate=1e-3, freeze_norm_epochs=1),
 )  # fmt: skip
 STOPPED_AT = 5
-"""Batch in whose making process 1 gets Ctrl-C, in the run that is stopped."""
+"""Batch in whose making process 1 gets Ctrl-C, in a run that is stopped."""
 
 
 def sample() -> ImageSet:
@@ -41,28 +41,41 @@ def sample() -> ImageSet:
     )
 
 
-def main(folder: Path, stop: bool) -> None:
-    sw.training.trainer.compile_neurons = lambda: False  # takes longer than the run
-    images, processes = sample(), Processes.start("cpu")
-    if stop and processes.rank == 1:
-        original, calls = sw.training.batches.augment, []
+def stop_at_a_batch(patch: pytest.MonkeyPatch) -> None:
+    """Let the making of a batch be interrupted, as by Ctrl-C."""
+    original, calls = sw.training.batches.augment, []
 
-        def interrupted(*arguments):
-            calls.append(None)
-            if len(calls) == STOPPED_AT:
-                signal.raise_signal(signal.SIGINT)
-            return original(*arguments)
+    def interrupted(*arguments):
+        calls.append(None)
+        if len(calls) == STOPPED_AT:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
 
-        sw.training.batches.augment = interrupted
+    patch.setattr(sw.training.batches, "augment", interrupted)
+
+
+def train(folder: Path, processes: Processes, images: ImageSet) -> None:
     trainer = Trainer(RECIPE, images, images, folder, resume=True, processes=processes)
     try:
         trainer.run()
     except TrainingStopped:
         (folder / f"stopped-{processes.rank}").touch()
-        return
-    torch.save(trainer.model.state_dict(), folder / f"process-{processes.rank}.pt")
+    else:
+        torch.save(trainer.model.state_dict(), folder / f"process-{processes.rank}.pt")
+
+
+def main(runs: list[str]) -> None:
+    """Train in each folder named, in turn; a run whose folder is followed by ``:stop`` is stopped."""
+    sw.training.trainer.compile_neurons = lambda: False  # takes longer than the run
+    images, processes = sample(), Processes.start("cpu")
+    for run in runs:
+        folder, _, stop = run.partition(":")
+        with pytest.MonkeyPatch.context() as patch:
+            if stop and processes.rank == 1:
+                stop_at_a_batch(patch)
+            train(Path(folder), processes, images)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), os.environ.get("STOP") == "1")
+    main(sys.argv[1:])
