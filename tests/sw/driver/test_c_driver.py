@@ -18,7 +18,10 @@ from hw.named_configs import LARGE, MINI
 from tests.sw.driver import c_library
 from tests.sw.driver.c_library import OUTCOMES, READ, SOURCES, TIME, WAIT, WRITE, CDriver, Device, Job, Result
 
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+COMPILERS = [
+    pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"there is no {name}"))
+    for name in ("gcc", "clang")
+]
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
 
