@@ -37,12 +37,12 @@ overlay.ip_dict["spikeloom"]
 from hw.config import HardwareConfig
 from sw.artifact.file import load
 from sw.driver.accelerator import Accelerator
-from sw.driver.pynq_bus import PynqBus
+from sw.driver.pynq_bus import open_pynq
 
 config = HardwareConfig.from_dict(
     {fields}
 )
-bus = PynqBus(str(BITFILE))
+bus = open_pynq(BITFILE, interrupts=True)
 accelerator = Accelerator(bus, load(ARTIFACT), config)
 """,
     "Classify the first images of the committed sample.",
@@ -63,7 +63,7 @@ for name, layer in zip(accelerator.program.names, found.jobs[0].layers):
     waits = layer.wait_weights + layer.wait_drain + layer.wait_data + layer.wait_attention + layer.wait_load
     print(f"{{name:16}}", *(f"{{count:9,}}" for count in (layer.cycles, layer.busy, waits, layer.spikes)))
 """,
-    "Give memory and interrupt back.",
+    "Give the memory back.",
     """
 bus.close()
 """,

@@ -21,8 +21,8 @@ from sw.ip.notebook import notebook
 HERE = Path(__file__).parent
 C_DRIVER = HERE.parent / "driver" / "c"
 
-VENDOR, LIBRARY = "spikeloom", "ip"
-"""First two parts of the core's name in Vivado's catalogue and in FuseSoC."""
+VENDOR, LIBRARY = "spikeloom", "spikeloom"
+"""First two parts of the core's name in Vivado's catalogue and in FuseSoC; by the library `open_pynq` finds it."""
 
 SYNCHRONISER = "reset_0_reg"
 """What Vivado calls the first register behind ``aresetn``, see `hw.verilog.flat_ports.AxiPorts`."""

@@ -15,7 +15,7 @@ from sim.verilator.toolchain import find_toolchain
 from sw.folders import write_folder
 from sw.ip.package import core_name
 
-CORE = f"spikeloom:ip:{core_name(MINI)}:{VERSION}.0.0"
+CORE = f"spikeloom:spikeloom:{core_name(MINI)}:{VERSION}.0.0"
 
 
 def fusesoc(library: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

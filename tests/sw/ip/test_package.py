@@ -77,12 +77,9 @@ def test_notebook_runs_to_its_end_on_a_board_that_is_none(files, monkeypatch, tm
             told.append((bitfile, download))
             self.ip_dict = {"spikeloom": {}}
 
-    class PynqBus:
-        def __init__(self, bitfile):
-            told.append(bitfile)
-
-        def close(self):
-            told.append("closed")
+    def open_pynq(bitfile, interrupts):
+        told.append((str(bitfile), interrupts))
+        return SimpleNamespace(close=lambda: told.append("closed"))
 
     class Accelerator:
         def __init__(self, bus, artifact, config):
@@ -94,7 +91,7 @@ def test_notebook_runs_to_its_end_on_a_board_that_is_none(files, monkeypatch, tm
             return Found(images)
 
     for name, members in {
-        "pynq": {"Overlay": Overlay}, "sw.driver.pynq_bus": {"PynqBus": PynqBus},
+        "pynq": {"Overlay": Overlay}, "sw.driver.pynq_bus": {"open_pynq": open_pynq},
         "sw.driver.accelerator": {"Accelerator": Accelerator},
     }.items():  # fmt: skip
         module = ModuleType(name)
@@ -112,7 +109,7 @@ def test_notebook_runs_to_its_end_on_a_board_that_is_none(files, monkeypatch, tm
                 asyncio.run(running)
     bitfile = f"kv260/{core_name(MINI)}.bit"
     assert told == [
-        (bitfile, False), bitfile, "fashion-mnist", MINI, ((16, 1, 28, 28), np.uint8, True), "closed"
+        (bitfile, False), (bitfile, True), "fashion-mnist", MINI, ((16, 1, 28, 28), np.uint8, True), "closed"
     ]  # fmt: skip
     shown = capsys.readouterr().out
     assert (

@@ -49,7 +49,7 @@ def added_verilog(vivado: Vivado) -> str:
 
 def test_packaging_runs_and_describes_every_register(folder):
     vivado = run(folder, "package.tcl")
-    name = f"spikeloom:ip:{core_name(MINI)}:{VERSION}.0"
+    name = f"spikeloom:spikeloom:{core_name(MINI)}:{VERSION}.0"
     assert list(vivado.packager.saved) == [name]
     place, core = vivado.packager.saved[name]
     assert place == folder / "build" / "ip"
