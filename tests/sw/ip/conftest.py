@@ -1,4 +1,4 @@
-"""An IP core whose Verilog is emitted once for the whole suite."""
+"""An IP core whose Verilog is emitted once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sw.ip.package import ip_files
 from tests.hw.verilog.emitted import verilog_of
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def emitted_once() -> Iterator[None]:
     """Take what simulations use; that it is the same every time is a test of its own, tests/hw/verilog/test_emit.py."""
 
@@ -34,7 +34,7 @@ def emitted_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def files(emitted_once: None) -> dict[str, str]:
     """Texts of `MINI` with primitives of UltraScale+."""
     return ip_files(MINI)
