@@ -25,7 +25,7 @@ def check_replaceable(folder: Path) -> None:
     if not folder.exists():
         return
     manifest = folder / MANIFEST
-    listed = manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
+    listed = manifest.read_text(encoding="utf-8", errors="replace").splitlines() if manifest.is_file() else []
     known = {MANIFEST, *listed}
     for path in sorted(folder.rglob("*")):
         if not path.is_dir() and path.relative_to(folder).as_posix() not in known:
@@ -50,6 +50,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
     UserError
         If there is something else, or another process has just written it.
     """
+    folder = folder.resolve()  # neither a link nor the current folder is renamed
     with scratch(folder.parent, f".{folder.name}-") as temporary:
         new = temporary / "new"
         for path, text in {**files, MANIFEST: "".join(f"{path}\n" for path in files)}.items():

@@ -41,6 +41,16 @@ def test_a_folder_without_a_list_is_somebody_elses(tmp_path):
         check_replaceable(tmp_path)
 
 
+def test_a_link_and_the_current_folder_are_written_where_they_lead(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    write_folder(tmp_path / "link", {"a": "1"})
+    assert content(tmp_path / "real")["a"] == "1" and (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "real")
+    write_folder(Path("."), {"a": "2"})
+    assert content(tmp_path / "real")["a"] == "2"
+
+
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     write_folder(folder, {"a": "1"})

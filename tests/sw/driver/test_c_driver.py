@@ -15,6 +15,7 @@ from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import COUNTER_SLOTS, IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Status
 from hw.host.result_writer import LINE_BYTES, record_lines
 from hw.named_configs import LARGE, MINI
+from sw.checkout import ROOT
 from tests.sw.driver import c_library
 from tests.sw.driver.c_library import OUTCOMES, READ, SOURCES, TIME, WAIT, WRITE, CDriver, Device, Job, Result
 
@@ -82,6 +83,17 @@ def test_header_stands_alone_and_twice(tmp_path):
     c_library.write_sources(tmp_path, MINI)
     (tmp_path / "host.c").write_text('#include "spikeloom_driver.h"\n#include "spikeloom_driver.h"\nextern int x;\n')
     subprocess.run(["cc", *c_library.STRICT, "-c", "host.c"], cwd=tmp_path, check=True)
+
+
+def test_the_example_of_the_documentation_compiles(tmp_path):
+    (example,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), re.DOTALL)
+    include, rest = example.split("\n", 1)
+    own = "enum { TIMEOUT = 1000 };\nuint64_t read_timer(void);\nvoid report(const spikeloom_status *status);\n"
+    own += "int classify(PROGRAM program, uint32_t program_bytes, uint64_t image, int32_t logits[10]);\n"
+    (parameter,) = re.findall(r"int classify\((.*?)program,", rest)
+    c_library.write_sources(tmp_path, MINI)
+    (tmp_path / "host.c").write_text(f"{include}\n{own.replace('PROGRAM ', parameter)}{rest}")
+    subprocess.run(["cc", *c_library.STRICT, "-fsyntax-only", "host.c"], cwd=tmp_path, check=True)
 
 
 def test_outcomes_are_those_of_the_header():

@@ -53,11 +53,15 @@ def test_the_core_lints(library, target):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+SMALL = "module spikeloom(input aclk, output reg q = 0);\n  always @(posedge aclk) q <= 1;\nendmodule\n"
+"""Has one warning, which is waived; instead of the accelerator, which takes seconds."""
+
+
 def test_a_warning_without_a_waiver_fails_the_lint(library):
-    path = library / "spikeloom" / "lint" / "lint.vlt"
-    before = path.read_text()
-    assert "lint_off -rule PROCASSINIT" in before
-    path.write_text(before.replace("lint_off -rule PROCASSINIT", ""))
+    (library / "spikeloom" / "hdl" / "portable" / f"{MINI.name}.v").write_text(SMALL)
+    assert fusesoc(library, "run", "--target=lint", CORE).returncode == 0
+    waivers = library / "spikeloom" / "lint" / "lint.vlt"
+    waivers.write_text(waivers.read_text().replace("lint_off -rule PROCASSINIT", ""))
     found = fusesoc(library, "run", "--target=lint", CORE)
     assert found.returncode != 0 and "Warning-PROCASSINIT" in found.stdout + found.stderr
 
