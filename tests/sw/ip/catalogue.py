@@ -98,7 +98,7 @@ PROPERTIES = {
         "address_offset": "0x[0-9A-F]{4}", "size": "32", "access": "read-only|write-only|read-write",
         "description": ".+",
     },
-    "address space": {"range": NUMBER, "width": NUMBER},
+    "address space": {"range": NUMBER, "width": "64|128"},
 }  # fmt: skip
 """Properties of each kind of object, with a pattern of their values."""
 

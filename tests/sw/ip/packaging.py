@@ -31,6 +31,11 @@ class Objects:
         self.kinds[handle], self.values[handle] = kind, dict(values)
         return handle
 
+    def clear(self) -> None:
+        """Forget all, as Vivado does when a project is closed."""
+        self.kinds.clear()
+        self.values.clear()
+
     def expect(self, handle: str, *kinds: str) -> None:
         require(self.kinds.get(handle) in kinds, f"{handle!r} is no {' or '.join(kinds)}")
 

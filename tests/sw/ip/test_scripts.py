@@ -163,6 +163,17 @@ def test_a_script_with_a_mistake_is_refused(folder, mistake):
     wrong(folder, "boards/kv260.tcl", MISTAKES[mistake])
 
 
+def test_an_object_does_not_outlive_its_project(folder):
+    look_up = "[get_board_parts -quiet -latest_file_version $board]"
+    script = folder / "boards" / "kv260.tcl"
+    before = script.read_text()
+    kept = before.replace(f"if {{{look_up}", f"if {{[set kept {look_up}]").replace(f"[lindex {look_up} 0]", "$kept")
+    assert kept.count("kept") == 2
+    script.write_text(kept)
+    with pytest.raises(Refused, match=r"set_property: '.*:kv260_som:part0:1.0' is no board part"):
+        run(folder, "boards/kv260.tcl")
+
+
 @pytest.mark.parametrize("mistake", PACKAGING_MISTAKES)
 def test_packaging_with_a_mistake_is_refused(folder, mistake):
     wrong(folder, "package.tcl", PACKAGING_MISTAKES[mistake])

@@ -108,6 +108,7 @@ class Vivado:
     def _close_project(self, options):
         require(self._project is not None, "no project is open")
         self._project = None
+        self._objects.clear()
 
     def _current_project(self, options):
         require(self._project is not None, "no project is open")
@@ -144,6 +145,8 @@ class Vivado:
             known = PROPERTIES.get(self._objects.kinds.get(handle, ""), {})
             require(name in known, f"{handle!r} has no property {name}")
             require(matches(known[name], value), f"{name} cannot be {value!r}")
+            if name == "board_part":
+                self._objects.expect(value, "board part")
             self._objects.values[handle][name] = value
 
     def _get_property(self, options, name, handle):
@@ -155,7 +158,7 @@ class Vivado:
         return self._objects.values[handle][name]
 
     def _get_board_parts(self, options, pattern):
-        return pattern.replace("*:", "maker.com:", 1)[:-1] + "1.0" if self.boards else ""
+        return self._objects.add(f"maker.com{pattern[1:-1]}1.0", "board part") if self.boards else ""
 
     def _update_ip_catalog(self, options):
         folders = [Path(word) for word in self._split(self._objects.values["project"].get("ip_repo_paths", ""))]
