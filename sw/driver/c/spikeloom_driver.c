@@ -55,9 +55,10 @@ static spikeloom_outcome require_idle(const spikeloom_device *device)
     return (status & SPIKELOOM_STATUS_BUSY) == 0u ? SPIKELOOM_OK : SPIKELOOM_STILL_BUSY;
 }
 
+/* `unit` is a power of two; a division of 64 bits would be a function of the compiler's library on small processors. */
 static bool is_address(uint64_t address, uint32_t unit)
 {
-    return address % unit == 0u && address >> SPIKELOOM_ADDRESS_BITS == 0u;
+    return (address & (unit - 1u)) == 0u && address >> SPIKELOOM_ADDRESS_BITS == 0u;
 }
 
 static spikeloom_outcome check_job(const spikeloom_job *job)
