@@ -23,7 +23,7 @@ LONG_IMAGES := 500
 # Neighbouring pairs share a simulator: processes begin far apart. With a single one there is nothing to spread.
 SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
-.PHONY: help venv compare compare-long test test-long pairs sim verilog synth fmax train study data bench info energy statistics \
+.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax train study data bench info energy statistics \
 	codesign docs lint clean
 
 help:  ## List the targets
@@ -52,6 +52,9 @@ sim: $(INSTALLED)  ## The cocotb/Verilator suite: units, engines, whole networks
 
 verilog: $(INSTALLED)  ## Write the Verilog, JSON and C header of a configuration into build/verilog and lint it
 	@$(SPIKELOOM) verilog $(call option,CONFIG,config) $(call option,TECHNOLOGY,technology) $(ARGS)
+
+ip: $(INSTALLED)  ## Write the accelerator as an IP core into build/ip: Vivado, block designs of boards, PYNQ, FuseSoC, C driver
+	@$(SPIKELOOM) ip $(call option,CONFIG,config) $(call option,TECHNOLOGY,technology) $(ARGS)
 
 synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys, by module, beside the committed figures
 	@$(SPIKELOOM) synth $(call option,CONFIG,config) $(call option,FAMILY,family) $(ARGS)

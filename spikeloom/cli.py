@@ -35,6 +35,7 @@ COMMANDS = {
     "test": ("project", "Run the test suite."),
     "sim": ("project", "Run the cocotb/Verilator part of the test suite."),
     "verilog": ("hardware.verilog", "Write the accelerator's Verilog and its description, and lint it."),
+    "ip": ("hardware.ip", "Write the accelerator as an IP core for Vivado, PYNQ, FuseSoC and bare-metal C."),
     "synth": ("hardware.synth", "Synthesise with Yosys and count what it takes, in total and by module."),
     "fmax": ("hardware.fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
     "train": ("models.train", "Train a model by a recipe, then export it."),

@@ -6,6 +6,7 @@ import enum
 import textwrap
 
 from hw.config import HardwareConfig
+from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import (
     COUNTER_SLOTS,
     IDENTITY,
@@ -60,6 +61,7 @@ def c_header(config: HardwareConfig) -> str:
         }),
         ("sizes", {
             "MEMORY_BITS": f"{config.memory_bits}u",
+            "ADDRESS_BITS": f"{BYTE_ADDRESS_BITS}u",
             "LOGITS_WORDS": f"{config.max_classes}u",
             "PROFILE_LAYERS": f"{config.max_layers}u",
             "PROFILE_LAYER_WORDS": f"{COUNTER_SLOTS}u",

@@ -94,10 +94,10 @@ class TechnologyType(click.ParamType["Technology"]):
         return Technology(click.Choice([one.value for one in Technology]).convert(value, param, ctx))
 
 
-def technology_option() -> Decorator:
+def technology_option(default: str = "portable") -> Decorator:
     """The option ``--technology``."""
     return click.option(
-        "--technology", type=TechnologyType(), default="portable", show_default=True, metavar="portable|xilinx",
+        "--technology", type=TechnologyType(), default=default, show_default=True, metavar="portable|xilinx",
         help="Verilog for any tool, or with primitives of UltraScale+ where Yosys does not find them.",
     )  # fmt: skip
 

@@ -133,8 +133,9 @@ OUTPUTS = {
     "compare": ["--out"], "energy": ["--out"], "statistics": ["--out"], "codesign": ["x.spikeloom", "--out"],
     "training-speed": ["--out"], "import": ["x.pt", "--out"], "random": [], "export": ["x.toml", "--out"],
     "train": ["x.toml", "--out"], "study": ["x.toml", "--out"], "verilog": ["--out"],
+    "ip": ["--out"],
 }  # fmt: skip
-FOLDERS = ("train", "study", "verilog")
+FOLDERS = ("train", "study", "verilog", "ip")
 
 
 @pytest.mark.parametrize("command", OUTPUTS)

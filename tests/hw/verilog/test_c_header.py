@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION
 from hw.named_configs import BASE, TINY
 from hw.verilog.c_header import ENUMERATIONS, HEADER, c_header
@@ -37,7 +38,7 @@ def test_compiles_and_holds_the_map(config, tmp_path):
     expected |= {"IDENTITY_VALUE": IDENTITY, "VERSION_VALUE": VERSION, "CONFIG_VALUE": config.fingerprint}
     expected |= {"LOGITS_WORDS": config.max_classes, "PROFILE_LAYERS": config.max_layers, "PROFILE_LAYER_WORDS": 8}
     expected |= {"RECORD_LINE_WORDS": RECORD_LINE_WORDS, "RECORD_LOGITS": RECORD_LINE_WORDS}
-    expected |= {"MEMORY_BITS": config.memory_bits}
+    expected |= {"MEMORY_BITS": config.memory_bits, "ADDRESS_BITS": BYTE_ADDRESS_BITS}
     for prefix, (_, members) in ENUMERATIONS.items():
         expected |= {f"{prefix}_{member.name}": member.value for member in members}
     assert values == {f"SPIKELOOM_{name}": value for name, value in expected.items()}

@@ -1,0 +1,1 @@
+"""The accelerator as a library element of other flows: Vivado, PYNQ, FuseSoC, bare-metal C."""
