@@ -30,15 +30,8 @@ PROGRESS_CYCLES = 50_000
 
 NEVER = 0xFFFF_FFFF
 
-FAULTS = {
-    0: None,
-    1: "access beyond the end of the memory image",
-    2: "memory request changed before it was accepted",
-    3: "burst crosses a 4 KB boundary",
-    4: "burst is not of whole aligned beats at rising addresses",
-    5: "WLAST is not on the last beat of a burst",
-    6: "something is offered in the first cycle behind a reset",
-}
+RULE_BYTES = 40
+"""Length of the longest name of a rule."""
 
 
 class TestbenchBus:
@@ -65,6 +58,17 @@ class TestbenchBus:
         """Write a register."""
         self._dut.bus_write_data.value = value
         await self._access(address, write=True)
+
+
+def objection(dut: Any) -> str | None:
+    """What was seen at the ports, since the last reset, that must not be."""
+    if dut.out_of_range.value:
+        return f"access beyond the end of the memory image (byte address 0x{int(dut.wrong_address.value):X})"
+    for port, broken in (("m_axi_mem", dut.mem_broken), ("s_axi_ctrl", dut.ctrl_broken)):
+        rule = int(broken.value).to_bytes(RULE_BYTES, "big").lstrip(b"\0").decode()
+        if rule:
+            return f"{port} breaks the rule {rule}"
+    return None
 
 
 async def reset(dut: Any) -> None:
@@ -124,13 +128,11 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
         await driver.reset(timeout=job.cycle_limit)
     await RisingEdge(dut.aclk)
     elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
-    fault, timeout = FAULTS[int(dut.fault.value)], bool(dut.timeout.value)
+    fault, timeout = objection(dut), bool(dut.timeout.value)
     entry: dict[str, Any] = {
         "image": index, "timeout": timeout, "fault": fault, "reset": not ended, "elapsed": elapsed,
         "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None, "jobs": None,
     }  # fmt: skip
-    if fault is not None:
-        entry["fault"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
     dut.armed.value, dut.tracing.value = 0, 0
     await RisingEdge(dut.aclk)
     await RisingEdge(dut.aclk)
@@ -148,6 +150,9 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
         if job.record_address is not None:
             words = 16 * record_lines(job.config.max_classes)
             entry["record"] = await peek(dut, job, job.record_address, words)
+        if (fault := objection(dut)) is not None:  # of the accesses behind the job
+            entry |= {"fault": fault, "job": None, "record": None, "jobs": None}
+            await reset(dut)
     Event("finished", index, elapsed).send()
     return entry
 

@@ -79,4 +79,7 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path) -> Reader:
-    return Reader(build_design("memory_reader", device_verilog(), waves=False, optimise=False), tmp_path)
+    build = build_design(
+        "memory_reader", device_verilog(), burst_beats=LONGEST, reads=32, waves=False, optimise=False
+    )
+    return Reader(build, tmp_path)

@@ -195,8 +195,9 @@ module spikeloom (
     assign {s_axi_ctrl_awready, s_axi_ctrl_wready} = {write, write};
     assign s_axi_ctrl_arready = !s_axi_ctrl_rvalid;
     assign {s_axi_ctrl_bresp, s_axi_ctrl_rresp} = 0;
-    assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arcache, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
-    assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awcache, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
+    assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
+    assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
+    assign {m_axi_mem_arcache, m_axi_mem_awcache} = {4'd3, 4'd3};
     assign {m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_awburst} = {3'd3, 3'd3, 2'd1};
     assign m_axi_mem_arburst = fault == FIXED ? 2'd0 : 2'd1;
     assign {m_axi_mem_awlen, m_axi_mem_wstrb, m_axi_mem_bready} = {8'd1, 8'hff, 1'b1};
