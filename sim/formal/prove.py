@@ -22,10 +22,16 @@ from sw.synthesis.yosys import SOURCE, run_tool
 
 HERE = Path(__file__).parent
 PORTS_FILE = HERE / "ports.sv"
+"""The accelerator and the rules, side by side."""
+
 TOP = "ports"
 CORE = "spikeloom.core"
 MODEL = "model.smt2"
+
 SOLVER = "yices-smt2"
+
+IN_CORE = re.compile(rf"^module \\{re.escape(CORE)}\..*?^endmodule\n", re.MULTILINE | re.DOTALL)
+"""A module of the core, which is cut out: not read, the proof begins in half the time."""
 
 SMTBMC = (
     "from importlib.metadata import entry_points;"
@@ -51,9 +57,9 @@ class Port:
     short : str
         As the instances in ``ports.sv`` begin that are about it.
     depth : int
-        Cycles: if the rules hold in so many that follow each other, they hold in the next one.
+        Cycles: the rules hold in the first ones, and behind any so many in which they do they hold in the next one.
     reach : int
-        Cycles from power-up within which every case that the rules are about can happen.
+        A cycle, counted from power-up, in which each case that the rules are about can happen.
     """
 
     name: str
@@ -62,7 +68,7 @@ class Port:
     reach: int
 
 
-PORTS = (Port("s_axi_ctrl", "ctrl", 14, 40), Port("m_axi_mem", "mem", 14, 120))
+PORTS = (Port("s_axi_ctrl", "ctrl", 14, 40), Port("m_axi_mem", "mem", 14, 60))
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Finding:
     what : str
         The properties.
     count, depth : int
-        How many they are; cycles that the solver looked at.
+        How many they are; how far the solver looked.
     holds : bool
         Whether all of them do, or are reached.
     failed : tuple of str
@@ -140,7 +146,7 @@ def _model(verilog: str, memory_bits: int, port: Port, work: Path) -> str:
     files = (*RULES[1:], lemmas, PORTS_FILE)
     for path in (*RULES, lemmas, PORTS_FILE):
         shutil.copy(path, work)
-    (work / SOURCE).write_text(verilog, encoding="utf-8")
+    (work / SOURCE).write_text(IN_CORE.sub("", verilog), encoding="utf-8")
     defines = {
         "BITS": memory_bits, "BURST_BEATS": BURST_BEATS, "READS": OUTSTANDING_BURSTS,
         "LINE_BEATS": LINE_BYTES * 8 // memory_bits, "RESET_CYCLES": RESET_CYCLES, "RESET_LATENCY": RESET_LATENCY,
@@ -183,7 +189,7 @@ def _rules(model: str, port: Port, work: Path, began: float) -> Finding:
 
 def _reached(model: str, port: Port, work: Path, began: float) -> Finding:
     """Whether every case can happen."""
-    passed, said = _solve(work, ["-c", "-t", str(port.reach)])
+    passed, said = _solve(work, ["-c", "-t", f"{port.reach}:{port.reach + 1}"])
     failed = tuple(re.findall(rf"Unreached cover statement at \S+: {NAMED}", said))
     return Finding(
         port.name, "cases", model.count("; yosys-smt2-cover "), port.reach, passed, failed,
