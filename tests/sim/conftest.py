@@ -79,7 +79,5 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path) -> Reader:
-    build = build_design(
-        "memory_reader", device_verilog(), burst_beats=LONGEST, reads=32, waves=False, optimise=False
-    )
+    build = build_design("memory_reader", device_verilog(), burst_beats=LONGEST, reads=32, waves=False, optimise=False)
     return Reader(build, tmp_path)

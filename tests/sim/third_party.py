@@ -34,8 +34,7 @@ def pauses(rng: random.Random, share: float) -> Iterator[bool]:
 def pause_everything(interfaces: list[Any], share: float) -> None:
     """Let each channel of each interface wait at random, in its own way."""
     for number, interface in enumerate(interfaces):
-        channels = [name for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel")]
-        for name in channels:
+        for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
             if hasattr(interface, name):
                 getattr(interface, name).set_pause_generator(pauses(random.Random(f"{number} {name}"), share))
 

@@ -35,7 +35,8 @@ def formal(configs: tuple[HardwareConfig, ...]) -> int:
     whatever it does. Exit code 1 if one does not hold; its name and a waveform of the failure are printed.
     """
     from sim.formal.prove import prove
-    from sim.runner import BUILD_FOLDER, emitted_verilog
+    from sim.runner import emitted_verilog
+    from sim.verilator.verilate import BUILD_FOLDER
 
     hold(claimed(FOLDER, progress_console.print))
     found: list[tuple[HardwareConfig, Finding]] = []

@@ -13,20 +13,26 @@ from tests.hw.verilog.emitted import verilog_of
 
 CTRL, MEM = PORTS
 
-TOP, READER, WRITER, SLAVE = "spikeloom(", "\\spikeloom.axi_memory ", "\\spikeloom.result_writer.writer ", "\\spikeloom.axi_lite "
+TOP = "spikeloom("
+READER, WRITER, SLAVE = (f"\\spikeloom.{name} " for name in ("axi_memory", "result_writer.writer", "axi_lite"))
+"""Modules, as they begin in Verilog."""
 
 MUTATIONS = {
     "valid dropped": (READER, r"(  held <= )\w+;", r"\g<1>1'h0;", "read_request_stays"),
-    "payload changed while waiting": (TOP, r"(m_axi_mem_araddr = {) (\w+),", r"\1 \2 ^ interrupt,", "read_request_stays"),
+    "payload changed while waiting": (
+        TOP, r"(m_axi_mem_araddr = {) (\w+),", r"\1 \2 ^ interrupt,", "read_request_stays",
+    ),
     "valid in reset": (READER, r"(assign axi__arvalid = .*);", r"\1 | rst;", "nothing_offered_behind_reset"),
     "address between beats": (TOP, r"(m_axi_mem_araddr = { \w+, 3')h0", r"\1h4", "read_address_aligned"),
     "burst across a boundary": (TOP, r"(m_axi_mem_arlen = {) 2'h0, (\w+)", r"\1 1'h0, \2, 1'h1", "read_within_4_kb"),
     "narrow beats": (TOP, r"(m_axi_mem_arsize = 3')h3", r"\1h2", "read_of_whole_beats_in_order"),
     "a ninth read": (READER, r"under_way != 4'h8", r"under_way != 4'h9", "read_offered_where_there_is_room"),
     "last beat early": (WRITER, r"axi__wlast = beat == 3'h7", r"axi__wlast = beat == 3'h6", "wlast_on_the_last_beat"),
-    "half a beat written": (TOP, r"(m_axi_mem_wstrb = 8')hff", r"\1h0f", "beats_written_whole_or_not"),
+    "half a beat written": (TOP, r"(assign m_axi_mem_wstrb = )(.+);", r"\1(\2) & 8'h0f;", "beats_written_whole_or_not"),
     "answer without data": (SLAVE, r"has_address & has_data", r"has_address | has_data", "write_answered_once"),
-    "answered twice": (SLAVE, r"(axi__bvalid <= )(\w+);", r"\1\2 | (axi__bvalid & has_data & ~rst);", "write_answered_once"),
+    "answered twice": (
+        SLAVE, r"(axi__bvalid <= )(\w+);", r"\1\2 | (axi__bvalid & has_data & ~rst);", "write_answered_once",
+    ),
     "answer changed while waiting": (
         SLAVE, r"(axi__rdata <= )(\w+);", r"\1fsm_state == 2'h3 ? bus__read_data : \2;", "read_answer_stays",
     ),
