@@ -19,7 +19,9 @@ DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256
 LONGEST = 256
 
-FAULTS = ("too long", "unaligned", "fixed", "early last", "restless data", "restless address", "early offer")
+FAULTS = (
+    "too long", "unaligned", "fixed", "early last", "restless data", "restless address", "early offer", "second answer",
+)  # fmt: skip
 """What the device can do wrong at the bus: numbers from 1 in ``memory_reader.v``."""
 
 

@@ -96,6 +96,16 @@ async def look_at_everything(host: Host, prepared: dict[str, int]) -> None:
     await Combine(*map(cocotb.start_soon, accesses))
 
 
+async def most_data_ahead(dut: Any, seen: list[int]) -> None:
+    """By how many words data of writes was ahead of their addresses."""
+    ahead = 0
+    while True:
+        await RisingEdge(dut.aclk)
+        ahead += int(dut.s_axi_ctrl_wvalid.value and dut.s_axi_ctrl_wready.value)
+        ahead -= int(dut.s_axi_ctrl_awvalid.value and dut.s_axi_ctrl_awready.value)
+        seen[0] = max(seen[0], ahead)
+
+
 @cocotb.test()
 async def models_of_others_run_jobs(dut: Any) -> None:
     """Run every image, look at registers meanwhile, and leave what came out."""
@@ -112,7 +122,8 @@ async def models_of_others_run_jobs(dut: Any) -> None:
     dut.aresetn.value = 0
     await ClockCycles(dut.aclk, RESET_CYCLES)
     dut.aresetn.value = 1
-    host, outcomes = Host(master), []
+    host, outcomes, data_ahead = Host(master), [], [0]
+    cocotb.start_soon(most_data_ahead(dut, data_ahead))
     prepared = {
         "PROGRAM_ADDRESS_LOW": 0, "PROGRAM_ADDRESS_HIGH": 0, "PROGRAM_BYTES": job["program_bytes"],
         "IMAGE_ADDRESS_HIGH": 0, "RESULT_ADDRESS_LOW": job["record"], "RESULT_ADDRESS_HIGH": 0, "RESULT_ENABLE": 1,
@@ -136,4 +147,4 @@ async def models_of_others_run_jobs(dut: Any) -> None:
             }
         )
     assert dut.mem_kept.value and dut.ctrl_kept.value, (dut.mem_broken.value, dut.ctrl_broken.value)
-    Path(job["outcomes"]).write_text(json.dumps(outcomes))
+    Path(job["outcomes"]).write_text(json.dumps({"images": outcomes, "data_ahead": data_ahead[0]}))

@@ -182,10 +182,10 @@ module spikeloom (
 );
     localparam [31:0] CONFIG = 32'h00000000;  // both filled in by conftest.py
     localparam [31:0] VERSION = 32'd0;
-    localparam FIXED = 3, RESTLESS_DATA = 5;
+    localparam FIXED = 3, RESTLESS_DATA = 5, SECOND_ANSWER = 8;
 
     reg [31:0] program_low, program_high, image_low, image_high, result_low, result_high;
-    reg record, pending;
+    reg record, pending, answered;
     wire busy, done;
     wire [31:0] cycles, span, beats;
     wire [63:0] checksum;
@@ -234,7 +234,8 @@ module spikeloom (
                 default: s_axi_ctrl_rdata <= s_axi_ctrl_araddr[13] ? {18'd0, s_axi_ctrl_araddr} : 0;
             endcase
         end
-        if (s_axi_ctrl_bready) s_axi_ctrl_bvalid <= 0;
+        answered <= s_axi_ctrl_bvalid && s_axi_ctrl_bready && !answered;
+        if (s_axi_ctrl_bready) s_axi_ctrl_bvalid <= fault == SECOND_ANSWER && s_axi_ctrl_bvalid && !answered;
         if (write) begin
             s_axi_ctrl_bvalid <= 1;
             case (s_axi_ctrl_awaddr)

@@ -91,6 +91,7 @@ def test_read_beyond_the_memory_image_is_reported(reader):
         ("early last", "m_axi_mem breaks the rule wlast_on_the_last_beat"),
         ("restless data", "m_axi_mem breaks the rule write_data_stays"),
         ("restless address", "m_axi_mem breaks the rule read_request_stays"),
+        ("second answer", "s_axi_ctrl breaks the rule write_answered_once"),  # to the host, behind the job
     ],
 )
 def test_what_axi_forbids_is_reported(reader, fault, objection):
