@@ -90,7 +90,7 @@ class Finding:
         In words.
     seconds : float
     trace : Path or None
-        Waveform of a failure.
+        Waveform of the first of the failures.
     """
 
     port: str
@@ -182,13 +182,16 @@ def _model(verilog: str, memory_bits: int, port: Port, work: Path) -> str:
 
 def _rules(model: str, port: Port, work: Path, began: float) -> Finding:
     """Base case and induction step."""
+    cases = (
+        ("from power-up", ["--presat", "--keep-going", "--dump-vcd", "power-up%.vcd"], "power-up0.vcd"),
+        ("by induction", ["-i", "--dump-vcd", "induction.vcd"], "induction.vcd"),
+    )
     result, failed, trace = "proven", (), None
-    for case, arguments in (("from power-up", ["--presat"]), ("by induction", ["-i"])):
-        waveform = work / f"{case.split()[-1]}.vcd"
-        passed, said = _solve(work, ["-t", str(port.depth), "--dump-vcd", waveform.name, *arguments])
+    for case, arguments, waveform in cases:
+        passed, said = _solve(work, ["-t", str(port.depth), *arguments])
         if not passed:
             failed = tuple(dict.fromkeys(re.findall(rf"Assert failed in \S+: {NAMED}", said)))
-            result, trace = f"fails {case}", waveform
+            result, trace = f"fails {case}", work / waveform
             break
     return Finding(
         port.name, "rules", model.count("; yosys-smt2-assert "), port.depth, trace is None, failed, result,
