@@ -24,6 +24,9 @@ JOB = "THIRD_PARTY_JOB"
 WHILE_BUSY = 40
 """Rounds of register accesses beside the job."""
 
+RESET_READS = 500
+"""How often a host may have to look at STATUS before a reset is over."""
+
 
 def pauses(rng: random.Random, share: float) -> Iterator[bool]:
     """Whether a channel waits, cycle by cycle."""
@@ -96,6 +99,18 @@ async def look_at_everything(host: Host, prepared: dict[str, int]) -> None:
     await Combine(*map(cocotb.start_soon, accesses))
 
 
+async def reset_in_mid_job(host: Host, dut: Any, after: int) -> None:
+    """Start a job, stop it while memory owes it data, and see that nothing is left of it."""
+    await host.put("CONTROL", Control.START)
+    await ClockCycles(dut.aclk, after)
+    assert await host.get("STATUS") == Status.BUSY
+    await host.put("CONTROL", Control.RESET)
+    for _ in range(RESET_READS):
+        if not await host.get("STATUS"):
+            return
+    raise AssertionError(f"busy after {RESET_READS} reads of STATUS")
+
+
 async def most_data_ahead(dut: Any, seen: list[int]) -> None:
     """By how many words data of writes was ahead of their addresses."""
     ahead = 0
@@ -131,6 +146,7 @@ async def models_of_others_run_jobs(dut: Any) -> None:
     }  # fmt: skip
     for image in job["images"]:
         await host.put_at_once(prepared | {"IMAGE_ADDRESS_LOW": image})
+        await reset_in_mid_job(host, dut, random.randrange(50, 1500))
         await host.put("CONTROL", Control.START)
         for _ in range(WHILE_BUSY):
             await look_at_everything(host, prepared)
