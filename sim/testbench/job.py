@@ -20,6 +20,7 @@ from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
 from hw.verilog.flat_ports import RESET_CYCLES
+from sim.testbench.objection import objection
 from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
@@ -29,9 +30,6 @@ PROGRESS_CYCLES = 50_000
 """Simulated cycles between two progress lines; the only time Python runs within an image."""
 
 NEVER = 0xFFFF_FFFF
-
-RULE_BYTES = 40
-"""Length of the longest name of a rule."""
 
 
 class TestbenchBus:
@@ -58,17 +56,6 @@ class TestbenchBus:
         """Write a register."""
         self._dut.bus_write_data.value = value
         await self._access(address, write=True)
-
-
-def objection(dut: Any) -> str | None:
-    """What was seen at the ports, since the last reset, that must not be."""
-    if dut.out_of_range.value:
-        return f"access beyond the end of the memory image (byte address 0x{int(dut.wrong_address.value):X})"
-    for port, broken in (("m_axi_mem", dut.mem_broken), ("s_axi_ctrl", dut.ctrl_broken)):
-        rule = int(broken.value).to_bytes(RULE_BYTES, "big").lstrip(b"\0").decode()
-        if rule:
-            return f"{port} breaks the rule {rule}"
-    return None
 
 
 async def reset(dut: Any) -> None:

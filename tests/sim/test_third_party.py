@@ -44,7 +44,10 @@ def build() -> Build:
 
 @pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.long), 0.3])
 def test_golden_logits_between_models_of_others(tmp_path, share):
-    pytest.importorskip("cocotbext.axi", reason="cocotbext-axi is not installed: see the extra axi in pyproject.toml")
+    pytest.importorskip(
+        "cocotbext.axi",
+        reason="cocotbext-axi is not installed: pip install --constraint constraints.txt --editable '.[axi]'",
+    )
     artifact = random_artifact(NETWORK, 4, seed=11)
     program, pixels = compile_artifact(artifact, MINI), random_images(NETWORK, 2, seed=12)
     golden = GoldenModel(artifact).run(pixels).logits.tolist()

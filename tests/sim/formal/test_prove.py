@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import sim.formal.prove as prover
 from hw.named_configs import MINI
 from sim.formal.prove import PORTS, Finding, prove
 from tests.hw.verilog.emitted import verilog_of
@@ -60,6 +61,16 @@ def test_rules_are_proven_and_their_cases_reached(tmp_path, port):
     proven, reached = prove(verilog_of(MINI), MINI.memory_bits, tmp_path, [port])
     assert proven.holds and proven.count > 10, proven
     assert reached.holds and reached.count > 4, reached
+
+
+def test_no_smaller_bound_of_answers_holds(tmp_path, monkeypatch):
+    *others, slave = prover.RULES
+    text = slave.read_text()
+    assert text.count("ANSWER_CYCLES = 9") == 1
+    (tmp_path / slave.name).write_text(text.replace("ANSWER_CYCLES = 9", "ANSWER_CYCLES = 8"))
+    monkeypatch.setattr(prover, "RULES", (*others, tmp_path / slave.name))
+    found = rules(verilog_of(MINI), CTRL, tmp_path)
+    assert not found.holds and set(found.failed) <= {"read_answered_in_time", "write_answered_in_time"}
 
 
 QUICK = ("valid dropped", "last beat early", "answered twice")

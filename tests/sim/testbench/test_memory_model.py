@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+import sim.runner
+
 PROGRAM_BEATS = 256
 BURSTS = [(0, 100), (7, 1), (8, 2), (2000, 64), (100, 1), (3, 300)]
 
@@ -99,3 +101,18 @@ def test_what_axi_forbids_is_reported(reader, fault, objection):
     assert reader.run(bursts, stall_percent=60, record_address=64).images[0].failure is None
     image = reader.run(bursts, fault=fault, stall_percent=60, record_address=64).images[0]
     assert image.failure == f"image 0: {objection}"
+
+
+@pytest.fixture
+def endless_last(tmp_path, monkeypatch) -> None:
+    """A memory that says of every beat that it is the last one."""
+    text = sim.runner.EXTERNAL_MEMORY.read_text()
+    assert text.count("m_axi_mem_rlast <= put_last;") == 1
+    wrong = tmp_path / "external_memory.sv"
+    wrong.write_text(text.replace("m_axi_mem_rlast <= put_last;", "m_axi_mem_rlast <= put;"))
+    monkeypatch.setattr(sim.runner, "EXTERNAL_MEMORY", wrong)
+
+
+def test_a_memory_that_breaks_a_rule_is_reported_too(endless_last, reader):
+    image = reader.run(BURSTS).images[0]
+    assert image.failure == "image 0: m_axi_mem breaks the rule memory_ends_reads_at_their_length"
