@@ -23,7 +23,7 @@ LONG_IMAGES := 500
 # Neighbouring pairs share a simulator: processes begin far apart. With a single one there is nothing to spread.
 SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
-.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax train study data bench info energy statistics \
+.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax formal train study data bench info energy statistics \
 	codesign docs lint clean
 
 help:  ## List the targets
@@ -61,6 +61,9 @@ synth: $(INSTALLED)  ## Count LUTs, registers and memories with Yosys, by module
 
 fmax: $(INSTALLED)  ## Place and route on an ECP5 with nextpnr: clock frequency and slowest paths
 	@$(SPIKELOOM) fmax $(call option,CONFIG,config) $(call option,SEEDS,seeds) $(ARGS)
+
+formal: $(INSTALLED)  ## Prove the AXI rules at both ports for the emitted Verilog, by induction
+	@$(SPIKELOOM) formal $(call option,CONFIG,config) $(ARGS)
 
 train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
 	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA_DIR,data-dir) $(ARGS)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import HardwareConfig
+from hw.external.axi_reader import BURST_BEATS, OUTSTANDING_BURSTS
 from hw.parts.technology import Technology
 from hw.verilog.emit import accelerator_verilog
 from sim.primitives.models import primitive_models
@@ -27,6 +28,11 @@ from sw.files import check_room, write_atomically
 
 TESTBENCH = Path(__file__).parent / "testbench" / "testbench.sv"
 EXTERNAL_MEMORY = TESTBENCH.with_name("external_memory.sv")
+RULES = tuple(
+    Path(__file__).parent / "axi_rules" / name for name in ("rule.svh", "axi4_master.sv", "axi4_lite_slave.sv")
+)
+"""What is watched at the ports; the first is read before the others."""
+
 TESTBENCH_TOP = "testbench"
 
 
@@ -43,7 +49,8 @@ class ImageResult:
     timeout : bool
         Whether the cycle limit was reached.
     fault : str or None
-        What the memory model objected to.
+        What was seen at the ports that must not be: a rule of `sim.axi_rules` that was broken, or an access beyond the
+        memory image.
     reset : bool
         Whether the host abandoned the job, see `Disturbance`; there is no result then.
     elapsed : int
@@ -134,17 +141,25 @@ def build_design(
     verilog: str,
     *,
     memory_bits: int = 64,
+    burst_beats: int = BURST_BEATS,
+    reads: int = OUTSTANDING_BURSTS,
     waves: bool = False,
     jobs: int = 1,
     folder: Path = BUILD_FOLDER,
     optimise: bool = True,
 ) -> Build:
-    """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals."""
+    """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals.
+
+    It is held to the rules of `sim.axi_rules`, and to reads of at most `burst_beats`, of which `reads` are under way.
+    """
+    defines = {"MEMORY_BITS": memory_bits, "BURST_BEATS": burst_beats, "READS": reads}
     sources = {
         f"{name}.v": verilog,
         **({"primitives.v": models} if (models := primitive_models(verilog)) else {}),
         EXTERNAL_MEMORY.name: EXTERNAL_MEMORY.read_text(encoding="utf-8"),
-        TESTBENCH.name: f"`define MEMORY_BITS {memory_bits}\n{TESTBENCH.read_text(encoding='utf-8')}",
+        **{path.name: path.read_text(encoding="utf-8") for path in RULES},
+        TESTBENCH.name: "".join(f"`define {name} {value}\n" for name, value in defines.items())
+        + TESTBENCH.read_text(encoding="utf-8"),
     }
     return verilate(name, sources, TESTBENCH_TOP, waves=waves, jobs=jobs, folder=folder, optimise=optimise)
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "ip": ("hardware.ip", "Write the accelerator as an IP core for Vivado, PYNQ, FuseSoC and bare-metal C."),
     "synth": ("hardware.synth", "Synthesise with Yosys and count what it takes, in total and by module."),
     "fmax": ("hardware.fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
+    "formal": ("hardware.formal", "Prove that the accelerator keeps the rules of AXI at its ports."),
     "train": ("models.train", "Train a model by a recipe, then export it."),
     "study": ("models.study", "Train variants of a recipe, export them, and compare what they gain and cost."),
     "training-speed": (

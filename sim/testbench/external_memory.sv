@@ -1,5 +1,5 @@
-// External memory of the testbench behind an AXI4 port: it holds a file, delivers bursts after a latency, stalls where it
-// is told to, and says what a master does that AXI forbids.
+// External memory of the testbench behind an AXI4 port: it holds a file, delivers bursts after a latency, and stalls
+// where it is told to.
 //
 // Plusargs: +memory=<file, whole beats>, +latency=<cycles, at least 2>.
 module external_memory #(
@@ -13,8 +13,8 @@ module external_memory #(
     input [31:0] error_beat,    // the beat of this number since `armed` has an error
     input write_error,          // every write has one
     output logic [31:0] beats_read = 0,  // delivered since `armed`
-    output logic [2:0] fault = 0,
-    output logic [39:0] fault_address = 0,
+    output logic out_of_range = 0,  // since a reset, something behind the file was asked for
+    output logic [39:0] wrong_address = 0,
     input [31:0] peek_address,  // shows a beat while no job runs
     output logic [BITS-1:0] peek_data = 0,
 
@@ -22,8 +22,6 @@ module external_memory #(
     output m_axi_mem_arready,
     input [39:0] m_axi_mem_araddr,
     input [7:0] m_axi_mem_arlen,
-    input [2:0] m_axi_mem_arsize,
-    input [1:0] m_axi_mem_arburst,
     output logic m_axi_mem_rvalid = 0,
     input m_axi_mem_rready,
     output logic [BITS-1:0] m_axi_mem_rdata = 0,
@@ -34,8 +32,6 @@ module external_memory #(
     output m_axi_mem_awready,
     input [39:0] m_axi_mem_awaddr,
     input [7:0] m_axi_mem_awlen,
-    input [2:0] m_axi_mem_awsize,
-    input [1:0] m_axi_mem_awburst,
     input m_axi_mem_wvalid,
     output m_axi_mem_wready,
     input [BITS-1:0] m_axi_mem_wdata,
@@ -45,8 +41,6 @@ module external_memory #(
     input m_axi_mem_bready,
     output logic [1:0] m_axi_mem_bresp = 0
 );
-    localparam logic [2:0] OUT_OF_RANGE = 1, CHANGED = 2, BOUNDARY = 3, BAD_BURST = 4, BAD_LAST = 5, EARLY_OFFER = 6;
-
     // The file, in the byte order of a little-endian host.
     logic [BITS-1:0] memory[];
     longint unsigned beats;
@@ -171,49 +165,11 @@ module external_memory #(
         end
     end
 
-    // What AXI forbids a master. An offer that was not accepted must stay as it is.
-    function automatic logic crosses(input logic [39:0] address, input logic [7:0] length);
-        return 32'(address[11:0]) + (32'(length) + 1) * BYTES > 4096;
-    endfunction
-    function automatic logic bad(input logic [39:0] address, input logic [2:0] size, input logic [1:0] burst);
-        return burst != 2'b01 || 1 << size != BYTES || address % BYTES != 0;
-    endfunction
-    logic ar_held = 0, aw_held = 0, w_held = 0, was_reset = 1;
-    logic [47:0] ar_before, aw_before;
-    logic [BITS:0] w_before;
-    wire [47:0] ar_now = {m_axi_mem_arlen, m_axi_mem_araddr}, aw_now = {m_axi_mem_awlen, m_axi_mem_awaddr};
-    wire [BITS:0] w_now = {m_axi_mem_wlast, m_axi_mem_wdata};
-
     always_ff @(posedge aclk) begin
-        ar_held <= m_axi_mem_arvalid && !m_axi_mem_arready;
-        aw_held <= m_axi_mem_awvalid && !m_axi_mem_awready;
-        w_held <= m_axi_mem_wvalid && !m_axi_mem_wready;
-        ar_before <= ar_now;
-        aw_before <= aw_now;
-        w_before <= w_now;
-        was_reset <= !aresetn;
-        if (fault == 0) begin
-            fault_address <= write_taken || aw_held || w_held ? write_beat * BYTES : m_axi_mem_araddr;
-            if (was_reset && (m_axi_mem_arvalid || m_axi_mem_awvalid || m_axi_mem_wvalid)) fault <= EARLY_OFFER;
-            else if ((ar_held && (!m_axi_mem_arvalid || ar_now != ar_before))
-                || (aw_held && (!m_axi_mem_awvalid || aw_now != aw_before))
-                || (w_held && (!m_axi_mem_wvalid || w_now != w_before))) fault <= CHANGED;
-            else if (accept && crosses(m_axi_mem_araddr, m_axi_mem_arlen)) fault <= BOUNDARY;
-            else if (accept && bad(m_axi_mem_araddr, m_axi_mem_arsize, m_axi_mem_arburst)) fault <= BAD_BURST;
-            else if (write_accept && crosses(m_axi_mem_awaddr, m_axi_mem_awlen)) fault <= BOUNDARY;
-            else if (write_accept && bad(m_axi_mem_awaddr, m_axi_mem_awsize, m_axi_mem_awburst)) fault <= BAD_BURST;
-            else if (write_taken && m_axi_mem_wlast != (write_left == 0)) fault <= BAD_LAST;
-            else if (write_taken && 64'(write_beat) >= beats) fault <= OUT_OF_RANGE;
-            else if (put && 64'(put_beat) >= beats) begin
-                fault <= OUT_OF_RANGE;
-                fault_address <= put_beat * BYTES;
-            end
+        if (!out_of_range) begin
+            out_of_range <= (write_taken && 64'(write_beat) >= beats) || (put && 64'(put_beat) >= beats);
+            wrong_address <= (write_taken ? write_beat : put_beat) * BYTES;
         end
-        if (!aresetn) begin
-            ar_held <= 0;
-            aw_held <= 0;
-            w_held <= 0;
-            fault <= 0;
-        end
+        if (!aresetn) out_of_range <= 0;
     end
 endmodule

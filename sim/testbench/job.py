@@ -20,6 +20,7 @@ from hw.host.registers import REGISTERS, Interrupt
 from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
 from hw.verilog.flat_ports import RESET_CYCLES
+from sim.testbench.objection import objection
 from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
@@ -29,16 +30,6 @@ PROGRESS_CYCLES = 50_000
 """Simulated cycles between two progress lines; the only time Python runs within an image."""
 
 NEVER = 0xFFFF_FFFF
-
-FAULTS = {
-    0: None,
-    1: "access beyond the end of the memory image",
-    2: "memory request changed before it was accepted",
-    3: "burst crosses a 4 KB boundary",
-    4: "burst is not of whole aligned beats at rising addresses",
-    5: "WLAST is not on the last beat of a burst",
-    6: "something is offered in the first cycle behind a reset",
-}
 
 
 class TestbenchBus:
@@ -124,13 +115,11 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
         await driver.reset(timeout=job.cycle_limit)
     await RisingEdge(dut.aclk)
     elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
-    fault, timeout = FAULTS[int(dut.fault.value)], bool(dut.timeout.value)
+    fault, timeout = objection(dut), bool(dut.timeout.value)
     entry: dict[str, Any] = {
         "image": index, "timeout": timeout, "fault": fault, "reset": not ended, "elapsed": elapsed,
         "beats_read": int(dut.beats_read.value), "seconds": seconds, "job": None, "record": None, "jobs": None,
     }  # fmt: skip
-    if fault is not None:
-        entry["fault"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
     dut.armed.value, dut.tracing.value = 0, 0
     await RisingEdge(dut.aclk)
     await RisingEdge(dut.aclk)
@@ -148,6 +137,9 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
         if job.record_address is not None:
             words = 16 * record_lines(job.config.max_classes)
             entry["record"] = await peek(dut, job, job.record_address, words)
+        if (fault := objection(dut)) is not None:  # of the accesses behind the job
+            entry |= {"fault": fault, "job": None, "record": None, "jobs": None}
+            await reset(dut)
     Event("finished", index, elapsed).send()
     return entry
 

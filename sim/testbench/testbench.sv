@@ -2,7 +2,7 @@
 // only between images.
 //
 // Plusargs: those of the external memory, +stall=<percent of cycles>, +stall_seed=<number>, +traces=<folder>.
-// `MEMORY_BITS is the width of a beat.
+// `MEMORY_BITS is the width of a beat, `BURST_BEATS and `READS are the longest read and how many may be under way.
 module testbench;
     localparam int BITS = `MEMORY_BITS, BYTES = BITS / 8;
 
@@ -31,8 +31,9 @@ module testbench;
     logic timeout /*verilator public_flat_rd*/ = 0;
     logic [31:0] elapsed /*verilator public_flat_rd*/ = 0;
     wire [31:0] beats_read /*verilator public_flat_rd*/;  // delivered since `armed`
-    wire [2:0] fault /*verilator public_flat_rd*/;
-    wire [39:0] fault_address /*verilator public_flat_rd*/;
+    wire out_of_range /*verilator public_flat_rd*/;
+    wire [39:0] wrong_address /*verilator public_flat_rd*/;
+    wire [8*40-1:0] mem_broken /*verilator public_flat_rd*/, ctrl_broken /*verilator public_flat_rd*/;
     wire [BITS-1:0] peek_data /*verilator public_flat_rd*/;
 
     always #5 aclk = ~aclk;
@@ -104,42 +105,40 @@ module testbench;
         end
     end
 
-    wire m_axi_mem_arvalid, m_axi_mem_arready, m_axi_mem_rvalid, m_axi_mem_rready, m_axi_mem_rlast;
-    wire m_axi_mem_awvalid, m_axi_mem_awready, m_axi_mem_wvalid, m_axi_mem_wready, m_axi_mem_wlast;
-    wire m_axi_mem_bvalid, m_axi_mem_bready;
+    wire m_axi_mem_arvalid, m_axi_mem_arready, m_axi_mem_arid, m_axi_mem_arlock;
+    wire m_axi_mem_rvalid, m_axi_mem_rready, m_axi_mem_rid = 0, m_axi_mem_rlast;
+    wire m_axi_mem_awvalid, m_axi_mem_awready, m_axi_mem_awid, m_axi_mem_awlock;
+    wire m_axi_mem_wvalid, m_axi_mem_wready, m_axi_mem_wlast;
+    wire m_axi_mem_bvalid, m_axi_mem_bready, m_axi_mem_bid = 0;
     wire [39:0] m_axi_mem_araddr, m_axi_mem_awaddr;
     wire [7:0] m_axi_mem_arlen, m_axi_mem_awlen;
-    wire [2:0] m_axi_mem_arsize, m_axi_mem_awsize;
+    wire [2:0] m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_arprot, m_axi_mem_awprot;
     wire [1:0] m_axi_mem_arburst, m_axi_mem_awburst, m_axi_mem_rresp, m_axi_mem_bresp;
+    wire [3:0] m_axi_mem_arcache, m_axi_mem_awcache, m_axi_mem_arqos, m_axi_mem_awqos;
     wire [BITS-1:0] m_axi_mem_rdata, m_axi_mem_wdata;
     wire [BYTES-1:0] m_axi_mem_wstrb;
 
     external_memory #(.BITS(BITS)) external_memory (.*);
+
+    // What AXI and the accelerator's documentation promise of these ports, see sim/axi_rules.
+    wire mem_kept, ctrl_kept;
+    axi4_master_rules #(.BITS(BITS), .BURST_BEATS(`BURST_BEATS), .READS(`READS)) mem_rules (
+        .*, .kept(mem_kept), .broken(mem_broken)
+    );
+    axi4_lite_slave_rules ctrl_rules (.*, .kept(ctrl_kept), .broken(ctrl_broken));
 
     // Watchdog and end of a job.
     wire interrupt;
     always_ff @(posedge aclk) begin
         elapsed <= armed && !stop ? elapsed + 1 : armed ? elapsed : 0;
         timeout <= armed && (timeout || (elapsed >= limit && !interrupt && !stop));
-        stop <= armed && (stop || interrupt || timeout || fault != 0);
+        stop <= armed && (stop || interrupt || timeout || out_of_range || !mem_kept || !ctrl_kept);
     end
 
     spikeloom dut (
         .*,
         .s_axi_ctrl_awprot(3'd0),
-        .s_axi_ctrl_arprot(3'd0),
-        .m_axi_mem_rid(1'b0),
-        .m_axi_mem_bid(1'b0),
-        .m_axi_mem_arid(),
-        .m_axi_mem_arlock(),
-        .m_axi_mem_arcache(),
-        .m_axi_mem_arprot(),
-        .m_axi_mem_arqos(),
-        .m_axi_mem_awid(),
-        .m_axi_mem_awlock(),
-        .m_axi_mem_awcache(),
-        .m_axi_mem_awprot(),
-        .m_axi_mem_awqos()
+        .s_axi_ctrl_arprot(3'd0)
     );
 
     // One line per event: kind, layer, address fields, data; all in hexadecimal, so a kind's lines are equally long.

@@ -14,7 +14,10 @@ WAVES_FILE = "dump.fst"
 """What a simulation with waveforms writes."""
 
 GROUPS = {
-    "job": ("aclk", "aresetn", "armed", "interrupt", "stop", "timeout", "elapsed", "fault"),
+    "job": (
+        "aclk", "aresetn", "armed", "interrupt", "stop", "timeout", "elapsed", "out_of_range", "mem_broken",
+        "ctrl_broken",
+    ),
     "registers": (
         "s_axi_ctrl_awvalid", "s_axi_ctrl_awaddr", "s_axi_ctrl_wvalid", "s_axi_ctrl_wdata", "s_axi_ctrl_bvalid",
         "s_axi_ctrl_bresp", "s_axi_ctrl_arvalid", "s_axi_ctrl_araddr", "s_axi_ctrl_rvalid", "s_axi_ctrl_rdata",

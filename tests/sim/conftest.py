@@ -19,7 +19,9 @@ DEVICE = Path(__file__).parent / "testbench" / "memory_reader.v"
 PROGRAM_BEATS = 256
 LONGEST = 256
 
-FAULTS = ("too long", "unaligned", "fixed", "early last", "restless data", "restless address", "early offer")
+FAULTS = (
+    "too long", "unaligned", "fixed", "early last", "restless data", "restless address", "early offer", "second answer",
+)  # fmt: skip
 """What the device can do wrong at the bus: numbers from 1 in ``memory_reader.v``."""
 
 
@@ -79,4 +81,5 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path) -> Reader:
-    return Reader(build_design("memory_reader", device_verilog(), waves=False, optimise=False), tmp_path)
+    build = build_design("memory_reader", device_verilog(), burst_beats=LONGEST, reads=32, waves=False, optimise=False)
+    return Reader(build, tmp_path)

@@ -182,10 +182,10 @@ module spikeloom (
 );
     localparam [31:0] CONFIG = 32'h00000000;  // both filled in by conftest.py
     localparam [31:0] VERSION = 32'd0;
-    localparam FIXED = 3, RESTLESS_DATA = 5;
+    localparam FIXED = 3, RESTLESS_DATA = 5, SECOND_ANSWER = 8;
 
     reg [31:0] program_low, program_high, image_low, image_high, result_low, result_high;
-    reg record, pending;
+    reg record, pending, answered;
     wire busy, done;
     wire [31:0] cycles, span, beats;
     wire [63:0] checksum;
@@ -195,8 +195,9 @@ module spikeloom (
     assign {s_axi_ctrl_awready, s_axi_ctrl_wready} = {write, write};
     assign s_axi_ctrl_arready = !s_axi_ctrl_rvalid;
     assign {s_axi_ctrl_bresp, s_axi_ctrl_rresp} = 0;
-    assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arcache, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
-    assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awcache, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
+    assign {m_axi_mem_arid, m_axi_mem_arlock, m_axi_mem_arprot, m_axi_mem_arqos} = 0;
+    assign {m_axi_mem_awid, m_axi_mem_awlock, m_axi_mem_awprot, m_axi_mem_awqos} = 0;
+    assign {m_axi_mem_arcache, m_axi_mem_awcache} = {4'd3, 4'd3};
     assign {m_axi_mem_arsize, m_axi_mem_awsize, m_axi_mem_awburst} = {3'd3, 3'd3, 2'd1};
     assign m_axi_mem_arburst = fault == FIXED ? 2'd0 : 2'd1;
     assign {m_axi_mem_awlen, m_axi_mem_wstrb, m_axi_mem_bready} = {8'd1, 8'hff, 1'b1};
@@ -233,7 +234,8 @@ module spikeloom (
                 default: s_axi_ctrl_rdata <= s_axi_ctrl_araddr[13] ? {18'd0, s_axi_ctrl_araddr} : 0;
             endcase
         end
-        if (s_axi_ctrl_bready) s_axi_ctrl_bvalid <= 0;
+        answered <= s_axi_ctrl_bvalid && s_axi_ctrl_bready && !answered;
+        if (s_axi_ctrl_bready) s_axi_ctrl_bvalid <= fault == SECOND_ANSWER && s_axi_ctrl_bvalid && !answered;
         if (write) begin
             s_axi_ctrl_bvalid <= 1;
             case (s_axi_ctrl_awaddr)

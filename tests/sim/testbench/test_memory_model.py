@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+import sim.runner
+
 PROGRAM_BEATS = 256
 BURSTS = [(0, 100), (7, 1), (8, 2), (2000, 64), (100, 1), (3, 300)]
 
@@ -68,7 +70,7 @@ def test_watchdog_ends_a_job_and_the_next_image_runs(reader):
 def test_an_offer_in_a_reset_is_reported(reader):
     # The watchdog resets the device, which has read its program by then.
     images = reader.run(BURSTS, fault="early offer", cycle_limit=400, images=2).images
-    assert images[0].timeout and "something is offered in the first cycle behind a reset" in images[1].failure
+    assert images[0].timeout and "m_axi_mem breaks the rule nothing_offered_behind_reset" in images[1].failure
 
 
 def test_limit_that_suffices_is_no_timeout(reader):
@@ -85,16 +87,32 @@ def test_read_beyond_the_memory_image_is_reported(reader):
 @pytest.mark.parametrize(
     ("fault", "objection"),
     [
-        ("too long", "burst crosses a 4 KB boundary"),
-        ("unaligned", "burst is not of whole aligned beats"),
-        ("fixed", "burst is not of whole aligned beats"),
-        ("early last", "WLAST is not on the last beat"),
-        ("restless data", "memory request changed before it was accepted"),
-        ("restless address", "memory request changed before it was accepted"),
+        ("too long", "m_axi_mem breaks the rule read_within_4_kb"),
+        ("unaligned", "m_axi_mem breaks the rule read_address_aligned"),
+        ("fixed", "m_axi_mem breaks the rule read_of_whole_beats_in_order"),
+        ("early last", "m_axi_mem breaks the rule wlast_on_the_last_beat"),
+        ("restless data", "m_axi_mem breaks the rule write_data_stays"),
+        ("restless address", "m_axi_mem breaks the rule read_request_stays"),
+        ("second answer", "s_axi_ctrl breaks the rule write_answered_once"),  # to the host, behind the job
     ],
 )
 def test_what_axi_forbids_is_reported(reader, fault, objection):
     bursts = [(i, 1) for i in range(200, 215)]
     assert reader.run(bursts, stall_percent=60, record_address=64).images[0].failure is None
     image = reader.run(bursts, fault=fault, stall_percent=60, record_address=64).images[0]
-    assert objection in image.failure
+    assert image.failure == f"image 0: {objection}"
+
+
+@pytest.fixture
+def endless_last(tmp_path, monkeypatch) -> None:
+    """A memory that says of every beat that it is the last one."""
+    text = sim.runner.EXTERNAL_MEMORY.read_text()
+    assert text.count("m_axi_mem_rlast <= put_last;") == 1
+    wrong = tmp_path / "external_memory.sv"
+    wrong.write_text(text.replace("m_axi_mem_rlast <= put_last;", "m_axi_mem_rlast <= put;"))
+    monkeypatch.setattr(sim.runner, "EXTERNAL_MEMORY", wrong)
+
+
+def test_a_memory_that_breaks_a_rule_is_reported_too(endless_last, reader):
+    image = reader.run(BURSTS).images[0]
+    assert image.failure == "image 0: m_axi_mem breaks the rule memory_ends_reads_at_their_length"

@@ -1,0 +1,1 @@
+"""Proofs of the rules at the accelerator's ports."""
