@@ -183,6 +183,7 @@ class Core(wiring.Component):
             part.run_control.failed.eq(part.program_reader.failed),
             part.run_control.cause.eq(part.program_reader.error),
             part.run_control.reader_idle.eq(part.program_reader.idle),
+            part.run_control.intact.eq(part.program_reader.intact),
             self.busy.eq(part.run_control.busy),
             self.done.eq(part.run_control.done),
             self.error.eq(part.run_control.error),

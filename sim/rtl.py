@@ -117,8 +117,6 @@ class RtlSimulation:
         Faults in the memory image.
     record : bool
         Let the accelerator write result records.
-    behind_program : int
-        Bytes by which the accelerator is told that the program is longer than it is.
     jobs : int
         Simulator processes at a time.
     """
@@ -133,7 +131,6 @@ class RtlSimulation:
     start_seed: int | None = None
     flips: Sequence[Flip] = ()
     record: bool = False
-    behind_program: int = 0
     jobs: int = 1
 
     @cached_property
@@ -216,7 +213,7 @@ class RtlSimulation:
             file.flush()
             job = SimulatorJob(
                 config=self.program.config, memory=Path(file.name),
-                program_bytes=program.nbytes + self.behind_program, image_addresses=image_addresses,
+                program_bytes=program.nbytes, image_addresses=image_addresses,
                 record_address=record_address if self.record else None, classes=self.artifact.network.classes,
                 layers=len(self.program.names), cycle_limit=self.cycle_limit, latency=self.latency,
                 stall_percent=self.stall_percent, stall_seed=self.stall_seed + first, start_seed=self.start_seed,

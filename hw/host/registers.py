@@ -12,8 +12,8 @@ from hw.documented import Documented, IntEnum, IntFlag
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
 
-VERSION = 4
-"""Version of the register map, of the descriptor layout and of the result record; the driver refuses another."""
+VERSION = 5
+"""Version of the register map, of programs and of the result record; driver and device refuse another."""
 
 REGISTER_ADDRESS_BITS = 14
 """Width of a byte address of the registers: 16 KB."""
@@ -61,8 +61,8 @@ RULES = (
     "be new.",
     "PREDICTION and LOGITS mean something after a job that ended with the cause NONE or RESULT_ERROR. PROFILE holds, "
     "after another cause or RESET, what had been counted and filed by then.",
-    "Reads of the program run ahead of it. DONE waits for all of them, also of what PROGRAM_BYTES counts behind the "
-    "END; an error response to one is this job's MEMORY_ERROR.",
+    "Reads of the program run ahead of it. DONE waits for all of PROGRAM_BYTES, also of what lies behind the END: only "
+    "then the CRC-32 of the program is known. An error response to a read is this job's MEMORY_ERROR.",
 )
 """What a host must know of accesses at any time, in plain words: for documentation and C header."""
 
@@ -130,6 +130,10 @@ class ErrorCause(IntEnum):
     )
     MEMORY_ERROR = Documented(5, "External memory answered a read with SLVERR or DECERR.")
     RESULT_ERROR = Documented(6, "External memory answered the write of the result record with SLVERR or DECERR.")
+    PROGRAM_HEADER = Documented(
+        7, "The program's first beat is no header of this version, or one of another length than PROGRAM_BYTES."
+    )
+    PROGRAM_CRC = Documented(8, "The program does not end with its CRC-32: what was computed is worth nothing.")
 
 
 RECORD_LINE_WORDS = 16
@@ -161,7 +165,7 @@ REGISTERS = {
     "INTERRUPT_STATUS": Register(0x001C, "w1c", "see Interrupt"),
     "PROGRAM_ADDRESS_LOW": Register(0x0020, "rw", "byte address of the program, a multiple of a beat; bits 31:0"),
     "PROGRAM_ADDRESS_HIGH": Register(0x0024, "rw", "bits 39:32"),
-    "PROGRAM_BYTES": Register(0x0028, "rw", "length of the program with its weights; nothing is read behind it"),
+    "PROGRAM_BYTES": Register(0x0028, "rw", "length of the whole program, as in its header; nothing is read behind it"),
     "IMAGE_ADDRESS_LOW": Register(0x0030, "rw", "byte address of the packed image, a multiple of a beat; bits 31:0"),
     "IMAGE_ADDRESS_HIGH": Register(0x0034, "rw", "bits 39:32"),
     "RESULT_ADDRESS_LOW": Register(0x0038, "rw", "byte address of the result record, a multiple of 64; bits 31:0"),

@@ -112,7 +112,8 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
     dut.armed.value = 1
     start = time.perf_counter()
     program = job.program_address if wrong.program_address is None else wrong.program_address
-    await driver.start(program, job.program_bytes, job.image_addresses[index], record=job.record_address)
+    length = job.program_bytes if wrong.program_bytes is None else wrong.program_bytes
+    await driver.start(program, length, job.image_addresses[index], record=job.record_address)
     if wrong.overwrite:
         for name in (name for name, register in REGISTERS.items() if register.access == "rw"):
             if name != "INTERRUPT_ENABLE":

@@ -25,8 +25,8 @@ class Disturbance:
     ----------
     image : int
         Its index in the job.
-    program_address : int, optional
-        Byte address of the program it is run with instead.
+    program_address, program_bytes : int, optional
+        Byte address and length of the program it is run with instead.
     read_error_beat : int, optional
         Number of the beat, counted from the start of the image, that memory delivers with SLVERR.
     write_error : bool
@@ -41,6 +41,7 @@ class Disturbance:
 
     image: int
     program_address: int | None = None
+    program_bytes: int | None = None
     read_error_beat: int | None = None
     write_error: bool = False
     reset_cycle: int | None = None
