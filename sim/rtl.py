@@ -117,6 +117,8 @@ class RtlSimulation:
         Faults in the memory image.
     record : bool
         Let the accelerator write result records.
+    watchdog : int, optional
+        Cycles without progress that end a job; those that the hardware begins with by default.
     jobs : int
         Simulator processes at a time.
     """
@@ -131,6 +133,7 @@ class RtlSimulation:
     start_seed: int | None = None
     flips: Sequence[Flip] = ()
     record: bool = False
+    watchdog: int | None = None
     jobs: int = 1
 
     @cached_property
@@ -217,6 +220,7 @@ class RtlSimulation:
                 record_address=record_address if self.record else None, classes=self.artifact.network.classes,
                 layers=len(self.program.names), cycle_limit=self.cycle_limit, latency=self.latency,
                 stall_percent=self.stall_percent, stall_seed=self.stall_seed + first, start_seed=self.start_seed,
+                watchdog=self.watchdog,
                 traced=tuple(range(min(max(traced - first, 0), len(images)))), folder=folder,
                 disturbances=tuple(
                     replace(one, image=one.image - first)

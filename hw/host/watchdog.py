@@ -23,7 +23,7 @@ class Watchdog(wiring.Component):
     working : In(1)
         The core does something.
     expired : Out(1)
-        Pulse: too many.
+        Pulse: too many; the count begins again.
     """
 
     def __init__(self):
@@ -43,10 +43,12 @@ class Watchdog(wiring.Component):
         left = Signal(32)
         over = Signal()
         was_left = Signal()
+        progress = Signal()  # a register: what AXI brings ends here
         again = Signal()
+        m.d.sync += progress.eq(self.answered | (~self.awaited & self.working))
         m.d.comb += [
             over.eq(left == 0),
-            again.eq(~self.running | self.answered | (~self.awaited & self.working)),
+            again.eq(~self.running | progress | self.expired),
             self.expired.eq(over & was_left),
         ]
         m.d.sync += was_left.eq(~over & ~again)

@@ -9,8 +9,10 @@ import random
 import numpy as np
 import pytest
 
+from golden.cycles.cycle_model import predict_cycles
 from hw.named_configs import TINY
 from sim.runner import ImageResult
+from sim.testbench.job import RESET_LIMIT
 from sim.testbench.protocol import Disturbance
 from sw.compiler.program import enclose, frame_words, header_words
 from sw.network import NetworkConfig
@@ -118,10 +120,15 @@ def test_a_reset_before_the_last_line_of_a_record_leaves_none(network, tmp_path,
     assert without >= 3
 
 
-def test_a_reset_waits_for_a_memory_that_is_slow(network, tmp_path):
-    (image,) = network.run(tmp_path, 1, latency=150_000, disturbances=(Disturbance(image=0, reset_cycle=300),))
-    assert image.reset and image.fault is None
-    assert image.elapsed > 150_000
+def test_a_job_behind_a_reset_waits_for_what_a_slow_memory_owes_and_counts_its_own_cycles(network, tmp_path):
+    latency = 4000
+    images = network.run(tmp_path, 2, latency=latency, disturbances=(Disturbance(image=0, reset_cycle=300),))
+    assert images[0].reset and images[0].fault is None
+    assert images[0].elapsed < 300 + RESET_LIMIT
+    cycles = predict_cycles(network.program, latency).total
+    assert images[1].job is not None and images[1].job.cycles == cycles
+    assert list(images[1].job.logits) == network.logits[1]
+    assert images[1].elapsed > cycles + latency - 300 - RESET_LIMIT
 
 
 @pytest.mark.parametrize("stalls", [0, 50])

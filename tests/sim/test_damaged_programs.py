@@ -50,7 +50,7 @@ def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(n
     no_operation = memory.copy()
     no_operation[third : third + DESCRIPTOR_WORDS] = np.frombuffer(encode(opcode=5).to_bytes(64, "little"), "<u8")
     load = np.frombuffer(encode(opcode=Opcode.LOAD, weight_beats=1).to_bytes(64, "little"), "<u8")
-    without_end = enclose(np.tile(load, 3), TINY)
+    without_end = enclose(np.tile(load, 4), TINY)
     another = memory.copy()
     another[0] ^= np.uint64(1 << 24)
     longer = np.append(memory, np.uint64(0))
