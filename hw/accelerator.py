@@ -92,7 +92,7 @@ class Accelerator(wiring.Component):
             watchdog.running.eq(control.busy),
             watchdog.awaited.eq(memory.awaited | writer.awaited),
             watchdog.answered.eq(memory.answered | writer.answered),
-            watchdog.working.eq(core.working),
+            watchdog.advances.eq(core.advances),
             core.start.eq(control.core_start),
             core.program.eq(registers.program),
             core.program_beats.eq(registers.program_beats),

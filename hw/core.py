@@ -112,8 +112,9 @@ class Core(wiring.Component):
         Outcome; a logit is read with one cycle of latency.
     cycles : Out(32)
         Cycles of the job.
-    working : Out(1)
-        The array, the neurons or attention did something a cycle ago.
+    advances : Out(1)
+        A cycle ago a descriptor was taken, the neurons were through with a position tile, or attention with its job: so
+        many times at most as the program has descriptors and tiles, whatever they say.
     counter_address : In, counter_data : Out(32)
         Reads the counters of a layer, two cycles of latency.
     """
@@ -135,7 +136,7 @@ class Core(wiring.Component):
                 "logit_index": In(range(config.max_classes)),
                 "logit": Out(signed(LOGIT_BITS)),
                 "cycles": Out(32),
-                "working": Out(1),
+                "advances": Out(1),
                 "counter_address": In(range(config.max_layers * COUNTER_SLOTS)),
                 "counter_data": Out(32),
             }
@@ -279,7 +280,9 @@ class Core(wiring.Component):
         """Events of the engines to the counters, and the counters to the host."""
         part = m.submodules
         events, counters, attention = part.engine_events, part.counters, part.attention
-        m.d.sync += self.working.eq(part.walker.issuing | part.neurons.drain_read | attention.busy)
+        descriptor = part.program_reader.descriptor
+        taken = descriptor.valid & descriptor.ready
+        m.d.sync += self.advances.eq(taken | part.neurons.buffers_freed.any() | attention.done)
         link(m, WALKER_EVENTS, part.walker, events)
         link(m, DISPATCH_EVENTS, part.dispatcher, events)
         link(m, FIRED_BATCHES, part.neurons, events)

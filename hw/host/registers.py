@@ -149,7 +149,8 @@ class ErrorCause(IntEnum):
         9, "For WATCHDOG cycles external memory took nothing that was offered and gave nothing that was asked for."
     )
     STALLED = Documented(
-        10, "For WATCHDOG cycles no engine worked, and memory owed nothing: the program waits for what never comes."
+        10,
+        "For WATCHDOG cycles nothing was completed, and memory owed nothing: the program waits for what never comes.",
     )
 
 
@@ -195,8 +196,8 @@ REGISTERS = {
     "WATCHDOG": Register(
         0x0054,
         "rw",
-        "cycles without progress after which a job ends with MEMORY_TIMEOUT or STALLED; more than memory's latency and "
-        "1,000. 0: never",
+        "cycles without progress after which a job ends with MEMORY_TIMEOUT or STALLED; more than memory's latency, "
+        "and than a position tile or an attention job takes. 0: never",
         init=WATCHDOG_CYCLES,
     ),
     "LOGITS": Register(

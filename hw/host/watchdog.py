@@ -10,18 +10,19 @@ from amaranth.lib.wiring import In, Out
 class Watchdog(wiring.Component):
     """Counts cycles in which nothing happens that must happen.
 
-    While memory is awaited only its answers count, whatever else goes on; else any work of the core does.
+    While memory is awaited only its answers count, whatever else goes on; else steps of the core that bring a job
+    nearer to its end. An engine that runs in a circle takes none.
 
     Members
     -------
     limit : In(32)
-        Cycles without an answer, or without work, that are too many; 0: never.
+        Cycles without an answer, or without a step, that are too many; 0: never.
     running : In(1)
         A job runs.
     awaited, answered : In(1)
         Something is offered to memory or asked of it; it took something, or gave something.
-    working : In(1)
-        The core does something.
+    advances : In(1)
+        The core took a step.
     expired : Out(1)
         Pulse: too many; the count begins again.
     """
@@ -33,7 +34,7 @@ class Watchdog(wiring.Component):
                 "running": In(1),
                 "awaited": In(1),
                 "answered": In(1),
-                "working": In(1),
+                "advances": In(1),
                 "expired": Out(1),
             }
         )
@@ -45,7 +46,7 @@ class Watchdog(wiring.Component):
         was_left = Signal()
         progress = Signal()  # a register: what AXI brings ends here
         again = Signal()
-        m.d.sync += progress.eq(self.answered | (~self.awaited & self.working))
+        m.d.sync += progress.eq(self.answered | (~self.awaited & self.advances))
         m.d.comb += [
             over.eq(left == 0),
             again.eq(~self.running | progress | self.expired),

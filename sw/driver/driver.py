@@ -106,8 +106,8 @@ class Driver:
     async def set_watchdog(self, cycles: int) -> None:
         """End jobs with MEMORY_TIMEOUT or STALLED when nothing goes on for so many cycles; 0: never.
 
-        The device begins with `hw.host.registers.WATCHDOG_CYCLES`. Fewer than memory's longest latency, or than 1,000,
-        end jobs that are well.
+        The device begins with `hw.host.registers.WATCHDOG_CYCLES`. Fewer than memory's longest latency, or than a
+        position tile or an attention job takes, end jobs that are well.
         """
         await self.write("WATCHDOG", cycles)
 

@@ -16,6 +16,8 @@ from tests.sim.small_network import Network
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=3, embed_dim=16, depth=1, heads=2, mlp_ratio=2)
 
+WATCHDOG = 3000
+
 Words = NDArray[np.uint64]
 
 
@@ -72,6 +74,17 @@ def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(n
         network.check(dataclasses.replace(good, image=0), stalls=stalls)
 
 
+def same_column(network: Network, count: int, seed: int) -> list[tuple[int, ...]]:
+    """Two bits in one column of a descriptor, whose check they pass."""
+    rng, flips = np.random.default_rng(seed), []
+    for _ in range(count):
+        step = network.program.steps[rng.integers(len(network.program.steps))]
+        first, second = rng.choice(8 * DESCRIPTOR_WORDS, 2, replace=False)
+        column = int(rng.integers(8))
+        flips.append(tuple(64 * step.address + 8 * int(byte) + column for byte in (first, second)))
+    return flips
+
+
 def assert_wrong_bits_are_found(
     network: Network, folder, flips: list[tuple[int, ...]], *, check_every: int
 ) -> set[str]:
@@ -84,7 +97,7 @@ def assert_wrong_bits_are_found(
             good.append(len(programs))
             programs.append(memory)
     causes = set()
-    for number, image in enumerate(network.run_programs(folder, programs)):
+    for number, image in enumerate(network.run_programs(folder, programs, watchdog=WATCHDOG)):
         if number in good:
             network.check(dataclasses.replace(image, image=0))
         else:
@@ -113,3 +126,17 @@ def test_a_wrong_bit_anywhere_is_found(small, tmp_path):
 def test_hundreds_of_wrong_bits_anywhere_are_found(small, tmp_path):
     causes = assert_wrong_bits_are_found(small, tmp_path, some_bits(small, 400, seed=2), check_every=4)
     assert causes >= {"BAD_CHECK", "PROGRAM_CRC"}
+
+
+def test_descriptors_that_pass_their_check_in_vain_end_with_a_cause(small, tmp_path):
+    """One does something else, then; another waits for what never comes, or runs in a circle."""
+    livelock = 64 * small.program.steps_of("block0.fc1")[0].address
+    flips = [(livelock + 130, livelock + 490), *same_column(small, 12, seed=6)]
+    causes = assert_wrong_bits_are_found(small, tmp_path, flips, check_every=4)
+    assert causes >= {"STALLED", "PROGRAM_CRC"}
+
+
+@pytest.mark.long
+def test_many_descriptors_that_pass_their_check_in_vain_end_with_a_cause(small, tmp_path):
+    causes = assert_wrong_bits_are_found(small, tmp_path, same_column(small, 150, seed=5), check_every=1)
+    assert causes >= {"STALLED", "PROGRAM_CRC", "PROGRAM_TOO_LARGE", "PROGRAM_LENGTH"}

@@ -23,16 +23,16 @@ def test_expires_after_as_many_cycles_without_what_must_happen(limit):
         for _ in range(150):
             awaited, rate = rng.random() < 0.5, rng.choice([0, 0.02, 0.5])
             for _ in range(rng.randint(1, 3 * limit)):
-                answered, working = rng.random() < rate, rng.random() < rate
+                answered, advances = rng.random() < rate, rng.random() < rate
                 ctx.set(dut.running, running)
                 ctx.set(dut.awaited, awaited)
                 ctx.set(dut.answered, answered)
-                ctx.set(dut.working, working)
+                ctx.set(dut.advances, advances)
                 _, _, expired = await ctx.tick().sample(dut.expired)
                 seen.append((bool(expired), since == limit + 1))
                 # What happens counts a cycle later, a job's end at once.
                 since = 1 if not running or progress or since == limit + 1 else since + 1
-                progress = answered or (working and not awaited)
+                progress = answered or (advances and not awaited)
             running = rng.random() < 0.9
 
     simulate(dut, process)
