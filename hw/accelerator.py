@@ -89,6 +89,7 @@ class Accelerator(wiring.Component):
             control.expired.eq(watchdog.expired),
             control.awaited.eq(watchdog.awaited),
             watchdog.limit.eq(registers.watchdog),
+            watchdog.written.eq(registers.watchdog_written),
             watchdog.running.eq(control.busy),
             watchdog.awaited.eq(memory.awaited | writer.awaited),
             watchdog.answered.eq(memory.answered | writer.answered),

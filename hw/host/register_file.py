@@ -47,8 +47,8 @@ class RegisterFile(wiring.Component):
         Beat address of the image, from `start` to the next.
     result : Out(34), result_enable : Out(1)
         Line of the result record, and whether one is written, from `start` to the next.
-    watchdog : Out(32)
-        As the host wrote it.
+    watchdog : Out(32), watchdog_written : Out(1)
+        As the host wrote it; pulse: there is another one from the next cycle on.
     busy, done, error, prediction, cycles, descriptors, jobs : In
         State shown to the host.
     ended : In(1)
@@ -74,6 +74,7 @@ class RegisterFile(wiring.Component):
                 "result": Out(LINE_ADDRESS_BITS),
                 "result_enable": Out(1),
                 "watchdog": Out(32),
+                "watchdog_written": Out(1),
                 "busy": In(1),
                 "done": In(1),
                 "error": In(ErrorCause),
@@ -107,6 +108,7 @@ class RegisterFile(wiring.Component):
         with m.If(starts | resets):
             m.d.sync += ignored.eq(refused)
         self._take(m, kept, starts & ~refused)
+        m.d.comb += [self.watchdog.eq(kept["WATCHDOG"]), self.watchdog_written.eq(written["WATCHDOG"])]
 
         failed = Signal()
         m.d.comb += failed.eq(self.error != ErrorCause.NONE)
@@ -160,7 +162,6 @@ class RegisterFile(wiring.Component):
         def address(name: str, unit: int) -> Value:
             return Cat(kept[f"{name}_ADDRESS_LOW"], kept[f"{name}_ADDRESS_HIGH"])[unit:]
 
-        m.d.comb += self.watchdog.eq(kept["WATCHDOG"])
         with m.If(start):
             m.d.sync += [
                 self.program.eq(address("PROGRAM", beat)),

@@ -15,8 +15,9 @@ class Watchdog(wiring.Component):
 
     Members
     -------
-    limit : In(32)
-        Cycles without an answer, or without a step, that are too many; 0: never.
+    limit : In(32), written : In(1)
+        Cycles without an answer, or without a step, that are too many; 0: never. Pulse: from the next cycle on there is
+        another limit.
     running : In(1)
         A job runs.
     awaited, answered : In(1)
@@ -24,13 +25,14 @@ class Watchdog(wiring.Component):
     advances : In(1)
         The core took a step.
     expired : Out(1)
-        Pulse: too many; the count begins again.
+        Pulse: too many. The count begins again.
     """
 
     def __init__(self):
         super().__init__(
             {
                 "limit": In(32),
+                "written": In(1),
                 "running": In(1),
                 "awaited": In(1),
                 "answered": In(1),
@@ -41,20 +43,19 @@ class Watchdog(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal(32)
-        over = Signal()
-        was_left = Signal()
+        cycles = Signal(32)
         progress = Signal()  # a register: what AXI brings ends here
+        enabled = Signal()
         again = Signal()
-        m.d.sync += progress.eq(self.answered | (~self.awaited & self.advances))
-        m.d.comb += [
-            over.eq(left == 0),
-            again.eq(~self.running | progress | self.expired),
-            self.expired.eq(over & was_left),
+        m.d.sync += [
+            progress.eq(self.answered | (~self.awaited & self.advances)),
+            enabled.eq((self.limit != 0) & ~self.written),
         ]
-        m.d.sync += was_left.eq(~over & ~again)
+        m.d.comb += again.eq(~self.running | progress | self.written | self.expired)
+        # Equal, not more: that takes a third, and the limit never falls below the count.
+        m.d.sync += self.expired.eq(enabled & (cycles == self.limit) & ~again)
         with m.If(again):
-            m.d.sync += left.eq(self.limit)
-        with m.Elif(~over):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += cycles.eq(0)
+        with m.Else():
+            m.d.sync += cycles.eq(cycles + 1)
         return m

@@ -10,7 +10,7 @@ from hw.host.registers import VERSION
 PROGRAM_MAGIC = int.from_bytes(b"SPK", "little")
 """First three bytes of a program."""
 
-HEADER = data.StructLayout({"magic": unsigned(24), "version": unsigned(8), "length": unsigned(32)})
+PROGRAM_HEADER = data.StructLayout({"magic": unsigned(24), "version": unsigned(8), "length": unsigned(32)})
 """Lowest bits of a program's first beat; those above are 0. `length` counts the bytes of all of the program, header and
 CRC included."""
 
@@ -31,4 +31,4 @@ def encode_header(length: int) -> int:
     """
     if not 0 < length < 1 << 32:
         raise ValueError(f"a program has 1 to {(1 << 32) - 1} bytes, not {length}")
-    return PROGRAM_MAGIC | VERSION << HEADER["version"].offset | length << HEADER["length"].offset
+    return PROGRAM_MAGIC | VERSION << PROGRAM_HEADER["version"].offset | length << PROGRAM_HEADER["length"].offset

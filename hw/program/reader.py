@@ -16,7 +16,7 @@ from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.host.registers import ErrorCause
 from hw.neurons.parameter_write import ParameterWrite
 from hw.program.fetch import LENGTH_BITS
-from hw.program.header import HEADER, HEADER_BEATS, encode_header
+from hw.program.header import HEADER_BEATS, PROGRAM_HEADER, encode_header
 from hw.program.ring import ProgramBuffer, region_limit
 
 
@@ -292,10 +292,10 @@ class ProgramReader(wiring.Component):
     def _bad_header(self, m: Module) -> Signal:
         """Whether a header left the buffer a cycle ago that is none of this program."""
         buffer, bad = self._buffer, Signal()
-        length = Cat(Const(0, exact_log2(self._config.memory_bits // 8)), buffer.total)[: HEADER["length"].width]
-        constant = HEADER["length"].offset
+        header, field = buffer.output.payload, PROGRAM_HEADER["length"]
+        length = Cat(Const(0, exact_log2(self._config.memory_bits // 8)), buffer.total)[: field.width]
         wrong = Signal()
-        m.d.comb += wrong.eq(buffer.output.payload[: HEADER.size] != Cat(Const(encode_header(1), constant), length))
+        m.d.comb += wrong.eq(header[: PROGRAM_HEADER.size] != Cat(Const(encode_header(1), field.offset), length))
         present = buffer.output.valid & (buffer.output_tag == Kind.HEADER)
         m.d.sync += bad.eq(present & wrong & ~(self.start | self.stop))
         return bad

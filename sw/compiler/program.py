@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Descriptor
 from hw.host.registers import VERSION
-from hw.program.header import CRC_BYTES, HEADER, HEADER_BEATS, PROGRAM_MAGIC, encode_header
+from hw.program.header import CRC_BYTES, HEADER_BEATS, PROGRAM_HEADER, PROGRAM_MAGIC, encode_header
 from sw.errors import UserError
 from sw.layer import Layer
 
@@ -57,7 +57,7 @@ def check_header(header: bytes, program_bytes: int) -> None:
     UserError
         If it is no header, one of another version, or one of a program of another length.
     """
-    fields = HEADER.from_bits(int.from_bytes(header[: HEADER.size // 8], "little"))
+    fields = PROGRAM_HEADER.from_bits(int.from_bytes(header[: PROGRAM_HEADER.size // 8], "little"))
     if fields.magic != PROGRAM_MAGIC:
         begin = header[:3].hex(" ")
         raise UserError(

@@ -21,7 +21,7 @@ from hw.host.registers import (
     Interrupt,
     Status,
 )
-from hw.program.header import HEADER
+from hw.program.header import PROGRAM_HEADER
 from sw.compiler.program import check_header
 from sw.driver.bus import Bus, DeviceStatus, DeviceTimeout, Snapshot
 from sw.driver.results import JobResult, LayerCounters, error_name, signed
@@ -101,7 +101,7 @@ class Driver:
         UserError
             If it does not.
         """
-        check_header(await self._bus.read_memory(program, HEADER.size // 8), program_bytes)
+        check_header(await self._bus.read_memory(program, PROGRAM_HEADER.size // 8), program_bytes)
 
     async def set_watchdog(self, cycles: int) -> None:
         """End jobs with MEMORY_TIMEOUT or STALLED when nothing goes on for so many cycles; 0: never.
