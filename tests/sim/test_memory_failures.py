@@ -1,4 +1,4 @@
-"""A memory that stops answering, and a program that waits for ever: each ends in a cause, and the host's reset returns.
+"""A memory that errs or stops answering, and a program that waits for ever: each ends in a cause; a reset returns.
 
 When memory is alive again the next job is exact in every logit, cycle and counter.
 """
@@ -6,6 +6,7 @@ When memory is alive again the next job is exact in every logit, cycle and count
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import numpy as np
 import pytest
@@ -22,9 +23,23 @@ WATCHDOG = 1500
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> Network:
-    network = Network(images=16, network=NETWORK, config=MINI)
-    network.alone = network.run(tmp_path_factory.mktemp("alone"), 16)
+    network = Network(images=32, network=NETWORK, config=MINI)
+    network.alone = network.run(tmp_path_factory.mktemp("alone"), 32)
     return network
+
+
+def test_an_error_in_any_beat_ends_the_job_and_the_next_is_exact(network, tmp_path):
+    """The first ones and the last ones, the header and the CRC among them, the image's, and some in between."""
+    total = network.alone[0].beats_read
+    beats = [*range(3), 64, 65, *sorted(random.Random(3).sample(range(66, total - 2), 9)), total - 2, total - 1]
+    wrong = tuple(Disturbance(image=2 * number, read_error_beat=beat) for number, beat in enumerate(beats))
+    for image in network.run(tmp_path, 32, record=True, disturbances=wrong):
+        assert image.job is not None and image.record is not None
+        assert (image.record.error, image.record.job) == (image.job.error, image.image + 1)
+        if image.image % 2 == 0:
+            assert image.job.error == "MEMORY_ERROR", beats[image.image // 2]
+        else:
+            network.check(image)
 
 
 def deaths(network: Network) -> list[tuple[str, int]]:
