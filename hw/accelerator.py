@@ -15,6 +15,7 @@ from hw.host.job_control import JobControl
 from hw.host.register_file import RegisterFile
 from hw.host.registers import REGISTER_ADDRESS_BITS
 from hw.host.result_writer import ResultWriter
+from hw.host.watchdog import Watchdog
 from hw.parts.technology import Technology
 
 
@@ -56,6 +57,7 @@ class Accelerator(wiring.Component):
         m.submodules.register_file = registers = RegisterFile(config)
         m.submodules.axi_memory = memory = AxiMemory(config.memory_bits)
         m.submodules.result_writer = writer = ResultWriter(config)
+        m.submodules.watchdog = watchdog = Watchdog()
         # A domain of its own, with the same clock: one reset per register, itself a register. `ResetInserter` would put
         # a second one in front of each, which took a fifth of the simulation's speed.
         core = Core(config, technology=self._technology)
@@ -83,6 +85,15 @@ class Accelerator(wiring.Component):
             control.record_last.eq(writer.last),
             control.record_done.eq(writer.done),
             control.record_error.eq(writer.failed),
+            control.record_idle.eq(writer.idle),
+            control.expired.eq(watchdog.expired),
+            control.awaited.eq(watchdog.awaited),
+            watchdog.limit.eq(registers.watchdog),
+            watchdog.written.eq(registers.watchdog_written),
+            watchdog.running.eq(control.busy),
+            watchdog.awaited.eq(memory.awaited | writer.awaited),
+            watchdog.answered.eq(memory.answered | writer.answered),
+            watchdog.advances.eq(core.advances),
             core.start.eq(control.core_start),
             core.program.eq(registers.program),
             core.program_beats.eq(registers.program_beats),

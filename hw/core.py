@@ -112,6 +112,9 @@ class Core(wiring.Component):
         Outcome; a logit is read with one cycle of latency.
     cycles : Out(32)
         Cycles of the job.
+    advances : Out(1)
+        A cycle ago a descriptor was taken, the neurons were through with a position tile, or attention with its job: so
+        many times at most as the program has descriptors and tiles, whatever they say.
     counter_address : In, counter_data : Out(32)
         Reads the counters of a layer, two cycles of latency.
     """
@@ -133,6 +136,7 @@ class Core(wiring.Component):
                 "logit_index": In(range(config.max_classes)),
                 "logit": Out(signed(LOGIT_BITS)),
                 "cycles": Out(32),
+                "advances": Out(1),
                 "counter_address": In(range(config.max_layers * COUNTER_SLOTS)),
                 "counter_data": Out(32),
             }
@@ -183,6 +187,7 @@ class Core(wiring.Component):
             part.run_control.failed.eq(part.program_reader.failed),
             part.run_control.cause.eq(part.program_reader.error),
             part.run_control.reader_idle.eq(part.program_reader.idle),
+            part.run_control.intact.eq(part.program_reader.intact),
             self.busy.eq(part.run_control.busy),
             self.done.eq(part.run_control.done),
             self.error.eq(part.run_control.error),
@@ -275,6 +280,9 @@ class Core(wiring.Component):
         """Events of the engines to the counters, and the counters to the host."""
         part = m.submodules
         events, counters, attention = part.engine_events, part.counters, part.attention
+        descriptor = part.program_reader.descriptor
+        taken = descriptor.valid & descriptor.ready
+        m.d.sync += self.advances.eq(taken | part.neurons.buffers_freed.any() | attention.done)
         link(m, WALKER_EVENTS, part.walker, events)
         link(m, DISPATCH_EVENTS, part.dispatcher, events)
         link(m, FIRED_BATCHES, part.neurons, events)

@@ -21,15 +21,15 @@ class RunControl(wiring.Component):
         Pulse: the program has come to its END, and every engine has finished.
     failed : In(1), cause : In(ErrorCause)
         Pulse, and the cause in its cycle: the program is none.
-    reader_idle : In(1)
-        All that was asked of the memory has come.
+    reader_idle : In(1), intact : In(1)
+        All of the program has come; it ended with its CRC-32.
     running : Out(1)
         From the cycle after `start` to END or error.
     busy : Out(1)
-        Until `done`: the last counts are filed `FILING_CYCLES` after END, and what follows the END in a program shorter
-        than its length may still be on its way.
+        Until `done`: the last counts are filed `FILING_CYCLES` after END, and what follows the END may still be on its
+        way.
     done : Out(1), error : Out(ErrorCause)
-        The last job has ended, and why if not by its END.
+        The last job has ended, and why if not by the END of an intact program.
     """
 
     def __init__(self):
@@ -40,6 +40,7 @@ class RunControl(wiring.Component):
                 "failed": In(1),
                 "cause": In(ErrorCause),
                 "reader_idle": In(1),
+                "intact": In(1),
                 "running": Out(1),
                 "busy": Out(1),
                 "done": Out(1),
@@ -58,5 +59,7 @@ class RunControl(wiring.Component):
             m.d.sync += [self.running.eq(0), filing.eq(FILING_CYCLES)]
         with m.Elif((filing != 0) & ((filing != 1) | self.reader_idle)):
             m.d.sync += [filing.eq(filing - 1), self.done.eq(filing == 1)]
+            with m.If((filing == 1) & ~self.intact):
+                m.d.sync += self.error.eq(ErrorCause.PROGRAM_CRC)
         m.d.comb += self.busy.eq(self.running | (filing != 0))
         return m

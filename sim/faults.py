@@ -12,7 +12,7 @@ from hw.config import TABLE_INPUTS, WEIGHT_BITS
 from hw.descriptor import DESCRIPTOR
 from hw.user_text import listed, quoted
 from sw.compiler.image_pack import WORD_BITS
-from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.compiler.program import DESCRIPTOR_WORDS, Program, sealed
 from sw.errors import UserError
 
 PARTS = ("descriptor", "bias", "threshold", "weight")
@@ -45,7 +45,10 @@ class Flip:
 
 
 def memory_image(program: Program, flips: Sequence[Flip]) -> NDArray[np.uint64]:
-    """Program and weights with the faults injected."""
+    """Program and weights with the faults injected, and a CRC-32 that is right: faults of a compiler, not of a memory.
+
+    The accelerator would refuse those of a memory before anything is compared.
+    """
     memory = program.memory.copy()
     for flip in flips:
         if not 0 <= flip.beat < len(memory):
@@ -53,7 +56,7 @@ def memory_image(program: Program, flips: Sequence[Flip]) -> NDArray[np.uint64]:
                 f"the program has beats 0 to {len(memory) - 1}, not {flip.beat}: choose one of them to flip"
             )
         memory[flip.beat] ^= np.uint64(1) << np.uint64(flip.bit)
-    return memory
+    return sealed(memory) if flips else memory
 
 
 def find_flip(program: Program, text: str) -> Flip:

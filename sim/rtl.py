@@ -117,8 +117,8 @@ class RtlSimulation:
         Faults in the memory image.
     record : bool
         Let the accelerator write result records.
-    behind_program : int
-        Bytes by which the accelerator is told that the program is longer than it is.
+    watchdog : int, optional
+        Cycles without progress that end a job; those that the hardware begins with by default.
     jobs : int
         Simulator processes at a time.
     """
@@ -133,7 +133,7 @@ class RtlSimulation:
     start_seed: int | None = None
     flips: Sequence[Flip] = ()
     record: bool = False
-    behind_program: int = 0
+    watchdog: int | None = None
     jobs: int = 1
 
     @cached_property
@@ -216,10 +216,11 @@ class RtlSimulation:
             file.flush()
             job = SimulatorJob(
                 config=self.program.config, memory=Path(file.name),
-                program_bytes=program.nbytes + self.behind_program, image_addresses=image_addresses,
+                program_bytes=program.nbytes, image_addresses=image_addresses,
                 record_address=record_address if self.record else None, classes=self.artifact.network.classes,
                 layers=len(self.program.names), cycle_limit=self.cycle_limit, latency=self.latency,
                 stall_percent=self.stall_percent, stall_seed=self.stall_seed + first, start_seed=self.start_seed,
+                watchdog=self.watchdog,
                 traced=tuple(range(min(max(traced - first, 0), len(images)))), folder=folder,
                 disturbances=tuple(
                     replace(one, image=one.image - first)

@@ -109,6 +109,7 @@ class _Machine:
         length = len(program.memory) * WORD_BITS // config.memory_bits
         memory = ExternalMemory(latency, OUTSTANDING_BURSTS, adapter=True)
         self.stream = ProgramStream(config, length, memory, start=0)
+        self.stream.header()
         self.neurons = NeuronTiming(config)
         self.array = ArrayTiming(config, self.stream, self.neurons)
         self.loads, self.weights, self.attention = Loads(config, self.stream), Jobs(), Jobs()

@@ -14,6 +14,7 @@ from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS
 from hw.integers import ceil_div
 from hw.program.fetch import FETCH_BURST
+from hw.program.header import HEADER_BEATS
 
 
 def segment_deliveries(
@@ -31,9 +32,9 @@ def segment_deliveries(
 class ProgramStream:
     """The program reader with its buffer, from the outside: when it offers what, given when it is taken.
 
-    Calls follow the program: `descriptor`; behind that of a layer with weights, per output tile `parameters`, then
-    `begin_weights` and `weights` until all of them are taken. Each is told from which cycle on its consumer is ready.
-    A consumer of another kind uses `offer` and `take`, beat by beat.
+    Calls follow the program: `header`, `descriptor`; behind that of a layer with weights, per output tile `parameters`,
+    then `begin_weights` and `weights` until all of them are taken. Each is told from which cycle on its consumer is
+    ready. A consumer of another kind uses `offer` and `take`, beat by beat.
 
     Parameters
     ----------
@@ -48,12 +49,17 @@ class ProgramStream:
 
     def __init__(self, config: HardwareConfig, length: int, memory: ExternalMemory, start: int):
         self._config, self._fetch = config, FetchTiming(config, length, memory, start)
-        self._position = 0
         self._may_read = 0  # the reader knows what to read next
         self._moved, self._taken = start, start
         self._region = 0
         self._deliveries: Iterator[tuple[int, bool]] = iter(())
         self._segment, self._last, self._left, self._beats = 0, False, 0, 0
+        self._position = 0
+
+    def header(self) -> None:
+        """Read the header, which is taken as it comes."""
+        self._run(self._position, HEADER_BEATS, ready=0)
+        self._position += HEADER_BEATS
 
     def descriptor(self, ready: int) -> int:
         """Read the next descriptor.

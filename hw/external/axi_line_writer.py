@@ -32,8 +32,10 @@ class AxiWrite(wiring.Component):
     -------
     start : In(1), line : In(34)
         Writes a line; only while none is under way.
-    data : In(stream of data_bits)
-        Its beats.
+    data : In(stream of data_bits), enable : In(1)
+        Its beats, and whether the one on offer is written: without, memory stays as it is.
+    awaited, answered : Out(1)
+        A line is under way; memory took a part of it, or gave its response.
     done, error : Out(1)
         Pulse: the line has been written; it was answered with SLVERR or DECERR.
     axi : Out(Axi4Write(data_bits))
@@ -47,6 +49,9 @@ class AxiWrite(wiring.Component):
                 "start": In(1),
                 "line": In(LINE_ADDRESS_BITS),
                 "data": In(stream.Signature(unsigned(data_bits))),
+                "enable": In(1),
+                "awaited": Out(1),
+                "answered": Out(1),
                 "done": Out(1),
                 "error": Out(1),
                 "axi": Out(Axi4Write(data_bits)),
@@ -64,10 +69,12 @@ class AxiWrite(wiring.Component):
             axi.awburst.eq(INCR),
             axi.awcache.eq(BUFFERABLE_MODIFIABLE),
             axi.wdata.eq(self.data.payload),
-            axi.wstrb.eq(~0),
+            axi.wstrb.eq(self.enable.replicate(len(axi.wstrb))),
             axi.wlast.eq(beat == beats - 1),
             axi.wvalid.eq(sending & self.data.valid),
             self.data.ready.eq(sending & axi.wready),
+            self.awaited.eq(axi.bready),
+            self.answered.eq((axi.awvalid & axi.awready) | (axi.wvalid & axi.wready) | self.done),
             self.done.eq(axi.bvalid & axi.bready),
             self.error.eq(self.done & axi.bresp[1]),
         ]

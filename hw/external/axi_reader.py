@@ -71,6 +71,8 @@ class AxiMemory(wiring.Component):
         Ask for nothing more, swallow what comes.
     idle : Out(1)
         No burst is offered or under way.
+    awaited, answered : Out(1)
+        A burst is offered, or a beat may come; memory took the one or gave the other.
 
     Raises
     ------
@@ -92,6 +94,8 @@ class AxiMemory(wiring.Component):
                 "error": Out(1),
                 "stop": In(1),
                 "idle": Out(1),
+                "awaited": Out(1),
+                "answered": Out(1),
             }
         )
 
@@ -102,7 +106,12 @@ class AxiMemory(wiring.Component):
         active = self._request(m, under_way)
         self._deliver(m, ended)
         m.d.sync += under_way.eq(under_way + (self.axi.arvalid & self.axi.arready) - ended)
-        m.d.comb += self.idle.eq(~active & (under_way == 0))
+        axi = self.axi
+        m.d.comb += [
+            self.idle.eq(~active & (under_way == 0)),
+            self.awaited.eq(axi.arvalid | ((under_way != 0) & axi.rready)),
+            self.answered.eq((axi.arvalid & axi.arready) | (axi.rvalid & axi.rready)),
+        ]
         return m
 
     def _request(self, m: Module, under_way: Signal) -> Signal:

@@ -42,11 +42,13 @@ class RegisterFile(wiring.Component):
     start, reset : Out(1)
         Pulses, the cycle after the write: begin a job, only while not `busy` and without a `reset`; abandon it.
     program : Out(37), program_beats : Out(32)
-        Beat address and length of the program, in the cycle of `start` and the two behind it.
+        Beat address and length of the program, from `start` to the next.
     image : Out(37)
         Beat address of the image, from `start` to the next.
     result : Out(34), result_enable : Out(1)
         Line of the result record, and whether one is written, from `start` to the next.
+    watchdog : Out(32), watchdog_written : Out(1)
+        As the host wrote it; pulse: there is another one from the next cycle on.
     busy, done, error, prediction, cycles, descriptors, jobs : In
         State shown to the host.
     ended : In(1)
@@ -71,6 +73,8 @@ class RegisterFile(wiring.Component):
                 "image": Out(MEMORY_ADDRESS_BITS),
                 "result": Out(LINE_ADDRESS_BITS),
                 "result_enable": Out(1),
+                "watchdog": Out(32),
+                "watchdog_written": Out(1),
                 "busy": In(1),
                 "done": In(1),
                 "error": In(ErrorCause),
@@ -104,6 +108,7 @@ class RegisterFile(wiring.Component):
         with m.If(starts | resets):
             m.d.sync += ignored.eq(refused)
         self._take(m, kept, starts & ~refused)
+        m.d.comb += [self.watchdog.eq(kept["WATCHDOG"]), self.watchdog_written.eq(written["WATCHDOG"])]
 
         failed = Signal()
         m.d.comb += failed.eq(self.error != ErrorCause.NONE)
@@ -136,10 +141,10 @@ class RegisterFile(wiring.Component):
             "INTERRUPT_ENABLE": len(Interrupt), "PROGRAM_BYTES": 32, "RESULT_ENABLE": 1,
             "PROGRAM_ADDRESS_LOW": 32, "PROGRAM_ADDRESS_HIGH": high,
             "IMAGE_ADDRESS_LOW": 32, "IMAGE_ADDRESS_HIGH": high,
-            "RESULT_ADDRESS_LOW": 32, "RESULT_ADDRESS_HIGH": high,
+            "RESULT_ADDRESS_LOW": 32, "RESULT_ADDRESS_HIGH": high, "WATCHDOG": 32,
         }  # fmt: skip
         assert widths.keys() == {name for name, register in REGISTERS.items() if register.access == "rw"}
-        kept = {name: Signal(width, name=name.lower()) for name, width in widths.items()}
+        kept = {name: Signal(width, name=name.lower(), init=REGISTERS[name].init) for name, width in widths.items()}
         written = {name: Signal(name=f"write_{name.lower()}") for name in (*widths, "CONTROL", "INTERRUPT_STATUS")}
         with m.If(self.bus.write), m.Switch(self.bus.address[2:]):
             for name, strobe in written.items():
@@ -157,10 +162,10 @@ class RegisterFile(wiring.Component):
         def address(name: str, unit: int) -> Value:
             return Cat(kept[f"{name}_ADDRESS_LOW"], kept[f"{name}_ADDRESS_HIGH"])[unit:]
 
-        # The program's are used up before the host's next access can write them.
-        m.d.comb += [self.program.eq(address("PROGRAM", beat)), self.program_beats.eq(kept["PROGRAM_BYTES"][beat:])]
         with m.If(start):
             m.d.sync += [
+                self.program.eq(address("PROGRAM", beat)),
+                self.program_beats.eq(kept["PROGRAM_BYTES"][beat:]),
                 self.image.eq(address("IMAGE", beat)),
                 self.result.eq(address("RESULT", line)),
                 self.result_enable.eq(kept["RESULT_ENABLE"]),

@@ -12,11 +12,15 @@ from hw.documented import Documented, IntEnum, IntFlag
 IDENTITY = 0x5350_4B4C
 """Value of the IDENTITY register: "SPKL"."""
 
-VERSION = 4
-"""Version of the register map, of the descriptor layout and of the result record; the driver refuses another."""
+VERSION = 5
+"""Version of the register map, of programs and of the result record; driver and device refuse another."""
 
 REGISTER_ADDRESS_BITS = 14
 """Width of a byte address of the registers: 16 KB."""
+
+WATCHDOG_CYCLES = 1 << 24
+"""What WATCHDOG holds after `aresetn`, so that no host hangs that has not heard of it. At 100 to 300 MHz 168 to 56 ms:
+more than any memory takes that is alive, and less than a user waits."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Register:
         Registers in the window.
     idle : bool
         It is settled while no job is busy; otherwise a read answers SLVERR.
+    init : int
+        What it holds after `aresetn`, if the host writes it.
     """
 
     address: int
@@ -42,6 +48,7 @@ class Register:
     text: str
     words: int = 1
     idle: bool = False
+    init: int = 0
 
     @property
     def rights(self) -> str:
@@ -56,13 +63,17 @@ RULES = (
     "A read of one marked idle answers SLVERR while STATUS shows BUSY. The others may be read at any time; while BUSY, "
     "CYCLES and DESCRIPTORS are those so far, and ERROR is that of a job about to end.",
     "RESET leaves DONE, ERROR, CYCLES and DESCRIPTORS 0; JOBS, the registers that the host writes, and what is pending "
-    "in INTERRUPT_STATUS stay. It comes too late for a result record whose last line has begun: that job counts in "
-    "JOBS, with its record complete. Before that there is none: the number in its place stays, the lines behind it may "
-    "be new.",
+    "in INTERRUPT_STATUS stay. It comes too late for a result record of which the last beat, with the number, is on "
+    "its way: that job counts in JOBS, with its record complete. Before that there is none: the number in its place "
+    "stays, what lies around it may be new.",
+    "What memory still owes a job that ended with an error, or by RESET, is swallowed when it comes. The next job, and "
+    "what it counts, begins when all of it has come.",
+    "WATCHDOG may be written at any time. A job that ends with MEMORY_TIMEOUT may leave its result record incomplete, "
+    "or complete later, when memory answers again.",
     "PREDICTION and LOGITS mean something after a job that ended with the cause NONE or RESULT_ERROR. PROFILE holds, "
     "after another cause or RESET, what had been counted and filed by then.",
-    "Reads of the program run ahead of it. DONE waits for all of them, also of what PROGRAM_BYTES counts behind the "
-    "END; an error response to one is this job's MEMORY_ERROR.",
+    "Reads of the program run ahead of it. DONE waits for all of PROGRAM_BYTES, also of what lies behind the END: only "
+    "then the CRC-32 of the program is known. An error response to a read is this job's MEMORY_ERROR.",
 )
 """What a host must know of accesses at any time, in plain words: for documentation and C header."""
 
@@ -74,14 +85,14 @@ class Control(IntFlag):
         1, "Starts a job; ignored while busy and beside RESET, which STATUS and INTERRUPT_STATUS then show."
     )
     RESET = Documented(
-        2, "Stops the job under way, if any, and forgets its state; busy until outstanding transfers have ended."
+        2, "Stops the job under way, if any, and forgets its state, whatever memory does; busy for a few cycles."
     )
 
 
 class Status(IntFlag):
     """Bits of STATUS."""
 
-    BUSY = Documented(1, "A job runs, or a reset waits for outstanding transfers.")
+    BUSY = Documented(1, "A job runs, or waits for transfers of an abandoned one, or a reset is under way.")
     DONE = Documented(2, "The last job has ended, with or without an error.")
     ERROR = Documented(4, "The last job ended with an error, see ERROR.")
     IGNORED = Documented(
@@ -130,6 +141,17 @@ class ErrorCause(IntEnum):
     )
     MEMORY_ERROR = Documented(5, "External memory answered a read with SLVERR or DECERR.")
     RESULT_ERROR = Documented(6, "External memory answered the write of the result record with SLVERR or DECERR.")
+    PROGRAM_HEADER = Documented(
+        7, "The program's first beat is no header of this version, or one of another length than PROGRAM_BYTES."
+    )
+    PROGRAM_CRC = Documented(8, "The program does not end with its CRC-32: what was computed is worth nothing.")
+    MEMORY_TIMEOUT = Documented(
+        9, "For WATCHDOG cycles external memory took nothing that was offered and gave nothing that was asked for."
+    )
+    STALLED = Documented(
+        10,
+        "For WATCHDOG cycles nothing was completed, and memory owed nothing: the program waits for what never comes.",
+    )
 
 
 RECORD_LINE_WORDS = 16
@@ -161,7 +183,7 @@ REGISTERS = {
     "INTERRUPT_STATUS": Register(0x001C, "w1c", "see Interrupt"),
     "PROGRAM_ADDRESS_LOW": Register(0x0020, "rw", "byte address of the program, a multiple of a beat; bits 31:0"),
     "PROGRAM_ADDRESS_HIGH": Register(0x0024, "rw", "bits 39:32"),
-    "PROGRAM_BYTES": Register(0x0028, "rw", "length of the program with its weights; nothing is read behind it"),
+    "PROGRAM_BYTES": Register(0x0028, "rw", "length of the whole program, as in its header; nothing is read behind it"),
     "IMAGE_ADDRESS_LOW": Register(0x0030, "rw", "byte address of the packed image, a multiple of a beat; bits 31:0"),
     "IMAGE_ADDRESS_HIGH": Register(0x0034, "rw", "bits 39:32"),
     "RESULT_ADDRESS_LOW": Register(0x0038, "rw", "byte address of the result record, a multiple of 64; bits 31:0"),
@@ -171,6 +193,13 @@ REGISTERS = {
     "CYCLES": Register(0x0048, "r", "cycles of the job, from start to its end or its error"),
     "DESCRIPTORS": Register(0x004C, "r", "descriptors taken"),
     "JOBS": Register(0x0050, "r", "jobs ended since `aresetn`, modulo 2^32"),
+    "WATCHDOG": Register(
+        0x0054,
+        "rw",
+        "cycles without progress after which a job ends with MEMORY_TIMEOUT or STALLED; more than memory's latency, "
+        "and than a position tile or an attention job takes. 0: never",
+        init=WATCHDOG_CYCLES,
+    ),
     "LOGITS": Register(
         0x1000, "r", "signed 32-bit logits of a finished job, as many as `max_classes`", words=1024, idle=True
     ),

@@ -23,10 +23,12 @@ def record_lines(max_classes: int) -> int:
 class ResultWriter(wiring.Component):
     """Writes the lines of a record, the logits first; the line with the job's number when those have arrived.
 
+    The number is in the last beat: with it the record is complete.
+
     A word every second cycle; beside the memory's answers a record takes about 40 cycles per line.
 
-    `stop` lets the line under way end, for AXI cannot take it back, and begins no other: without its last line a record
-    is not complete.
+    `stop` lets the line under way end, for AXI cannot take it back, and begins no other. What is left of the line
+    writes nothing: so no number comes behind words of a job that is gone.
 
     Parameters
     ----------
@@ -38,17 +40,21 @@ class ResultWriter(wiring.Component):
     start : In(1), line : In(34)
         Writes a record from this line on.
     stop : In(1)
-        Begin no further line.
+        Write nothing more of this record, but for a beat on offer.
     prediction, cycles, descriptors, jobs : In(32), error : In(ErrorCause)
-        Its words; stable until `done`, `jobs` from the cycle after `last` on.
+        Its words; stable until `done` or `stop`, `jobs` from the cycle after `last` on.
     logit_index : Out, logit : In(signed(32))
         Reads a logit, one cycle of latency.
     last : Out(1)
-        Pulse: the last line begins, and the record will be complete.
+        Pulse: the number follows, and the record will be complete.
     done, failed : Out(1)
         Pulse: the record is complete, or stopped; a part of it was answered with an error.
     busy : Out(1)
-        From the cycle after `start` to `done`: `logit_index` is in use.
+        From the cycle after `start` to `done` or `stop`: `logit_index` is in use.
+    idle : Out(1)
+        Nothing is under way.
+    awaited, answered : Out(1)
+        Memory, see `AxiWrite`.
     axi : Out(Axi4Write(memory_bits))
         To memory.
     """
@@ -71,6 +77,9 @@ class ResultWriter(wiring.Component):
                 "done": Out(1),
                 "failed": Out(1),
                 "busy": Out(1),
+                "idle": Out(1),
+                "awaited": Out(1),
+                "answered": Out(1),
                 "axi": Out(Axi4Write(config.memory_bits)),
             }
         )
@@ -105,20 +114,32 @@ class ResultWriter(wiring.Component):
         beat = writer.data.payload
         failed = Signal()
         gathered = Signal(config.memory_bits)
-        m.d.comb += [beat.eq(gathered), self.failed.eq(failed | writer.error)]
+        stopped = Signal()
+        stops = Signal()
+        m.d.comb += [
+            beat.eq(gathered),
+            self.failed.eq(failed | writer.error),
+            stops.eq(stopped | self.stop),
+            self.awaited.eq(writer.awaited),
+            self.answered.eq(writer.answered),
+        ]
+        m.d.sync += stopped.eq(stops)
         with m.FSM() as fsm:
             with m.State("IDLE"), m.If(self.start):
-                m.d.sync += [line.eq(lines - 1), failed.eq(0)]
+                m.d.sync += [line.eq(lines - 1), failed.eq(0), stopped.eq(0)]
                 m.next = "LINE"
             with m.State("LINE"):
                 m.d.sync += word.eq(0)
-                with m.If(self.stop):
+                with m.If(stops):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.comb += [writer.start.eq(1), self.last.eq(line == 0)]
+                    m.d.comb += writer.start.eq(1)
                     m.next = "READ"
             with m.State("READ"):
+                with m.If(word % per_beat == per_beat - 1):
+                    m.d.sync += writer.enable.eq(~stops)
+                m.d.comb += self.last.eq((line == 0) & (word == Record.JOB) & ~stops)
                 m.next = "WORD"
             with m.State("WORD"):
                 m.d.sync += [gathered.eq(Cat(gathered, value)[32:]), word.eq(word + 1)]
@@ -139,5 +160,5 @@ class ResultWriter(wiring.Component):
                     m.next = "IDLE"
                 with m.Else():
                     m.next = "LINE"
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            m.d.comb += [self.idle.eq(fsm.ongoing("IDLE")), self.busy.eq(~self.idle & ~stopped)]
         return m

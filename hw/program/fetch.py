@@ -54,6 +54,8 @@ class ProgramFetch(wiring.Component):
         was requested before is outstanding any more, until which they must be held.
     stop : In(1)
         Forget the program; without effect beside `start`.
+    rest : In(1)
+        No beat that comes from now on is used: until the next program has begun they need no room.
     memory : Out(MemoryPort)
         External memory; always takes a response.
     arrived : Out(position_bits)
@@ -62,6 +64,10 @@ class ProgramFetch(wiring.Component):
         Pulse: the last beat of a burst's place is free from the next cycle on.
     running : Out(1)
         The program's beats come.
+    begins : Out(1)
+        Pulse: a program begins with the next cycle.
+    total : Out(32)
+        The length of the program that is read.
     complete : Out(1)
         No beat was wanted, or on its way, a cycle ago.
     """
@@ -74,10 +80,13 @@ class ProgramFetch(wiring.Component):
                 "address": In(MEMORY_ADDRESS_BITS),
                 "length": In(LENGTH_BITS),
                 "stop": In(1),
+                "rest": In(1),
                 "memory": Out(MemoryPort(config.memory_bits)),
                 "arrived": Out(position_bits(config)),
                 "burst_freed": In(1),
                 "running": Out(1),
+                "begins": Out(1),
+                "total": Out(LENGTH_BITS),
                 "complete": Out(1, init=1),
             }
         )
@@ -85,7 +94,8 @@ class ProgramFetch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         request, response = self.memory.request, self.memory.response
-        begin = self._phases(m)
+        begin = self.begins
+        self._phases(m)
         accepted = Signal()
         burst_arrived = Signal()
         m.d.comb += [
@@ -95,36 +105,37 @@ class ProgramFetch(wiring.Component):
         ]
         bursts_of_ring = self._config.program_beats // FETCH_BURST
         has_room = _credit(m, "room", bursts_of_ring, spent=accepted, back=self.burst_freed, reset=begin)
-        may_ask = _credit(m, "unasked", FETCH_OUTSTANDING, spent=accepted, back=burst_arrived, reset=begin)
+        outstanding = min(FETCH_OUTSTANDING, bursts_of_ring)  # also where no room is needed: positions tell them apart
+        may_ask = _credit(m, "unasked", outstanding, spent=accepted, back=burst_arrived, reset=begin)
         wanted, requested = self._requests(m, begin, accepted)
+        unread = Signal()  # what comes now overwrites the ring
         # Once true it stays: credits only come back.
-        m.d.comb += request.valid.eq(wanted & has_room & may_ask)
+        m.d.comb += request.valid.eq(wanted & (has_room | unread) & may_ask)
         with m.If(begin):
-            m.d.sync += [self.arrived.eq(0), self.complete.eq(0)]
+            m.d.sync += [self.arrived.eq(0), self.complete.eq(0), self.total.eq(self.length), unread.eq(0)]
         with m.Else():
             m.d.sync += [
                 self.arrived.eq(self.arrived + response.valid),
                 self.complete.eq(~wanted & (requested == self.arrived)),
+                unread.eq(unread | self.rest),
             ]
         return m
 
-    def _phases(self, m: Module) -> Signal:
-        """What becomes of the program; returns whether the new one begins with the next cycle."""
+    def _phases(self, m: Module) -> None:
+        """What becomes of the program."""
         phase = Signal(FetchPhase)
-        begin = Signal()
         starting = Signal()
         m.d.comb += [
             starting.eq(self.start | ((phase == FetchPhase.STARTING) & ~self.stop)),
-            begin.eq(starting & self.complete),
+            self.begins.eq(starting & self.complete),
             self.running.eq(phase == FetchPhase.RUNNING),
         ]
-        with m.If(begin):
+        with m.If(self.begins):
             m.d.sync += phase.eq(FetchPhase.RUNNING)
         with m.Elif(self.start):
             m.d.sync += phase.eq(FetchPhase.STARTING)
         with m.Elif(self.stop):
             m.d.sync += phase.eq(FetchPhase.STOPPED)
-        return begin
 
     def _requests(self, m: Module, begin: Signal, accepted: Signal) -> tuple[Signal, Value]:
         """Bursts still to be requested; returns whether there is one, and the position behind those requested."""

@@ -8,6 +8,7 @@ import operator
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, Opcode
@@ -15,6 +16,7 @@ from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.host.registers import ErrorCause
 from hw.neurons.parameter_write import ParameterWrite
 from hw.program.fetch import LENGTH_BITS
+from hw.program.header import HEADER_BEATS, PROGRAM_HEADER, encode_header
 from hw.program.ring import ProgramBuffer, region_limit
 
 
@@ -24,6 +26,7 @@ class Kind(enum.Enum, shape=2):
     DESCRIPTOR = 0
     PARAMETERS = 1
     WEIGHTS = 2
+    HEADER = 3
 
 
 class State(enum.Enum, shape=3):
@@ -34,6 +37,7 @@ class State(enum.Enum, shape=3):
     CHECK = 2
     PARAMETERS = 3
     WEIGHTS = 4
+    HEADER = 5
 
 
 class ProgramReader(wiring.Component):
@@ -43,6 +47,9 @@ class ProgramReader(wiring.Component):
     acceptance: parameters and weights of its layer leave as soon as those who take them are ready. Only the next
     descriptor waits: there is one register for descriptors, and with it all that is behind. The beats of a layer and
     of the descriptor behind it leave without a gap; a checked descriptor costs ``DESCRIPTOR_GAP`` cycles without beats.
+
+    The header, a beat in front of the first descriptor, takes a cycle and is checked beside it. Behind the END all that
+    is left of the program is read for its CRC-32.
 
     Parameters have two buffers, which alternate from output tile to output tile, across layers and jobs, as they do in
     the neurons: after an abandoned job both need a reset. Those of a tile wait until the tile before the one before has
@@ -77,6 +84,8 @@ class ProgramReader(wiring.Component):
     idle : Out(1)
         Nothing was asked of the memory, or on its way, a cycle ago. It may be long after END: the program's length may
         be more than the program.
+    intact : Out(1)
+        While `idle`, behind END: the program ended with its CRC-32.
     """
 
     latency = ProgramBuffer.latency + 1
@@ -102,6 +111,7 @@ class ProgramReader(wiring.Component):
                 "failed": Out(1),
                 "error": Out(ErrorCause),
                 "idle": Out(1),
+                "intact": Out(1),
             }
         )
 
@@ -116,8 +126,10 @@ class ProgramReader(wiring.Component):
             buffer.start.eq(self.start),
             buffer.address.eq(self.address),
             buffer.length.eq(self.length),
-            buffer.stop.eq(self.stop | self.failed | finished),
+            buffer.stop.eq(self.stop | self.failed),
+            buffer.rest.eq(finished),
             self.idle.eq(buffer.idle),
+            self.intact.eq(buffer.intact),
         ]
         self._collect(m)
         self._split(m)
@@ -195,6 +207,8 @@ class ProgramReader(wiring.Component):
                 m.d.comb += output.ready.eq(self._descriptor_ready)
             with m.Case(Kind.PARAMETERS):
                 m.d.comb += [output.ready.eq(held != 2), self.parameters.valid.eq(output.valid & output.ready)]
+            with m.Case(Kind.HEADER):
+                m.d.comb += output.ready.eq(1)
             with m.Default():
                 m.d.comb += [output.ready.eq(self.weights.ready), self.weights.valid.eq(output.valid)]
         with m.If(self.parameters.valid):
@@ -214,6 +228,7 @@ class ProgramReader(wiring.Component):
         last_output_tile = Signal()
         m.d.sync += last_output_tile.eq(output_tile == d.output_tiles)  # in time: parameters come in between
         plain_beats = {
+            Kind.HEADER: HEADER_BEATS,
             Kind.DESCRIPTOR: DESCRIPTOR_BITS // self._config.memory_bits,
             Kind.PARAMETERS: self._config.parameter_beats,
         }
@@ -224,11 +239,18 @@ class ProgramReader(wiring.Component):
         m.d.comb += [
             region.tiles.eq(1),
             region.passes.eq(1),
-            self.error.eq(Mux(buffer.exhausted, Const(ErrorCause.PROGRAM_LENGTH, len(self.error)), self._fault)),
-            self.failed.eq(buffer.exhausted),
+            self.error.eq(self._fault),
         ]
+        with m.If(buffer.exhausted):
+            m.d.comb += [self.failed.eq(1), self.error.eq(ErrorCause.PROGRAM_LENGTH)]
+        with m.If(self._bad_header(m)):
+            m.d.comb += [self.failed.eq(1), self.error.eq(ErrorCause.PROGRAM_HEADER)]
         state = Signal(State)
         with m.Switch(state):
+            with m.Case(State.HEADER):
+                plain(Kind.HEADER)
+                with m.If(ready):
+                    m.d.sync += state.eq(State.DESCRIPTOR)
             with m.Case(State.DESCRIPTOR):
                 plain(Kind.DESCRIPTOR)
                 with m.If(ready):
@@ -265,4 +287,15 @@ class ProgramReader(wiring.Component):
         with m.If(self.stop | self.failed):
             m.d.sync += state.eq(State.IDLE)
         with m.If(self.start):
-            m.d.sync += state.eq(State.DESCRIPTOR)
+            m.d.sync += state.eq(State.HEADER)
+
+    def _bad_header(self, m: Module) -> Signal:
+        """Whether a header left the buffer a cycle ago that is none of this program."""
+        buffer, bad = self._buffer, Signal()
+        header, field = buffer.output.payload, PROGRAM_HEADER["length"]
+        length = Cat(Const(0, exact_log2(self._config.memory_bits // 8)), buffer.total)[: field.width]
+        wrong = Signal()
+        m.d.comb += wrong.eq(header[: PROGRAM_HEADER.size] != Cat(Const(encode_header(1), field.offset), length))
+        present = buffer.output.valid & (buffer.output_tag == Kind.HEADER)
+        m.d.sync += bad.eq(present & wrong & ~(self.start | self.stop))
+        return bad

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.config import HardwareConfig
 from hw.external.memory_port import MEMORY_ADDRESS_BITS, MemoryPort
 from hw.parts.dual_port import dual_port_memory
+from hw.program.crc import ProgramCrc
 from hw.program.fetch import BURST_BITS, FETCH_BURST, LENGTH_BITS, ProgramFetch
 from hw.program.region_walk import REGION, RegionWalk
 
@@ -56,6 +57,8 @@ class ProgramBuffer(wiring.Component):
         which they must be held. Beats still coming are swallowed.
     stop : In(1)
         Forget everything, request nothing more. A request on offer stays until it is accepted.
+    rest : In(1)
+        No region follows: what is left of the program is read for its CRC only. Nothing is being delivered.
     memory : Out(MemoryPort)
         External memory; always takes a response.
     command : In(stream of command_layout)
@@ -68,8 +71,12 @@ class ProgramBuffer(wiring.Component):
         Accompany the beat: its region's tag, and whether it belongs to the second half of a wide region.
     exhausted : Out(1)
         The command asks for a beat behind the end of the program.
+    total : Out(32)
+        The length of the program that is read.
     idle : Out(1)
-        No beat was wanted, or on its way, a cycle ago.
+        No beat was wanted, or on its way, a cycle ago, and all are in `intact`.
+    intact : Out(1)
+        While `idle`: the program ended with its CRC-32.
     """
 
     latency = 3
@@ -83,13 +90,16 @@ class ProgramBuffer(wiring.Component):
                 "address": In(MEMORY_ADDRESS_BITS),
                 "length": In(LENGTH_BITS),
                 "stop": In(1),
+                "rest": In(1),
                 "memory": Out(MemoryPort(config.memory_bits)),
                 "command": In(stream.Signature(command_layout(tag_bits))),
                 "output": Out(stream.Signature(unsigned(config.memory_bits))),
                 "output_tag": Out(tag_bits),
                 "output_low_half": Out(1),
                 "exhausted": Out(1),
+                "total": Out(LENGTH_BITS),
                 "idle": Out(1),
+                "intact": Out(1),
             }
         )
 
@@ -98,6 +108,7 @@ class ProgramBuffer(wiring.Component):
         command, response = self.command, self.memory.response
         m.submodules.fetch = fetch = ProgramFetch(self._config)
         m.submodules.walk = walk = RegionWalk(self._config)
+        m.submodules.crc = crc = ProgramCrc(self._config.memory_bits)
         read, write = dual_port_memory(m, name="ring", width=self._config.memory_bits, depth=self._config.program_beats)
         clear = Signal()
         wanted = Signal()
@@ -109,6 +120,7 @@ class ProgramBuffer(wiring.Component):
             fetch.address.eq(self.address),
             fetch.length.eq(self.length),
             fetch.stop.eq(self.stop),
+            fetch.rest.eq(self.rest),
             fetch.burst_freed.eq(walk.read & walk.frees & walk.position[:BURST_BITS].all()),
             write.addr.eq(fetch.arrived),
             write.data.eq(response.payload),
@@ -120,7 +132,12 @@ class ProgramBuffer(wiring.Component):
             walk.read.eq(wanted & available & self._output(m, clear, read, walk)),
             command.ready.eq(walk.read & walk.last),
             self.exhausted.eq(wanted & ~available & fetch.complete),
-            self.idle.eq(fetch.complete),
+            self.total.eq(fetch.total),
+            crc.clear.eq(fetch.begins),
+            crc.valid.eq(response.valid),
+            crc.beat.eq(response.payload),
+            self.idle.eq(fetch.complete & ~crc.pending),
+            self.intact.eq(crc.intact),
         ]
         return m
 

@@ -14,6 +14,7 @@ from hw.host.registers import (
     REGISTERS,
     RULES,
     VERSION,
+    WATCHDOG_CYCLES,
     Control,
     Counter,
     ErrorCause,
@@ -21,6 +22,7 @@ from hw.host.registers import (
     Record,
     Status,
 )
+from hw.program.header import CRC_BYTES, PROGRAM_HEADER, PROGRAM_MAGIC
 
 HEADER = "spikeloom.h"
 """Name of the header, beside the Verilog it was emitted with."""
@@ -55,6 +57,12 @@ def c_header(config: HardwareConfig) -> str:
             "VERSION_VALUE": f"{VERSION}u",
             "CONFIG_VALUE": f"0x{config.fingerprint:08X}u",
         }),
+        ("a program begins with magic (24 bits), version (8) and length in bytes (32); its last 4 bytes are the CRC-32 "
+         "of all before them", {
+            "PROGRAM_MAGIC": f"0x{PROGRAM_MAGIC:06X}u",
+            "PROGRAM_HEADER_BYTES": f"{PROGRAM_HEADER.size // 8}u",
+            "PROGRAM_CRC_BYTES": f"{CRC_BYTES}u",
+        }),
         ("byte addresses of the registers", {
             name: f"0x{register.address:04X}u /* {register.rights}: {register.text} */"
             for name, register in REGISTERS.items()
@@ -65,6 +73,7 @@ def c_header(config: HardwareConfig) -> str:
             "LOGITS_WORDS": f"{config.max_classes}u",
             "PROFILE_LAYERS": f"{config.max_layers}u",
             "PROFILE_LAYER_WORDS": f"{COUNTER_SLOTS}u",
+            "WATCHDOG_CYCLES": f"{WATCHDOG_CYCLES}u /* in WATCHDOG after a reset of the device */",
             "RECORD_LINE_WORDS": f"{RECORD_LINE_WORDS}u",
             "RECORD_LOGITS": f"{RECORD_LINE_WORDS}u",
         }),

@@ -24,6 +24,7 @@ from hw.host.registers import (
     Record,
     Status,
 )
+from hw.program.header import CRC_BYTES, PROGRAM_HEADER, PROGRAM_MAGIC
 
 TOP = "spikeloom"
 """Name of the emitted module."""
@@ -63,13 +64,23 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             "destinations": _values(Destination),
             "residual_modes": _values(ResidualMode),
             "waits": _values(Wait),
-            "fields": [{"name": name, "offset": field.offset, "width": field.width} for name, field in DESCRIPTOR],
+            "fields": _fields(DESCRIPTOR),
         },
         "external_memory": {
             "beat_bits": config.memory_bits,
             "byte_order": "little",
-            "program": "one stream of descriptors, the last one END; behind each one of a layer with weights, for "
-            "every output tile, its parameters and its weights",
+            "program": "a header beat, then one stream of descriptors, the last one END; behind each one of a layer "
+            "with weights, for every output tile, its parameters and its weights; at the end a beat with the CRC-32",
+            "header": {
+                "magic": PROGRAM_MAGIC,
+                "version": VERSION,
+                "fields": _fields(PROGRAM_HEADER),
+                "text": "lowest bits of the first beat, those above are 0; length counts all bytes of the program",
+            },
+            "crc": {
+                "bytes": CRC_BYTES,
+                "text": "the last bytes of the program: CRC-32 (IEEE 802.3, zlib.crc32) of all before them",
+            },
             "parameters": {
                 "beats_per_output_tile": config.parameter_beats,
                 "bits_per_channel": PARAMETER_BITS,
@@ -95,6 +106,10 @@ def describe(config: HardwareConfig, ports: Mapping[str, tuple[Signal, PortDirec
             },
         },
     }
+
+
+def _fields(layout: Any) -> list[dict[str, Any]]:
+    return [{"name": name, "offset": field.offset, "width": field.width} for name, field in layout]
 
 
 def _values(enumeration: Any) -> dict[str, int]:

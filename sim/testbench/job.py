@@ -21,7 +21,7 @@ from hw.host.result_writer import record_lines
 from hw.integers import ceil_div
 from hw.verilog.flat_ports import RESET_CYCLES
 from sim.testbench.objection import objection
-from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
+from sim.testbench.protocol import CHANNELS, JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
 
@@ -30,6 +30,9 @@ PROGRESS_CYCLES = 50_000
 """Simulated cycles between two progress lines; the only time Python runs within an image."""
 
 NEVER = 0xFFFF_FFFF
+
+RESET_LIMIT = 500
+"""Cycles that a reset of the host may take, its register accesses among them; memory has no part in it."""
 
 
 class TestbenchBus:
@@ -57,6 +60,17 @@ class TestbenchBus:
         self._dut.bus_write_data.value = value
         await self._access(address, write=True)
 
+    async def read_memory(self, address: int, count: int) -> bytes:
+        """Bytes of the external memory, while no job runs; `address` is a multiple of a beat."""
+        dut, beat_bytes = self._dut, len(self._dut.peek_data) // 8
+        content = b""
+        for beat in range(ceil_div(count, beat_bytes)):
+            dut.peek_address.value = address // beat_bytes + beat
+            await RisingEdge(dut.aclk)
+            await RisingEdge(dut.aclk)
+            content += int(dut.peek_data.value).to_bytes(beat_bytes, "little")
+        return content[:count]
+
 
 async def reset(dut: Any) -> None:
     """Hold reset for as few cycles as it may be."""
@@ -65,17 +79,6 @@ async def reset(dut: Any) -> None:
         await RisingEdge(dut.aclk)
     dut.aresetn.value = 1
     await RisingEdge(dut.aclk)
-
-
-async def peek(dut: Any, job: SimulatorJob, address: int, words: int) -> list[int]:
-    """32-bit words of the external memory from a byte address on."""
-    beat_bytes, content = job.config.memory_bits // 8, b""
-    for beat in range(ceil_div(4 * words, beat_bytes)):
-        dut.peek_address.value = address // beat_bytes + beat
-        await RisingEdge(dut.aclk)
-        await RisingEdge(dut.aclk)
-        content += int(dut.peek_data.value).to_bytes(beat_bytes, "little")
-    return [int.from_bytes(content[4 * word : 4 * word + 4], "little") for word in range(words)]
 
 
 async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
@@ -93,17 +96,20 @@ async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
     return True
 
 
-async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
+async def run_image(dut: Any, bus: TestbenchBus, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
     """Run one image and return its entry of the results."""
     tracing, wrong = index in job.traced, job.disturbance(index)
     await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
     dut.image.value, dut.limit.value, dut.tracing.value = index, job.cycle_limit, int(tracing)
     dut.error_beat.value = NEVER if wrong.read_error_beat is None else wrong.read_error_beat
     dut.write_error.value = int(wrong.write_error)
+    dut.dead.value = sum(1 << 3 + CHANNELS.index(channel) for channel in wrong.dead)
+    dut.dead_cycle.value = wrong.dead_cycle
     dut.armed.value = 1
     start = time.perf_counter()
     program = job.program_address if wrong.program_address is None else wrong.program_address
-    await driver.start(program, job.program_bytes, job.image_addresses[index], record=job.record_address)
+    length = job.program_bytes if wrong.program_bytes is None else wrong.program_bytes
+    await driver.start(program, length, job.image_addresses[index], record=job.record_address)
     if wrong.overwrite:
         for name in (name for name, register in REGISTERS.items() if register.access == "rw"):
             if name != "INTERRUPT_ENABLE":
@@ -112,7 +118,7 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
     if not ended and wrong.device_reset:
         await reset(dut)
     elif not ended:
-        await driver.reset(timeout=job.cycle_limit)
+        await driver.reset(timeout=RESET_LIMIT)
     await RisingEdge(dut.aclk)
     elapsed, seconds = int(dut.elapsed.value), time.perf_counter() - start
     fault, timeout = objection(dut), bool(dut.timeout.value)
@@ -130,13 +136,15 @@ async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> 
             happened = await driver.interrupts()
             entry["job"] = (await driver.result(job.classes, job.layers)).to_dict()
             assert happened == Interrupt.DONE | (Interrupt.ERROR if entry["job"]["error"] != "NONE" else Interrupt(0))
+            if wrong.dead:
+                await driver.reset(timeout=RESET_LIMIT)
         else:
             status = await driver.status()
             assert not (status.busy or status.done or status.error), status
         entry["jobs"] = await driver.read("JOBS")
         if job.record_address is not None:
-            words = 16 * record_lines(job.config.max_classes)
-            entry["record"] = await peek(dut, job, job.record_address, words)
+            content = await bus.read_memory(job.record_address, 64 * record_lines(job.config.max_classes))
+            entry["record"] = [int.from_bytes(content[at : at + 4], "little") for at in range(0, len(content), 4)]
         if (fault := objection(dut)) is not None:  # of the accesses behind the job
             entry |= {"fault": fault, "job": None, "record": None, "jobs": None}
             await reset(dut)
@@ -150,8 +158,11 @@ async def run_job(dut: Any) -> None:
     job = SimulatorJob.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
-    driver = Driver(TestbenchBus(dut), job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)
+    bus = TestbenchBus(dut)
+    driver = Driver(bus, job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)
     await driver.check()
-    images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
+    if job.watchdog is not None:
+        await driver.write("WATCHDOG", job.watchdog)
+    images = [await run_image(dut, bus, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}
     write_atomically(job.results, json.dumps(results))

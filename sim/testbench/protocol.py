@@ -14,6 +14,9 @@ from hw.config import HardwareConfig
 JOB_VARIABLE = "SPIKELOOM_JOB"
 """Environment variable with the path of the job file."""
 
+CHANNELS = ("ar", "r", "aw", "w", "b")
+"""Channels of the external memory; those of the testbench are the host's three, then these."""
+
 _EVENT_MARK = "@spikeloom "
 
 
@@ -25,12 +28,16 @@ class Disturbance:
     ----------
     image : int
         Its index in the job.
-    program_address : int, optional
-        Byte address of the program it is run with instead.
+    program_address, program_bytes : int, optional
+        Byte address and length of the program it is run with instead.
     read_error_beat : int, optional
         Number of the beat, counted from the start of the image, that memory delivers with SLVERR.
     write_error : bool
         Whether memory answers writes with SLVERR.
+    dead : tuple of str
+        Channels of memory, of `CHANNELS`, that stand still for ever: until the next image.
+    dead_cycle : int
+        Cycle from which on they do.
     reset_cycle : int, optional
         Cycle after which the host resets the accelerator.
     device_reset : bool
@@ -41,8 +48,11 @@ class Disturbance:
 
     image: int
     program_address: int | None = None
+    program_bytes: int | None = None
     read_error_beat: int | None = None
     write_error: bool = False
+    dead: tuple[str, ...] = ()
+    dead_cycle: int = 0
     reset_cycle: int | None = None
     device_reset: bool = False
     overwrite: bool = False
@@ -76,6 +86,8 @@ class SimulatorJob:
         Makes another pattern of stalls.
     start_seed : int, optional
         Fill memories and registers without an initial value at random, by this seed; otherwise with zeros.
+    watchdog : int, optional
+        What the host writes to WATCHDOG; nothing by default.
     traced : tuple of int
         Indices of the images whose events are written down.
     disturbances : tuple of Disturbance
@@ -102,6 +114,7 @@ class SimulatorJob:
     stall_percent: int = 0
     stall_seed: int = 1
     start_seed: int | None = None
+    watchdog: int | None = None
     traced: tuple[int, ...] = ()
     disturbances: tuple[Disturbance, ...] = ()
     folder: Path

@@ -14,6 +14,8 @@ module testbench;
     logic [31:0] image /*verilator public_flat_rw*/ = 0;   // names the trace
     logic [31:0] error_beat /*verilator public_flat_rw*/ = '1;  // the beat of this number since `armed` has an error
     logic write_error /*verilator public_flat_rw*/ = 0;    // every write has one
+    logic [7:0] dead /*verilator public_flat_rw*/ = 0;     // channels (see `allowed`) that stand still for ever
+    logic [31:0] dead_cycle /*verilator public_flat_rw*/ = 0;  // from this cycle of a job on
     // A register access begins when `bus_request` differs from `bus_answer`, and ends when they are equal.
     logic bus_request /*verilator public_flat_rw*/ = 0;
     logic bus_write /*verilator public_flat_rw*/ = 0;
@@ -54,7 +56,9 @@ module testbench;
     wire [63:0] shifted = random ^ (random << 13), mix = shifted ^ (shifted >> 7);
     wire [7:0] allowed;
     logic [7:0] threshold = 0;
-    for (genvar i = 0; i < 8; i++) assign allowed[i] = random[8*i+:8] >= threshold;
+    for (genvar i = 0; i < 8; i++) assign allowed[i] = random[8*i+:8] >= threshold && !died[i];
+    logic [7:0] died = 0;
+    always_ff @(posedge aclk) died <= dead & (elapsed >= dead_cycle ? 8'hFF : died);
     always_ff @(posedge aclk) if (stall != 0) random <= mix ^ (mix << 17);  // xorshift64
 
     // The host's bus: one access at a time, address and data of a write in any order.

@@ -18,7 +18,7 @@ from sw.compiler.fit import REMEDY, check_fit, input_remedy, require
 from sw.compiler.heads import is_per_head
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.placement import Placement, place
-from sw.compiler.program import Job, Program, Step
+from sw.compiler.program import Job, Program, Step, enclose, frame_words, header_words
 from sw.compiler.weight_pack import pack_weights
 from sw.errors import UserError
 
@@ -47,14 +47,15 @@ def compile_artifact(artifact: Artifact, config: HardwareConfig) -> Program:
     remedy = input_remedy(artifact.network)
     require(placement.spike_words, config.spike_words, "the network", "words of spike memory", remedy)
     require(placement.residual_words, config.residual_words, "the network", "words of residual memory")
-    steps, memory = _assemble(artifact, config, _jobs(artifact, placement))
+    steps, stream = _assemble(artifact, config, _jobs(artifact, placement))
     require(len(steps), MAX_DESCRIPTORS, "the network", "descriptors")
-    require(len(memory) * WORD_BITS // 8, MAX_PROGRAM_BYTES, "the network", "bytes of program")
+    words = len(stream) + frame_words(config)
+    require(words * WORD_BITS // 8, MAX_PROGRAM_BYTES, "the network", "bytes of program")
     return Program(
         config=config,
         steps=steps,
         names=("load", *placement.numbers),
-        memory=memory,
+        memory=enclose(stream, config),
         image_strips=placement.stem.image_strips,
         image_words=placement.image_words * config.group_beats * config.memory_bits // WORD_BITS,
         spike_words=placement.spike_words,
@@ -79,8 +80,8 @@ def _jobs(artifact: Artifact, placement: Placement) -> Iterator[Job]:
 def _assemble(
     artifact: Artifact, config: HardwareConfig, jobs: Iterable[Job]
 ) -> tuple[tuple[Step, ...], NDArray[np.uint64]]:
-    """Put descriptors, and behind each its parameters and weights, one after the other."""
-    steps, blocks, address = [], [], 0
+    """Put descriptors, and behind each its parameters and weights, one after the other behind a header."""
+    steps, blocks, address = [], [], header_words(config)
     for job in jobs:
         steps.append(Step(**vars(job), address=address))
         block = [_packed(job, config)]

@@ -9,7 +9,7 @@ from hw.host.registers import Interrupt
 
 
 class Bus(Protocol):
-    """Access to the accelerator's 32-bit registers by byte address; an access that is answered with an error raises."""
+    """Access to the accelerator's 32-bit registers by byte address, and to its memory; an error in answer raises."""
 
     async def read(self, address: int) -> int:
         """Value of a register, unsigned."""
@@ -17,6 +17,10 @@ class Bus(Protocol):
 
     async def write(self, address: int, value: int) -> None:
         """Write a register."""
+        ...
+
+    async def read_memory(self, address: int, count: int) -> bytes:
+        """So many bytes of memory from an address on, as the accelerator sees it."""
         ...
 
 
@@ -27,8 +31,7 @@ class DeviceStatus:
     Attributes
     ----------
     busy, done, error, ignored : bool
-        A job runs, or a reset waits for outstanding transfers; the last job has ended; it ended with an error; a start
-        was ignored.
+        A job runs, or a reset is under way; the last job has ended; it ended with an error; a start was ignored.
     """
 
     busy: bool

@@ -21,6 +21,8 @@ from hw.host.registers import (
     Interrupt,
     Status,
 )
+from hw.program.header import PROGRAM_HEADER
+from sw.compiler.program import check_header
 from sw.driver.bus import Bus, DeviceStatus, DeviceTimeout, Snapshot
 from sw.driver.results import JobResult, LayerCounters, error_name, signed
 from sw.errors import UserError
@@ -81,6 +83,33 @@ class Driver:
                 f"the device was built from another configuration: CONFIG reads 0x{fingerprint:08X}, that of "
                 f"{self._config.name!r} is 0x{self._config.fingerprint:08X}: name the one it was built from"
             )
+
+    async def check_program(self, program: int, program_bytes: int) -> None:
+        """Make sure that a program begins there, of this version and of this length: before it is started first.
+
+        The accelerator checks that, too, and of every job all bits of the program.
+
+        Parameters
+        ----------
+        program : int
+            Byte address of the program in external memory.
+        program_bytes : int
+            Its length, as it is to be told.
+
+        Raises
+        ------
+        UserError
+            If it does not.
+        """
+        check_header(await self._bus.read_memory(program, PROGRAM_HEADER.size // 8), program_bytes)
+
+    async def set_watchdog(self, cycles: int) -> None:
+        """End jobs with MEMORY_TIMEOUT or STALLED when nothing goes on for so many cycles; 0: never.
+
+        The device begins with `hw.host.registers.WATCHDOG_CYCLES`. Fewer than memory's longest latency, or than a
+        position tile or an attention job takes, end jobs that are well.
+        """
+        await self.write("WATCHDOG", cycles)
 
     async def status(self) -> DeviceStatus:
         """What the accelerator is doing."""
@@ -177,17 +206,18 @@ class Driver:
     async def reset(self, timeout: float) -> None:
         """Stop the job under way, if any; its state and its interrupts are gone then.
 
+        It takes some cycles, also with a memory that does not answer: what that still owes is waited for by the next
+        job, which ends with MEMORY_TIMEOUT if it never comes.
+
         Parameters
         ----------
         timeout : float
-            How long to wait for transfers under way, which AXI cannot call back, in the unit of the driver's clock. At
-            most 8 bursts of 64 beats have been asked for: what memory takes for them at its slowest is enough.
+            How long to wait, in the unit of the driver's clock.
 
         Raises
         ------
         DeviceTimeout
-            If the accelerator still waits for them. A slow memory ends them later: call this again to go on waiting. A
-            dead one never does, and only the reset of the device, `aresetn`, helps.
+            If the accelerator is still busy then: its clock stands still, or that of the bus does.
         ValueError
             If `timeout` is negative or not a number.
         """
@@ -195,8 +225,8 @@ class Driver:
         await self.write("CONTROL", Control.RESET)
         await self._until_idle(
             end,
-            f"after {timeout:g} the reset still waits for transfers of external memory: "
-            "wait longer if it is slow, reset the device if it is dead",
+            f"after {timeout:g} the reset is not over, which takes a few cycles whatever memory does: "
+            "look at the device's clock, reset the device",
         )
         await self.interrupts()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass, field
 
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Opcode, encode
+from hw.program.header import CRC_BYTES, encode_header
 
 
 @dataclass
@@ -91,8 +93,23 @@ def descriptor_beats(config: HardwareConfig, descriptor: int) -> list[int]:
     return [descriptor >> shift & mask for shift in range(0, DESCRIPTOR_BITS, config.memory_bits)]
 
 
+def sealed(config: HardwareConfig, beats: list[int]) -> list[int]:
+    """Beats with the CRC-32 of all before it in the last one."""
+    width = config.memory_bits // 8
+    content = b"".join(beat.to_bytes(width, "little") for beat in beats)[:-CRC_BYTES]
+    content += zlib.crc32(content).to_bytes(CRC_BYTES, "little")
+    return [int.from_bytes(content[at : at + width], "little") for at in range(0, len(content), width)]
+
+
+def enclosed(config: HardwareConfig, stream: list[int], *, behind: int = 0) -> list[int]:
+    """A whole program: header, `stream`, `behind` beats more that nobody uses, and the CRC-32."""
+    width = config.memory_bits // 8
+    length = len(stream) + behind + 2
+    return sealed(config, [encode_header(length * width), *stream, *[0x5A] * behind, 0])
+
+
 def assemble(config: HardwareConfig, layers: list[Layer]) -> list[int]:
-    """The stream of a program."""
+    """Descriptors, parameters and weights of a program."""
     stream = []
     for layer in layers:
         stream += descriptor_beats(config, layer.descriptor)

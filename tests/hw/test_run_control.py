@@ -23,12 +23,14 @@ def state(ctx: Any, dut: RunControl) -> tuple[int, int, int, ErrorCause]:
 
 
 @pytest.mark.parametrize("idle_after", [0, FILING_CYCLES - 2, FILING_CYCLES + 20])
-def test_a_job_is_done_when_counts_are_filed_and_nothing_more_comes(idle_after):
+@pytest.mark.parametrize("intact", [False, True])
+def test_a_job_is_done_when_counts_are_filed_and_all_of_the_program_has_come(idle_after, intact):
     dut = RunControl()
 
     async def process(ctx: Any) -> None:
         for _ in range(2):
             ctx.set(dut.reader_idle, 0)
+            ctx.set(dut.intact, intact)
             await pulse(ctx, dut.start)
             await ctx.tick().repeat(5)
             assert state(ctx, dut) == (1, 1, 0, ErrorCause.NONE)
@@ -38,7 +40,7 @@ def test_a_job_is_done_when_counts_are_filed_and_nothing_more_comes(idle_after):
                 assert state(ctx, dut) == (0, 1, 0, ErrorCause.NONE), cycle
                 ctx.set(dut.reader_idle, cycle >= idle_after)
                 await ctx.tick()
-            assert state(ctx, dut) == (0, 0, 1, ErrorCause.NONE)
+            assert state(ctx, dut) == (0, 0, 1, ErrorCause.NONE if intact else ErrorCause.PROGRAM_CRC)
 
     simulate(dut, process)
 

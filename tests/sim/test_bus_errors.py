@@ -2,78 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from golden.cycles.cycle_model import predict_cycles
-from golden.model import GoldenModel
-from golden.random_artifact import random_artifact, random_images
-from hw.descriptor import Opcode, encode
 from hw.named_configs import TINY
-from sim.rtl import PAGE_WORDS, RtlSimulation
-from sim.runner import ImageResult, build, run
-from sim.testbench.protocol import Disturbance, SimulatorJob
-from sw.compiler.compiler import compile_artifact
-from sw.compiler.image_pack import pack_image
-from sw.compiler.program import DESCRIPTOR_WORDS
+from sim.runner import ImageResult
+from sim.testbench.job import RESET_LIMIT
+from sim.testbench.protocol import Disturbance
+from sw.compiler.program import enclose, frame_words, header_words
 from sw.network import NetworkConfig
+from tests.sim.small_network import Network
 
-SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 IN_STRIPS = NetworkConfig(
     image_size=32, image_channels=3, classes=4, embed_dim=32, depth=1, heads=4, mlp_ratio=2, pools=4
 )
-LATENCY = 20
-
-
-class Network:
-    """A small network and what it must come to."""
-
-    def __init__(self, images: int, network: NetworkConfig = SMALL):
-        self.artifact = random_artifact(network, 4, seed=3)
-        self.program = compile_artifact(self.artifact, TINY)
-        self.pixels = random_images(network, images, seed=4)
-        golden = GoldenModel(self.artifact).run(self.pixels)
-        self.logits = golden.logits.tolist()
-        self.cycles = predict_cycles(self.program, LATENCY).total
-        self.alone: list[ImageResult] = []
-        """What comes out of every image where nothing goes wrong."""
-
-    def run(
-        self,
-        folder: Path,
-        images: int,
-        *,
-        stalls: int = 0,
-        latency: int = LATENCY,
-        disturbances: Sequence[Disturbance] = (),
-        **options,
-    ) -> list[ImageResult]:
-        """The first `images` ones."""
-        simulation = RtlSimulation(
-            simulator=build(TINY, optimise=False), artifact=self.artifact, program=self.program, folder=folder,
-            latency=latency, stall_percent=stalls, stall_seed=7, **options,
-        )  # fmt: skip
-        return list(simulation.run(self.pixels[:images].numpy(), disturbances=disturbances).images)
-
-    def check(self, image: ImageResult, *, stalls: int = 0) -> None:
-        """The image is exact: its logits, what its layers did and, without stalls, all cycles."""
-        assert image.failure is None
-        assert image.job is not None
-        assert list(image.job.logits) == self.logits[image.image]
-        assert image.job.prediction == int(np.argmax(self.logits[image.image]))
-        alone = self.alone[image.image].job
-        assert alone is not None
-        layers = alone.layers
-        if not stalls:
-            assert image.job.cycles == self.cycles
-            assert image.job.layers == layers
-        assert [(layer.busy, layer.spikes) for layer in image.job.layers] == [(one.busy, one.spikes) for one in layers]
-        assert sum(layer.cycles for layer in image.job.layers) == image.job.cycles
 
 
 @pytest.fixture(scope="module")
@@ -131,42 +78,6 @@ def test_a_reset_of_the_device_at_any_cycle_leaves_nothing_behind(network, tmp_p
             assert image.reset and image.job is None and image.fault is None and image.jobs == 0
 
 
-@pytest.mark.parametrize("kind", ["check", "opcode", "length"])
-def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(network, tmp_path, kind):
-    memory = network.program.memory
-    bad = memory.copy()
-    third = network.program.steps[2].address
-    if kind == "check":
-        bad[third + 3] ^= np.uint64(1 << 17)
-    elif kind == "opcode":
-        words = encode(opcode=5).to_bytes(64, "little")
-        bad[third : third + DESCRIPTOR_WORDS] = np.frombuffer(words, "<u8")
-    else:  # never an END
-        load = encode(opcode=Opcode.LOAD, weight_beats=1).to_bytes(64, "little")
-        bad[:] = np.resize(np.frombuffer(load, "<u8"), len(bad))
-    pages = -(-len(memory) // PAGE_WORDS) * PAGE_WORDS
-    image = pack_image(network.artifact, TINY, network.pixels[0].numpy(), network.program.image_strips)
-    content = np.zeros(2 * pages + PAGE_WORDS * 4, np.uint64)
-    content[: len(memory)], content[pages : pages + len(memory)] = memory, bad
-    content[2 * pages : 2 * pages + len(image)] = image
-    content.astype("<u8").tofile(tmp_path / "memory.bin")
-    length = 8 * (4 * DESCRIPTOR_WORDS if kind == "length" else len(memory))
-    causes = {"check": "BAD_CHECK", "opcode": "BAD_OPCODE", "length": "PROGRAM_LENGTH"}
-    job = SimulatorJob(
-        config=TINY, memory=tmp_path / "memory.bin", program_bytes=length, image_addresses=(16 * pages,) * 3,
-        classes=5, layers=len(network.program.names), latency=LATENCY, folder=tmp_path / "run",
-        disturbances=tuple(Disturbance(image=i, program_address=8 * pages) for i in (0, 2)),
-    )  # fmt: skip
-    images = run(build(TINY, optimise=False), job).images
-    for index in (0, 2):
-        assert images[index].job is not None
-        assert images[index].job.error == causes[kind]
-        # At the end of a program of loads the third one is under way.
-        assert images[index].job.descriptors == (3 if kind == "length" else 2)
-    if kind != "length":  # the good program is as long as it is
-        network.check(dataclasses.replace(images[1], image=0))
-
-
 @pytest.mark.parametrize("stalls", [0, 50])
 def test_result_records_hold_what_the_registers_show(network, tmp_path, stalls):
     wrong = (Disturbance(image=1, read_error_beat=100),)
@@ -209,23 +120,32 @@ def test_a_reset_before_the_last_line_of_a_record_leaves_none(network, tmp_path,
     assert without >= 3
 
 
-def test_a_reset_waits_for_a_memory_that_is_slow(network, tmp_path):
-    (image,) = network.run(tmp_path, 1, latency=150_000, disturbances=(Disturbance(image=0, reset_cycle=300),))
-    assert image.reset and image.fault is None
-    assert image.elapsed > 150_000
+def test_a_job_behind_a_reset_waits_for_what_a_slow_memory_owes_and_counts_its_own_cycles(network, tmp_path):
+    latency = 4000
+    images = network.run(tmp_path, 2, latency=latency, disturbances=(Disturbance(image=0, reset_cycle=300),))
+    assert images[0].reset and images[0].fault is None
+    assert images[0].elapsed < 300 + RESET_LIMIT
+    cycles = predict_cycles(network.program, latency).total
+    assert images[1].job is not None and images[1].job.cycles == cycles
+    assert list(images[1].job.logits) == network.logits[1]
+    assert images[1].elapsed > cycles + latency - 300 - RESET_LIMIT
 
 
 @pytest.mark.parametrize("stalls", [0, 50])
 def test_a_job_waits_for_reads_behind_its_program_and_has_their_errors(network, tmp_path, stalls):
-    """PROGRAM_BYTES may be too large: what is read in vain belongs to this job, in nothing to the next one."""
+    """A program may go on behind its END: what is read in vain belongs to this job, in nothing to the next one."""
+    stream = network.program.memory[header_words(TINY) : header_words(TINY) - frame_words(TINY)]
+    longer = copy.copy(network)
+    memory = enclose(np.concatenate([stream, np.full(5000, 0x5A, np.uint64)]), TINY)
+    longer.program = dataclasses.replace(network.program, memory=memory)
 
     def run(*wrong: Disturbance) -> list[ImageResult]:
-        return network.run(tmp_path, 3, stalls=stalls, behind_program=5000, disturbances=wrong)
+        return longer.run(tmp_path, 3, stalls=stalls, disturbances=wrong)
 
     images = run()
     for image in images:
         network.check(image, stalls=stalls)
-        assert image.beats_read > network.alone[0].beats_read
+        assert image.beats_read == network.alone[0].beats_read + 5000
     for beat in (network.alone[0].beats_read, images[0].beats_read - 1):
         images = run(Disturbance(image=0, read_error_beat=beat))
         assert images[0].job is not None and images[0].job.error == "MEMORY_ERROR"

@@ -13,7 +13,7 @@ from hw.named_configs import TINY
 from sim.rtl import RtlSimulation
 from sim.runner import build
 from sw.compiler.compiler import compile_artifact
-from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.compiler.program import DESCRIPTOR_WORDS, Program, sealed
 from sw.network import NetworkConfig
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=3, embed_dim=16, depth=1, heads=2)
@@ -26,7 +26,7 @@ def with_descriptor(program: Program, name: str, **fields: int) -> Program:
     memory = program.memory.copy()
     words = np.frombuffer(descriptor.encode().to_bytes(DESCRIPTOR_WORDS * 8, "little"), np.uint64)
     memory[step.address : step.address + DESCRIPTOR_WORDS] = words
-    return dataclasses.replace(program, memory=memory)
+    return dataclasses.replace(program, memory=sealed(memory))
 
 
 def test_a_layer_that_writes_what_it_reads_stops_the_simulation(tmp_path: Path) -> None:

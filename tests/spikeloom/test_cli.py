@@ -32,7 +32,7 @@ from sw.artifact.accuracy import as_figures, counts
 from sw.artifact.file import load, save
 from sw.artifact.versions import VERSION
 from sw.compiler.compiler import compile_artifact
-from sw.compiler.program import DESCRIPTOR_WORDS
+from sw.compiler.program import DESCRIPTOR_WORDS, header_words
 from sw.data.samples import load_sample
 from sw.errors import UserError
 from sw.network import NetworkConfig
@@ -415,8 +415,8 @@ def test_info_names_neuron_and_pool_order_that_the_machine_lacks(capsys, tmp_pat
 def test_flips_name_bits_of_the_memory_image():
     artifact = random_artifact(NETWORK, 4, seed=7)
     program = compile_artifact(artifact, TINY)
-    assert find_flip(program, "load.descriptor").beat == 0
-    assert find_flip(program, "conv0.descriptor").beat == DESCRIPTOR_WORDS
+    assert find_flip(program, "load.descriptor").beat == header_words(TINY)
+    assert find_flip(program, "conv0.descriptor").beat == header_words(TINY) + DESCRIPTOR_WORDS
     channel = artifact.network.layers()[1].out_channels // 2
     parameters = program.steps_of("conv1")[0].address + DESCRIPTOR_WORDS
     for part in ("bias", "threshold"):

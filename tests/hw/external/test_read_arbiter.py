@@ -21,7 +21,7 @@ from hw.memory.spike_memory import SpikeWrite
 from hw.named_configs import CONFIGS, LARGE, TINY
 from hw.program.reader import ProgramReader
 from tests.hw.benches import MemoryModel, simulate
-from tests.hw.programs import assemble, plain_layer, weight_layer
+from tests.hw.programs import assemble, enclosed, plain_layer, weight_layer
 
 
 class Port:
@@ -157,7 +157,7 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
     load.fields |= {"weight_beats": 5 * config.group_beats * 16, "memory_address": 1 << 20}
     layers = [weight_layer(config, rng, output_tiles=1, weight_beats=200, tiles=3) for _ in range(4)]
     program = [load, *layers, plain_layer(rng, Opcode.END)]
-    stream = assemble(config, program)
+    stream = enclosed(config, assemble(config, program))
     dut = Frontend(config, order)
     memory = MemoryModel(
         dut.memory, lambda at: stream[at] if at < len(stream) else at, latency=latency, outstanding=outstanding
@@ -185,6 +185,7 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
     simulate(dut, bench, memory.process)
 
     model = ProgramStream(config, len(stream), ExternalMemory(latency, outstanding), start=0)
+    model.header()
     accepted = model.descriptor(ready=0)
     cycles = [accepted]
     # Its request is on offer the cycle after its start.

@@ -18,7 +18,7 @@ from tests.hw.benches import simulate
 
 
 class Bench:
-    """A core that works for some cycles, a memory that needs some to fall idle, a writer of records.
+    """A core that works for some cycles, a memory that owes a job `drain` cycles of data, a writer of records.
 
     `record` is None for none, else the chance that memory goes on with a channel in a cycle.
     """
@@ -34,9 +34,12 @@ class Bench:
             dut.record_last.eq(writer.last),
             dut.record_done.eq(writer.done),
             dut.record_error.eq(writer.failed),
+            dut.record_idle.eq(writer.idle),
         ]
         self.rng = random.Random(seed)
         self.work, self.drain, self.record = work, drain, record
+        self.owed = 0
+        """Cycles until memory is idle; it gets so only while it is stopped."""
         self.core_error, self.record_error = ErrorCause.NONE, False
         self.memory = WriteSlave(
             writer.axi, rate=record or 1, seed=seed,
@@ -45,14 +48,17 @@ class Bench:
         self.log: list[str] = []
         """Pulses in order."""
 
-    async def job(self, ctx: Any, *, memory_error: int | None = None, reset: int | None = None) -> list[str]:
-        """Start a job and wait until it is not busy; memory error and reset come at a cycle."""
+    async def job(
+        self, ctx: Any, *, memory_error: int | None = None, reset: int | None = None, expired: int | None = None
+    ) -> list[str]:
+        """Start a job and wait until it is not busy; memory error, reset and timeout come at a cycle."""
         dut, log = self.dut, []
-        left, drain = -1, 0
+        left = -1
         ctx.set(dut.record, self.record is not None)
         ctx.set(dut.start, 1)
-        ctx.set(dut.memory_idle, 1)
         for cycle in range(1000):
+            ctx.set(dut.memory_idle, self.owed == 0)
+            ctx.set(dut.expired, cycle == expired)
             ctx.set(dut.core_done, left == 0)
             ctx.set(dut.core_error, self.core_error if left == 0 else 0)
             ctx.set(dut.core_descriptors, cycle)
@@ -64,17 +70,18 @@ class Bench:
             )
             ctx.set(dut.start, 0)
             if start:
+                assert not stop and self.owed == 0
                 log.append("start")
-                left = self.work
+                left, self.owed = self.work, self.drain
+            elif left == 0 and self.core_error == ErrorCause.NONE:
+                self.owed = 0
             elif left > 0:
                 left -= 1
             if core_reset:
-                # In the cycle after the memory is idle, which is still stopped then.
-                assert stop and drain == self.drain + 1
+                assert stop
                 log.append("core_reset")
                 left = -1
-            drain = drain + 1 if stop else 0
-            ctx.set(dut.memory_idle, drain == self.drain if stop else not self.drain)
+            self.owed -= bool(stop and self.owed)
             if record_start:
                 log.append("record")
             if last:
@@ -89,10 +96,16 @@ class Bench:
 
     def run(self, bench: Any) -> None:
         async def process(ctx: Any) -> None:
+            ctx.set(self.dut.memory_idle, 1)
             await ctx.tick()  # the core's reset at power-up
             await bench(ctx, self)
 
         simulate(self.top, process, self.memory.process)
+
+    async def written(self, ctx: Any) -> None:
+        """Wait until the writer is done with what it cannot take back."""
+        while not ctx.get(self.writer.idle):
+            await ctx.tick()
 
     def number_in_memory(self) -> int:
         """That of the last complete record; 0 before the first one."""
@@ -110,6 +123,8 @@ def test_a_reset_of_its_own_resets_the_core_a_cycle_longer_and_nobody_hears_it_m
     top.submodules.dut = dut = JobControl()
 
     async def bench(ctx: Any) -> None:
+        ctx.set(dut.memory_idle, 1)
+
         async def cycle(reset: int) -> tuple[int, ...]:
             ctx.set(domain.rst, reset)
             return (await ctx.tick("sync").sample(dut.core_reset, dut.memory_stop, dut.busy))[2:]
@@ -187,6 +202,7 @@ def test_a_reset_at_any_cycle_leaves_no_trace_and_the_next_job_runs(drain, recor
             assert ctx.get(b.dut.cycles) == 0
             too_late.append("last line" in log)
             assert ctx.get(b.dut.jobs) - jobs == ("ended" in log or "last line" in log)
+            await b.written(ctx)
             assert record is None or b.number_in_memory() == ctx.get(b.dut.jobs)
             assert (await b.job(ctx))[-1] == "ended"
             assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
@@ -204,5 +220,55 @@ def test_an_error_of_the_record_is_a_cause_of_its_own():
         b.core_error = ErrorCause.BAD_OPCODE
         await b.job(ctx)
         assert state(ctx, b.dut) == (False, True, ErrorCause.BAD_OPCODE)
+
+    Bench(record=1.0).run(bench)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("record", [None, 1.0])
+def test_a_job_that_stands_still_is_abandoned_with_its_cause(awaited, record):
+    cause = ErrorCause.MEMORY_TIMEOUT if awaited else ErrorCause.STALLED
+
+    async def bench(ctx: Any, b: Bench) -> None:
+        ctx.set(b.dut.awaited, awaited)
+        assert await b.job(ctx, expired=6) == [
+            "start",
+            "core_reset",
+            *(["record", "last line"] if record else []),
+            "ended",
+        ]
+        assert state(ctx, b.dut) == (False, True, cause)
+        # The next one waits until memory owes nothing, and runs.
+        assert (await b.job(ctx))[-1] == "ended"
+        assert state(ctx, b.dut) == (False, True, ErrorCause.NONE)
+        assert ctx.get(b.dut.jobs) == 2
+
+    Bench(drain=30, record=record).run(bench)
+
+
+def test_a_job_that_waits_in_vain_for_transfers_of_the_one_before_never_begins():
+    async def bench(ctx: Any, b: Bench) -> None:
+        await b.job(ctx, memory_error=5)
+        assert await b.job(ctx, expired=40) == ["ended"]
+        assert state(ctx, b.dut) == (False, True, ErrorCause.MEMORY_TIMEOUT)
+        assert (ctx.get(b.dut.descriptors), ctx.get(b.dut.cycles)) == (0, 0)
+        assert await b.job(ctx, reset=40) == ["core_reset"]
+        assert state(ctx, b.dut) == (False, False, ErrorCause.NONE)
+        assert await b.job(ctx) == ["start", "ended"]
+
+    Bench(drain=150).run(bench)
+
+
+@pytest.mark.parametrize("at", range(16, 120, 9))
+def test_a_record_that_memory_does_not_take_is_given_up_and_the_job_counts_once(at):
+    async def bench(ctx: Any, b: Bench) -> None:
+        log = await b.job(ctx, expired=at)
+        assert log[-1] == "ended"
+        assert ctx.get(b.dut.error) in (ErrorCause.NONE, ErrorCause.MEMORY_TIMEOUT)
+        assert ctx.get(b.dut.jobs) == 1
+        await b.written(ctx)
+        assert b.number_in_memory() == ("last line" in log)
+        await b.job(ctx)
+        assert ctx.get(b.dut.jobs) == b.number_in_memory() == 2
 
     Bench(record=1.0).run(bench)

@@ -40,7 +40,7 @@ def test_registers_read_what_they_name(rate):
             "CYCLES": 0xFFFF_FFFF,
             "DESCRIPTORS": 21,
             "JOBS": 3,
-            **dict.fromkeys(KEPT, 0),
+            **{name: REGISTERS[name].init for name in KEPT},
         }
         assert expected.keys() | SIZES.keys() == REGISTERS.keys()
         for name, value in expected.items():

@@ -71,32 +71,38 @@ def test_record_holds_what_the_registers_show(classes, memory_bits, rate):
     assert failures == [False, False]
 
 
-@pytest.mark.parametrize("at", [1, 2, 20, 60, 100, 110])
-def test_a_record_that_is_stopped_lacks_the_line_with_its_number_unless_that_had_begun(at):
+@pytest.mark.parametrize(
+    ("at", "complete"), [(1, False), (2, False), (20, False), (60, False), (84, False), (100, False), (150, True)]
+)
+def test_a_record_that_is_stopped_lacks_its_number_unless_that_was_on_its_way(at, complete):
     config = dataclasses.replace(TINY, max_classes=20)
     dut = ResultWriter(config)
     slave = WriteSlave(dut.axi, rate=0.8, seed=at)
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.line, LINE)
-        begun = False
+        ctx.set(dut.jobs, STATE["jobs"])
+        numbered = False
         for cycle in range(500):
             ctx.set(dut.start, cycle == 0)
-            ctx.set(dut.stop, cycle >= at)
-            _, _, last, done = await ctx.tick().sample(dut.last, dut.done)
-            begun |= bool(last)
+            ctx.set(dut.stop, cycle == at)  # once is enough
+            _, _, last, done, busy = await ctx.tick().sample(dut.last, dut.done, dut.busy)
+            numbered |= bool(last)
             assert cycle < at or not last
+            assert cycle <= at or not busy  # nobody's logits are read for it any more
             if done:
                 break
         else:
             raise AssertionError("the record is never over")
         await ctx.tick().repeat(100)
-        assert not ctx.get(dut.busy)
-        # Whole lines, from the last one on; a response came for each.
+        assert ctx.get(dut.idle)
+        # Whole lines, from the last one on, but what comes behind the stop writes nothing; a response came for each.
         lines = [64 * (LINE + line) for line in reversed(range(record_lines(20)))]
         assert [address for address, _ in slave.bursts] == lines[: len(slave.bursts)]
-        assert len(slave.memory) == 64 * len(slave.bursts)
-        assert begun == (len(slave.bursts) == len(lines))
+        place = 64 * LINE + 4 * Record.JOB
+        assert numbered == (place in slave.memory) == (len(slave.memory) == 64 * len(lines))
+        assert not numbered or slave.words(place, 1) == [STATE["jobs"]]
+        assert numbered == complete
 
     simulate(dut, bench, slave.process)
 

@@ -12,7 +12,7 @@ from hw.host.registers import ErrorCause
 from hw.named_configs import TINY
 from hw.program.reader import ProgramReader
 from tests.hw.benches import MemoryModel, simulate
-from tests.hw.programs import Layer, assemble
+from tests.hw.programs import Layer, assemble, enclosed
 
 ADDRESS = 3000
 SMALL = dataclasses.replace(TINY, name="small", program_beats=256)
@@ -77,12 +77,17 @@ class Bench:
         return self.stream[place] if place < len(self.stream) else 0
 
     async def job(
-        self, ctx: Any, layers: list[Layer], *, stream: list[int] | None = None, length: int | None = None, limit: int
-    ) -> None:
-        """Start and run until all of the program came, or for `limit` cycles after the last thing that came."""
+        self, ctx: Any, layers: list[Layer], *, stream: list[int] | None = None, length: int | None = None,
+        program: list[int] | None = None, behind: int = 0, limit: int,
+    ) -> None:  # fmt: skip
+        """Start and run until all of the program came, or for `limit` cycles after the last thing that came.
+
+        `stream` is what lies between header and CRC in place of the layers, `program` all of it.
+        """
         dut, rng = self.dut, self.rng
         self.clear()
-        self.stream = assemble(self.config, layers) if stream is None else stream
+        stream = assemble(self.config, layers) if stream is None else stream
+        self.stream = enclosed(self.config, stream, behind=behind) if program is None else program
         per_tile = [len(layer.delivered()) // len(layer.weights) for layer in layers for _ in layer.weights]
         ends = [sum(per_tile[: tile + 1]) for tile in range(len(per_tile))]
         expected = (len(layers), sum(len(p) for layer in layers for p in layer.parameters), ends[-1] if ends else 0)

@@ -13,11 +13,12 @@ from golden.cycles.program_stream import ProgramStream
 from hw.descriptor import DESCRIPTOR_BITS, Opcode
 from hw.named_configs import BASE, LARGE, TINY
 from hw.program.fetch import FETCH_BURST
+from hw.program.header import HEADER_BEATS
 from hw.program.reader import ProgramReader
 from tests.hw.benches import simulate
 from tests.hw.pairwise import pairwise
 from tests.hw.program.reader_bench import ADDRESS, SMALL, Bench
-from tests.hw.programs import Layer, assemble, plain_layer, random_layers, weight_layer
+from tests.hw.programs import Layer, assemble, enclosed, plain_layer, random_layers, sealed, weight_layer
 
 CONFIGS = {
     "tiny": TINY,
@@ -52,6 +53,7 @@ def predict(bench: Bench, layers: list[Layer], latency: int) -> dict[str, list[i
     """Cycles of everything, given when the consumers were ready."""
     config = bench.config
     stream = ProgramStream(config, len(bench.stream), ExternalMemory(latency), start=0)
+    stream.header()
     times: dict[str, list[int]] = {"offered": [], "written": [], "taken": []}
     ready_from = iter(bench.ready_from)
     tile = 0
@@ -94,7 +96,7 @@ def test_latencies_in_words(name):
     bench = Bench(config)
     bench.run(layers)
     # `start`, request, latency of the memory, further beats.
-    assert bench.offered[0] == 1 + 1 + (beats - 1) + ProgramReader.latency
+    assert bench.offered[0] == 1 + 1 + HEADER_BEATS + (beats - 1) + ProgramReader.latency
     assert bench.written[0] == bench.offered[0] + ProgramReader.DESCRIPTOR_GAP
     assert [*bench.written, *bench.taken] != sorted([*bench.written, *bench.taken])
     assert sorted([*bench.written, *bench.taken]) == list(range(bench.written[0], bench.taken[-1] + 1))
@@ -124,21 +126,38 @@ def test_only_the_next_descriptor_waits_for_the_acceptance_of_one():
     assert (len(bench.offered), bench.descriptors) == (1, [])
 
 
-def test_nothing_is_requested_behind_the_end():
-    rng = random.Random(1)
-    layers = random_layers(TINY, rng, 2, most=8)
-    bench = Bench(TINY, latency=200)
+@pytest.mark.parametrize("config", [SMALL, LARGE], ids=lambda config: config.name)
+@pytest.mark.parametrize("behind", [0, 1, 100, 5000])
+@pytest.mark.parametrize("latency", [1, 200])
+def test_all_of_a_program_is_read_and_whether_it_was_intact_is_known_then(config, behind, latency):
+    """However much lies behind the END, even more than the ring has place for."""
+    rng = random.Random(behind)
+    layers = random_layers(config, rng, 2, most=8)
+    good = enclosed(config, assemble(config, layers), behind=behind)
+    # Not in a descriptor, which would stop it.
+    wrong = [(len(good) - 1, config.memory_bits - 1)]
+    if behind:
+        wrong += [(len(good) - 2, 0), (len(good) - 1 - behind, 17)]
+    programs = [good, *([*good[:beat], good[beat] ^ 1 << bit, *good[beat + 1 :]] for beat, bit in wrong), good]
+    bench = Bench(config, latency=latency)
+    found = []
 
     async def process(ctx: Any) -> None:
-        await bench.job(ctx, layers, length=1 << 20, limit=300)
-        # One that was on offer in that moment is the last.
-        requests = len(bench.memory.requests)
-        await ctx.tick().repeat(2000)
-        assert len(bench.memory.requests) <= requests + 1
+        for program in programs:
+            bench.memory.requests.clear()
+            await bench.job(ctx, layers, program=program, limit=300)
+            bench.assert_complete(layers)
+            for _ in range(2 * len(good) + 3 * latency):
+                if ctx.get(bench.dut.idle):
+                    break
+                await ctx.tick()
+            found.append((bool(ctx.get(bench.dut.idle)), bool(ctx.get(bench.dut.intact))))
+            assert sum(beats for _, beats in bench.memory.requests) == len(good)
 
     simulate(bench.dut, process, bench.memory.process)
-    bench.assert_complete(layers)
-    assert bench.memory.requests[0] == (ADDRESS, FETCH_BURST)
+    assert bench.memory.requests[0] == (ADDRESS, min(FETCH_BURST, len(good)))
+    assert found == [(True, program == sealed(config, program)) for program in programs]
+    assert [intact for _, intact in found] == [True, *[False] * len(wrong), True]
 
 
 @pytest.mark.parametrize("with_stop", [False, True])
@@ -155,9 +174,9 @@ def test_restarts_in_the_middle(seed, with_stop):
     async def process(ctx: Any) -> None:
         for _ in range(5):
             layers = random_layers(config, rng, 6, most=50)
-            bench.stream = assemble(config, layers)
+            bench.stream = enclosed(config, assemble(config, layers), behind=rng.randint(0, 1000))
             ctx.set(bench.dut.address, ADDRESS)
-            ctx.set(bench.dut.length, len(bench.stream) + rng.randint(0, 1000))
+            ctx.set(bench.dut.length, len(bench.stream))
             for signal in (bench.dut.weights.ready, bench.dut.descriptor.ready):
                 ctx.set(signal, rng.randint(0, 1))
             ctx.set(bench.dut.start, 1)

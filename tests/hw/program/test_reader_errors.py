@@ -11,10 +11,20 @@ from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR_BITS, Opcode, encode
 from hw.host.registers import ErrorCause
 from hw.named_configs import LARGE, TINY
+from hw.program.header import encode_header
 from hw.program.ring import region_limit
 from tests.hw.benches import simulate
 from tests.hw.program.reader_bench import SMALL, Bench
-from tests.hw.programs import Layer, assemble, descriptor_beats, plain_layer, random_layers, weight_layer
+from tests.hw.programs import (
+    Layer,
+    assemble,
+    descriptor_beats,
+    enclosed,
+    plain_layer,
+    random_layers,
+    sealed,
+    weight_layer,
+)
 
 
 def run_bad(stream: list[int], layers: list[Layer], config: HardwareConfig = TINY, **options: Any) -> Bench:
@@ -92,5 +102,23 @@ def test_program_too_short(seed):
     layers = random_layers(TINY, rng, 4, most=30)
     stream = assemble(TINY, layers)
     cut = rng.choice([0, 1, 8, len(stream) - 1, rng.randrange(len(stream)), rng.randrange(len(stream))])
-    bench = run_bad(stream, layers, length=cut)
+    program = [encode_header((cut + 1) * TINY.memory_bits // 8), *stream]
+    bench = run_bad(stream, layers, program=program, length=rng.choice([cut + 1, 0]) if cut == 0 else cut + 1)
     assert bench.errors == [ErrorCause.PROGRAM_LENGTH]
+
+
+@pytest.mark.parametrize("config", [TINY, LARGE], ids=lambda config: config.name)
+@pytest.mark.parametrize("bit", [0, 23, 24, 31, 32, 36, 40, 63])
+def test_a_header_with_a_wrong_bit_stops_the_program_before_its_first_descriptor(config, bit):
+    layers = random_layers(config, random.Random(bit), 3, most=20)
+    program = enclosed(config, assemble(config, layers))
+    bench = run_bad([], layers, config, program=sealed(config, [program[0] ^ 1 << bit, *program[1:]]))
+    assert (bench.errors, bench.descriptors) == ([ErrorCause.PROGRAM_HEADER], [])
+
+
+@pytest.mark.parametrize("difference", [-1, 1, 1 << 20])
+def test_a_length_that_is_not_the_headers_stops_the_program(difference):
+    layers = random_layers(TINY, random.Random(1), 3, most=20)
+    program = enclosed(TINY, assemble(TINY, layers))
+    bench = run_bad([], layers, program=program, length=len(program) + difference)
+    assert (bench.errors, bench.descriptors) == ([ErrorCause.PROGRAM_HEADER], [])

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from hw.external.memory_port import BYTE_ADDRESS_BITS
-from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION
+from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, WATCHDOG_CYCLES
 from hw.named_configs import BASE, TINY
 from hw.verilog.c_header import ENUMERATIONS, HEADER, c_header
 
@@ -39,6 +39,8 @@ def test_compiles_and_holds_the_map(config, tmp_path):
     expected |= {"LOGITS_WORDS": config.max_classes, "PROFILE_LAYERS": config.max_layers, "PROFILE_LAYER_WORDS": 8}
     expected |= {"RECORD_LINE_WORDS": RECORD_LINE_WORDS, "RECORD_LOGITS": RECORD_LINE_WORDS}
     expected |= {"MEMORY_BITS": config.memory_bits, "ADDRESS_BITS": BYTE_ADDRESS_BITS}
+    expected |= {"WATCHDOG_CYCLES": WATCHDOG_CYCLES}
+    expected |= {"PROGRAM_MAGIC": 0x4B5053, "PROGRAM_HEADER_BYTES": 8, "PROGRAM_CRC_BYTES": 4}
     for prefix, (_, members) in ENUMERATIONS.items():
         expected |= {f"{prefix}_{member.name}": member.value for member in members}
     assert values == {f"SPIKELOOM_{name}": value for name, value in expected.items()}

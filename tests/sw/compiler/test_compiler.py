@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, FIELDS, Descriptor, Opcode
+from hw.host.registers import VERSION
 from hw.named_configs import LARGE, TINY
 from hw.neurons.membranes import carry_cycles
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
-from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.compiler.program import DESCRIPTOR_WORDS, Program, header_words
 from sw.compiler.weight_pack import pack_weights
 from sw.network import NetworkConfig
 from tests.sw.compiler.networks import COMPILED, WIDE, artifact_of, compiled, config_of, network_of
@@ -32,7 +35,7 @@ def descriptor_at(program: Program, word: int) -> Descriptor:
 def test_program_is_one_stream(name):
     """Descriptor after descriptor, each followed by its parameters and weights, as a reader without `Step` sees it."""
     artifact, program = compiled(name)
-    config, word = program.config, 0
+    config, word = program.config, header_words(program.config)
     for step in program.steps:
         assert step.address == word
         descriptor = descriptor_at(program, word)
@@ -47,8 +50,13 @@ def test_program_is_one_stream(name):
         packed = pack_weights(artifact, config, step.layer, step.channels)
         assert np.array_equal(program.memory[word : word + length], packed)
         word += length
-    assert word == len(program.memory)
-    assert program.weight_words == word - len(program.steps) * DESCRIPTOR_WORDS
+    assert program.weight_words == word - header_words(config) - len(program.steps) * DESCRIPTOR_WORDS
+    # Header and CRC-32 around them, a beat each.
+    content, beat = program.memory.tobytes(), config.memory_bits // 8
+    assert len(content) == 8 * word + beat
+    assert content[:4] == b"SPK" + bytes([VERSION])
+    assert content[4:beat] == len(content).to_bytes(4, "little") + bytes(beat - 8)
+    assert content[-beat:] == bytes(beat - 4) + zlib.crc32(content[:-4]).to_bytes(4, "little")
 
 
 def expected_order(network: NetworkConfig, program: Program) -> list[str]:

@@ -17,7 +17,7 @@ from hw.descriptor import DESCRIPTOR, FIELDS, Descriptor, Destination, Opcode
 from hw.named_configs import BASE, LARGE, TINY
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
-from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.compiler.program import DESCRIPTOR_WORDS, Program, header_words
 from sw.network import NetworkConfig
 from tests.sw.compiler.reads import slice_bases
 
@@ -46,7 +46,7 @@ class Interpreter:
         self.tokens: dict[tuple[int, int], Integers] = {}
 
     def run(self) -> Integers:
-        logits, word = np.zeros(0, np.int64), 0
+        logits, word = np.zeros(0, np.int64), header_words(self.config)
         while True:
             bits = sum(int(self.program.memory[word + i]) << 64 * i for i in range(DESCRIPTOR_WORDS))
             view = DESCRIPTOR.from_bits(bits & (1 << DESCRIPTOR.size) - 1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from hw.host.registers import IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Status
 from hw.named_configs import BASE, TINY
+from sw.compiler.program import enclose
 from sw.driver.bus import DeviceStatus, DeviceTimeout, Snapshot
 from sw.driver.driver import Driver
 from sw.driver.results import JobResult, LayerCounters
@@ -54,6 +56,27 @@ def test_check_refuses_another_configuration():
     )
     with pytest.raises(UserError, match=message):
         asyncio.run(Driver(device(), BASE).check())
+
+
+def test_a_program_is_looked_at_before_it_is_started():
+    program = enclose(np.arange(40, dtype=np.uint64), TINY).tobytes()
+
+    class Memory(Registers):
+        async def read_memory(self, at, count):
+            return program[at - 4096 : at - 4096 + count]
+
+    driver = Driver(Memory(), TINY)
+    asyncio.run(driver.check_program(4096, len(program)))
+    with pytest.raises(UserError, match=f"the program has {len(program)} bytes by its header, not {len(program) + 8}"):
+        asyncio.run(driver.check_program(4096, len(program) + 8))
+    with pytest.raises(UserError, match="this is no program: it begins with 01 00 00, not 53 50 4b"):
+        asyncio.run(driver.check_program(4096 + 16, len(program)))
+
+
+def test_the_watchdog_is_set_in_cycles():
+    bus = Registers()
+    asyncio.run(Driver(bus, TINY).set_watchdog(5000))
+    assert bus.written == [(address("WATCHDOG"), 5000)]
 
 
 def test_start_writes_the_addresses_before_the_start_bit():
@@ -125,7 +148,9 @@ def test_reset_waits_as_long_as_the_caller_says_and_clears_interrupts(busy_until
 
 def test_a_reset_that_is_given_up_may_be_waited_for_again():
     bus = Working(100)
-    message = "after 50 the reset still waits for transfers of external memory: wait longer if it is slow"
+    message = (
+        "after 50 the reset is not over, which takes a few cycles whatever memory does: look at the device's clock"
+    )
     with pytest.raises(DeviceTimeout, match=message):
         asyncio.run(bus.driver().reset(timeout=50))
     asyncio.run(bus.driver().reset(timeout=50))
