@@ -22,7 +22,8 @@ from hw.host.registers import (
     Record,
     Status,
 )
-from hw.program.header import CRC_BYTES, PROGRAM_HEADER, PROGRAM_MAGIC
+from hw.program.crc import POLYNOMIAL
+from hw.program.header import CRC_BYTES, HEADER_BEATS, PROGRAM_HEADER, encode_header
 
 HEADER = "spikeloom.h"
 """Name of the header, beside the Verilog it was emitted with."""
@@ -57,12 +58,6 @@ def c_header(config: HardwareConfig) -> str:
             "VERSION_VALUE": f"{VERSION}u",
             "CONFIG_VALUE": f"0x{config.fingerprint:08X}u",
         }),
-        ("a program begins with magic (24 bits), version (8) and length in bytes (32); its last 4 bytes are the CRC-32 "
-         "of all before them", {
-            "PROGRAM_MAGIC": f"0x{PROGRAM_MAGIC:06X}u",
-            "PROGRAM_HEADER_BYTES": f"{PROGRAM_HEADER.size // 8}u",
-            "PROGRAM_CRC_BYTES": f"{CRC_BYTES}u",
-        }),
         ("byte addresses of the registers", {
             name: f"0x{register.address:04X}u /* {register.rights}: {register.text} */"
             for name, register in REGISTERS.items()
@@ -76,6 +71,14 @@ def c_header(config: HardwareConfig) -> str:
             "WATCHDOG_CYCLES": f"{WATCHDOG_CYCLES}u /* in WATCHDOG after a reset of the device */",
             "RECORD_LINE_WORDS": f"{RECORD_LINE_WORDS}u",
             "RECORD_LOGITS": f"{RECORD_LINE_WORDS}u",
+        }),
+        ("a program begins with magic (24 bits), version (8) and length in bytes (32); its last 4 bytes are the CRC-32 "
+         "of all before them", {
+            "PROGRAM_BEGIN": f"0x{encode_header(1) & 0xFFFF_FFFF:08X}u /* its first 32 bits: magic and version */",
+            "PROGRAM_LENGTH_OFFSET": f"{PROGRAM_HEADER['length'].offset // 8}u /* of its length in bytes */",
+            "PROGRAM_HEADER_BYTES": f"{HEADER_BEATS * config.memory_bits // 8}u",
+            "PROGRAM_CRC_BYTES": f"{CRC_BYTES}u",
+            "PROGRAM_CRC_POLYNOMIAL": f"0x{POLYNOMIAL:08X}u",
         }),
         *(
             (text, {f"{prefix}_{member.name}": f"{member.value}u" for member in members})

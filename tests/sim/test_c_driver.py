@@ -23,7 +23,7 @@ from sw.checkout import ROOT
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.network import NetworkConfig
-from tests.sim.c_host import LIBRARY_VARIABLE, SHORT
+from tests.sim.c_host import LIBRARY_VARIABLE, PATIENCE, SHORT
 from tests.sw.driver.c_library import compile_library
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
@@ -62,7 +62,7 @@ def test_jobs_of_the_c_driver_are_exact_and_it_recovers(tmp_path, stalls):
     )
     found = json.loads(job.results.read_text())
 
-    for name, image, jobs in (("first", 0, 1), ("second", 1, 2), ("third", 0, 4)):
+    for name, image, jobs in (("first", 0, 1), ("second", 1, 2), ("third", 0, 5)):
         left = found[name]
         assert left["logits"] == golden.logits[image].tolist() == left["record_logits"]
         assert left["result"] == left["record"]
@@ -85,3 +85,6 @@ def test_jobs_of_the_c_driver_are_exact_and_it_recovers(tmp_path, stalls):
     assert failed["outcome"] == "JOB_FAILED" and failed["interrupts"] == Interrupt.DONE | Interrupt.ERROR
     assert failed["status"]["error"] == failed["record"]["error"] == ErrorCause.MEMORY_ERROR
     assert failed["status"]["status"] == Status.DONE | Status.ERROR
+    silent = found["silent"]
+    assert silent["outcome"] == "JOB_FAILED" and silent["status"]["error"] == ErrorCause.MEMORY_TIMEOUT
+    assert PATIENCE / 2 < silent["result"]["cycles"] < 2 * PATIENCE and silent["result"]["jobs"] == 4

@@ -10,6 +10,12 @@
         if (outcome_ != SPIKELOOM_OK) return outcome_;                                                                 \
     } while (0)
 
+/* Memory is little-endian for the accelerator, whatever the host is. */
+static uint32_t read_word(const volatile uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
 static spikeloom_outcome read_register(const spikeloom_device *device, uint32_t address, uint32_t *value)
 {
     if (device->read == NULL) {
@@ -53,6 +59,29 @@ static spikeloom_outcome require_idle(const spikeloom_device *device)
     uint32_t status;
     TRY(read_register(device, SPIKELOOM_STATUS, &status));
     return (status & SPIKELOOM_STATUS_BUSY) == 0u ? SPIKELOOM_OK : SPIKELOOM_STILL_BUSY;
+}
+
+spikeloom_outcome spikeloom_check_program(const volatile uint8_t *program, uint32_t program_bytes)
+{
+    if (program_bytes < SPIKELOOM_PROGRAM_HEADER_BYTES + SPIKELOOM_PROGRAM_CRC_BYTES ||
+        read_word(program) != SPIKELOOM_PROGRAM_BEGIN ||
+        read_word(program + SPIKELOOM_PROGRAM_LENGTH_OFFSET) != program_bytes) {
+        return SPIKELOOM_NO_PROGRAM;
+    }
+    const uint32_t end = program_bytes - SPIKELOOM_PROGRAM_CRC_BYTES;
+    uint32_t remainder = 0xFFFFFFFFu;
+    for (uint32_t index = 0; index < end; index++) {
+        remainder ^= program[index];
+        for (int bit = 0; bit < 8; bit++) {
+            remainder = remainder >> 1 ^ ((remainder & 1u) != 0u ? SPIKELOOM_PROGRAM_CRC_POLYNOMIAL : 0u);
+        }
+    }
+    return (remainder ^ 0xFFFFFFFFu) == read_word(program + end) ? SPIKELOOM_OK : SPIKELOOM_PROGRAM_DAMAGED;
+}
+
+spikeloom_outcome spikeloom_set_watchdog(const spikeloom_device *device, uint32_t cycles)
+{
+    return write_register(device, SPIKELOOM_WATCHDOG, cycles);
 }
 
 /* `unit` is a power of two; a division of 64 bits would be a function of the compiler's library on small processors. */
@@ -181,26 +210,19 @@ spikeloom_outcome spikeloom_read_layer(const spikeloom_device *device, uint32_t 
     return SPIKELOOM_OK;
 }
 
-/* The accelerator writes little-endian, whatever the host is. */
-static uint32_t record_word(const volatile uint8_t *record, uint32_t word)
-{
-    const volatile uint8_t *bytes = record + 4u * word;
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 spikeloom_outcome spikeloom_decode_record(
     const volatile uint8_t *record, spikeloom_result *result, int32_t *logits, uint32_t classes
 )
 {
     if (classes > SPIKELOOM_LOGITS_WORDS) return SPIKELOOM_BAD_ARGUMENT;
     /* First: it is written last, so where it is new, so is the rest. */
-    result->jobs = record_word(record, SPIKELOOM_RECORD_JOB);
-    result->prediction = record_word(record, SPIKELOOM_RECORD_PREDICTION);
-    result->cycles = record_word(record, SPIKELOOM_RECORD_CYCLES);
-    result->error = record_word(record, SPIKELOOM_RECORD_ERROR);
-    result->descriptors = record_word(record, SPIKELOOM_RECORD_DESCRIPTORS);
+    result->jobs = read_word(record + 4u * SPIKELOOM_RECORD_JOB);
+    result->prediction = read_word(record + 4u * SPIKELOOM_RECORD_PREDICTION);
+    result->cycles = read_word(record + 4u * SPIKELOOM_RECORD_CYCLES);
+    result->error = read_word(record + 4u * SPIKELOOM_RECORD_ERROR);
+    result->descriptors = read_word(record + 4u * SPIKELOOM_RECORD_DESCRIPTORS);
     for (uint32_t index = 0; index < classes; index++) {
-        logits[index] = as_signed(record_word(record, SPIKELOOM_RECORD_LOGITS + index));
+        logits[index] = as_signed(read_word(record + 4u * (SPIKELOOM_RECORD_LOGITS + index)));
     }
     return SPIKELOOM_OK;
 }

@@ -20,6 +20,8 @@
 typedef enum {
     SPIKELOOM_OK = 0,
     SPIKELOOM_BAD_ARGUMENT,  /* a function or an address is missing, not aligned or too large; nothing was written */
+    SPIKELOOM_NO_PROGRAM,    /* it begins with no header, or with one of another version or length: compile it again */
+    SPIKELOOM_PROGRAM_DAMAGED, /* its CRC-32 is another one */
     SPIKELOOM_BUS_FAILED,    /* an access to a register was answered with an error */
     SPIKELOOM_NO_DEVICE,     /* IDENTITY reads something else: no Spikeloom at this address */
     SPIKELOOM_OTHER_VERSION, /* register map of another version than spikeloom.h */
@@ -51,7 +53,7 @@ typedef struct {
     uint64_t program;       /* multiple of a beat, SPIKELOOM_MEMORY_BITS */
     uint64_t image;         /* packed; multiple of a beat */
     uint64_t record;        /* of the result record, a multiple of a line; looked at if write_record */
-    uint32_t program_bytes; /* with its weights */
+    uint32_t program_bytes; /* all of it, as in its header */
     bool write_record;
 } spikeloom_job;
 
@@ -83,6 +85,15 @@ typedef struct {
 spikeloom_outcome spikeloom_check(const spikeloom_device *device);
 
 /*
+ * Whether a program is whole, as it lies in memory: header, length and CRC-32, eight steps for each of its bytes. The
+ * accelerator checks the same as it reads.
+ */
+spikeloom_outcome spikeloom_check_program(const volatile uint8_t *program, uint32_t program_bytes);
+
+/* After how many cycles without progress a job ends with an error, if memory does not answer; 0 for never. */
+spikeloom_outcome spikeloom_set_watchdog(const spikeloom_device *device, uint32_t cycles);
+
+/*
  * Start a job. Program and image must be in memory by then: flush the caches before. What has been started uses the
  * addresses of this call; those of the next job may be prepared meanwhile.
  */
@@ -95,8 +106,8 @@ spikeloom_outcome spikeloom_start(const spikeloom_device *device, const spikeloo
 spikeloom_outcome spikeloom_wait(const spikeloom_device *device, uint64_t timeout, spikeloom_status *status);
 
 /*
- * Stop the job under way, if any, and clear pending interrupts. Transfers under way end first, which AXI cannot call
- * back; after SPIKELOOM_TIMED_OUT it may be called again.
+ * Stop the job under way, if any, and clear pending interrupts; takes a few cycles, whatever memory does. What memory
+ * still owes is waited for by the next job.
  */
 spikeloom_outcome spikeloom_reset(const spikeloom_device *device, uint64_t timeout, spikeloom_status *status);
 

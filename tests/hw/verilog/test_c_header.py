@@ -11,6 +11,8 @@ import pytest
 from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import IDENTITY, RECORD_LINE_WORDS, REGISTERS, VERSION, WATCHDOG_CYCLES
 from hw.named_configs import BASE, TINY
+from hw.program.crc import POLYNOMIAL
+from hw.program.header import encode_header
 from hw.verilog.c_header import ENUMERATIONS, HEADER, c_header
 
 
@@ -40,7 +42,11 @@ def test_compiles_and_holds_the_map(config, tmp_path):
     expected |= {"RECORD_LINE_WORDS": RECORD_LINE_WORDS, "RECORD_LOGITS": RECORD_LINE_WORDS}
     expected |= {"MEMORY_BITS": config.memory_bits, "ADDRESS_BITS": BYTE_ADDRESS_BITS}
     expected |= {"WATCHDOG_CYCLES": WATCHDOG_CYCLES}
-    expected |= {"PROGRAM_MAGIC": 0x4B5053, "PROGRAM_HEADER_BYTES": 8, "PROGRAM_CRC_BYTES": 4}
+    header = encode_header(0x1234_5678).to_bytes(8, "little")
+    expected |= {"PROGRAM_BEGIN": int.from_bytes(header[:4], "little"), "PROGRAM_LENGTH_OFFSET": 4}
+    assert int.from_bytes(header[4:], "little") == 0x1234_5678
+    expected |= {"PROGRAM_HEADER_BYTES": config.memory_bits // 8, "PROGRAM_CRC_BYTES": 4}
+    expected |= {"PROGRAM_CRC_POLYNOMIAL": POLYNOMIAL}
     for prefix, (_, members) in ENUMERATIONS.items():
         expected |= {f"{prefix}_{member.name}": member.value for member in members}
     assert values == {f"SPIKELOOM_{name}": value for name, value in expected.items()}

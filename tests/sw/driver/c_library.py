@@ -15,8 +15,8 @@ SOURCES = ROOT / "sw" / "driver" / "c"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-ffreestanding")
 
 OUTCOMES = (
-    "OK", "BAD_ARGUMENT", "BUS_FAILED", "NO_DEVICE", "OTHER_VERSION", "OTHER_CONFIG", "STILL_BUSY", "TIMED_OUT",
-    "JOB_FAILED",
+    "OK", "BAD_ARGUMENT", "NO_PROGRAM", "PROGRAM_DAMAGED", "BUS_FAILED", "NO_DEVICE", "OTHER_VERSION", "OTHER_CONFIG",
+    "STILL_BUSY", "TIMED_OUT", "JOB_FAILED",
 )  # fmt: skip
 
 U32, U64 = ctypes.c_uint32, ctypes.c_uint64

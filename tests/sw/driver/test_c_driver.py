@@ -9,13 +9,16 @@ import struct
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import COUNTER_SLOTS, IDENTITY, REGISTERS, VERSION, Control, ErrorCause, Interrupt, Status
 from hw.host.result_writer import LINE_BYTES, record_lines
 from hw.named_configs import LARGE, MINI
+from hw.program.header import PROGRAM_HEADER
 from sw.checkout import ROOT
+from sw.compiler.program import enclose
 from tests.sw.driver import c_library
 from tests.sw.driver.c_library import OUTCOMES, READ, SOURCES, TIME, WAIT, WRITE, CDriver, Device, Job, Result
 
@@ -260,6 +263,47 @@ def test_interrupts_are_chosen_read_and_cleared(driver):
     assert driver("take_interrupts", bus.device, ctypes.byref(happened)) == "OK"
     assert happened.value == 3
     assert bus.written == [(address("INTERRUPT_ENABLE"), 3), (address("INTERRUPT_STATUS"), 3)]
+
+
+@pytest.fixture(scope="module")
+def program() -> bytes:
+    """A program of nothing but its frame and some words."""
+    return enclose(np.arange(40, dtype=np.uint64) << np.uint64(33), MINI).astype("<u8").tobytes()
+
+
+def test_a_whole_program_is_accepted(driver, program):
+    assert driver("check_program", program, len(program)) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (lambda program: b"XYZ" + program[3:], "NO_PROGRAM"),
+        (lambda program: program[:3] + bytes([VERSION - 1]) + program[4:], "NO_PROGRAM"),
+        (lambda program: program[:-8], "NO_PROGRAM"),
+        (lambda program: program + bytes(8), "NO_PROGRAM"),
+        (lambda program: program[:8], "NO_PROGRAM"),
+        (lambda program: b"", "NO_PROGRAM"),
+    ],
+)
+def test_what_is_no_program_is_refused(driver, program, change, outcome):
+    wrong = change(program)
+    assert driver("check_program", wrong, len(wrong)) == outcome
+
+
+def test_any_flipped_bit_of_a_program_is_seen(driver, program):
+    header = PROGRAM_HEADER.size // 8
+    for bit in range(8 * len(program)):
+        wrong = bytearray(program)
+        wrong[bit // 8] ^= 1 << bit % 8
+        expected = "NO_PROGRAM" if bit < 8 * header else "PROGRAM_DAMAGED"
+        assert driver("check_program", bytes(wrong), len(wrong)) == expected
+
+
+def test_watchdog_is_set(driver):
+    bus = Registers()
+    assert driver("set_watchdog", bus.device, 12345) == "OK"
+    assert bus.written == [(address("WATCHDOG"), 12345)]
 
 
 WORDS = (0xFFFF_FFFE, 0x7FFF_FFFF, 1 << 31, 0)
