@@ -1,0 +1,52 @@
+"""The cocotb test that lets a host in another process use the testbench, as `sim.simulated_board` does.
+
+Simulated time stands still while the host thinks. Requests and answers are lines of JSON on a socket that the
+simulator inherits: a method of `TestbenchBus` and its arguments, or ``set`` with a signal of the testbench; bytes are
+hexadecimal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import cocotb
+
+from hw.config import HardwareConfig
+from sim.testbench.bus import FAULTS, TestbenchBus, reset
+from sim.testbench.protocol import SERVER_VARIABLE
+
+
+async def answer(dut: Any, bus: TestbenchBus, call: str, arguments: list[Any]) -> Any:
+    """What a request comes to, as JSON takes it."""
+    if call == "set":
+        name, value = arguments
+        getattr(dut, name).value = value
+        return None
+    if call == "write_memory":
+        arguments = [arguments[0], bytes.fromhex(arguments[1])]
+    value = await getattr(bus, call)(*arguments)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+@cocotb.test()
+async def serve(dut: Any) -> None:
+    """Answer requests until the host closes the socket."""
+    settings = json.loads(os.environ[SERVER_VARIABLE])
+    await reset(dut)
+    config, transfer = HardwareConfig.from_dict(settings["config"]), Path(settings["transfer"])
+    bus = TestbenchBus(dut, config, settings["memory_bytes"], transfer)
+    with socket.socket(fileno=settings["socket"]) as connection, connection.makefile("rw", encoding="utf-8") as lines:
+        for line in lines:
+            found: dict[str, Any] = {}
+            try:
+                found["value"] = await answer(dut, bus, *json.loads(line))
+            except Exception as error:
+                found["error"] = str(error)
+            if fault := FAULTS[int(dut.fault.value)]:
+                found["error"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
+            lines.write(json.dumps({**found, "clock": bus.clock()}) + "\n")
+            lines.flush()
