@@ -49,15 +49,20 @@ class PynqBus:
 
     async def read_memory(self, address: int, count: int) -> bytes:
         """Bytes of the memory from an address on, as the accelerator left them."""
-        self._memory.invalidate()
-        first = address - self.memory_address
-        return bytes(self._memory[first : first + count])
+        part = self._part(address, count)
+        part.invalidate()
+        return bytes(part)
 
     async def write_memory(self, address: int, data: bytes) -> None:
         """Write bytes to the memory, so that the accelerator sees them."""
+        part = self._part(address, len(data))
+        part[:] = np.frombuffer(data, np.uint8)
+        part.flush()
+
+    def _part(self, address: int, count: int) -> Any:
+        """Bytes of the memory, whose cache is flushed alone: all of it would take milliseconds."""
         first = address - self.memory_address
-        self._memory[first : first + len(data)] = np.frombuffer(data, np.uint8)
-        self._memory.flush()
+        return self._memory[first : first + count]
 
     async def wait(self, timeout: float) -> None:
         """Until the interrupt, or for a moment, at most so many seconds."""
