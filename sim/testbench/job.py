@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.triggers import First, ReadOnly, RisingEdge, Timer
 
-from hw.host.registers import RECORD_LINE_WORDS, REGISTERS, Interrupt
-from hw.host.result_writer import record_lines
+from hw.host.registers import REGISTERS, Interrupt
 from sim.testbench.bus import FAULTS, PERIOD_NS, TestbenchBus, reset
 from sim.testbench.protocol import JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
@@ -42,7 +42,7 @@ async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
     return True
 
 
-async def run_image(dut: Any, bus: TestbenchBus, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
+async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
     """Run one image and return its entry of the results."""
     tracing, wrong = index in job.traced, job.disturbance(index)
     await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
@@ -86,9 +86,7 @@ async def run_image(dut: Any, bus: TestbenchBus, driver: Driver, job: SimulatorJ
             assert not (status.busy or status.done or status.error), status
         entry["jobs"] = await driver.read("JOBS")
         if job.record_address is not None:
-            count = 4 * RECORD_LINE_WORDS * record_lines(job.config.max_classes)
-            content = await bus.read_memory(job.record_address, count)
-            entry["record"] = [int.from_bytes(content[at : at + 4], "little") for at in range(0, count, 4)]
+            entry["record"] = asdict(await driver.record(job.record_address, job.classes))
     Event("finished", index, elapsed).send()
     return entry
 
@@ -99,9 +97,8 @@ async def run_job(dut: Any) -> None:
     job = SimulatorJob.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
-    bus = TestbenchBus(dut, job.config, job.memory.stat().st_size, job.transfer)
-    driver = Driver(bus, job.config)
+    driver = Driver(TestbenchBus(dut, job.config, job.memory.stat().st_size, job.transfer), job.config)
     await driver.check()
-    images = [await run_image(dut, bus, driver, job, index) for index in range(len(job.image_addresses))]
+    images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}
     write_atomically(job.results, json.dumps(results))

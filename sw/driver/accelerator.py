@@ -165,10 +165,11 @@ class Accelerator:
         assert self._runner is not None
         try:
             return await self._runner.run(images, self.timeout, counters=counters, on_result=on_result)
-        except BaseException:
+        except BaseException as error:
             self._ready = False
-            with suppress(Exception):  # what went wrong is what is told; it must not go on writing to memory, though
-                await self._runner.driver.reset(self.timeout)
+            if not isinstance(error, GeneratorExit):  # then nobody awaits any more
+                with suppress(Exception):  # the first error is the one to tell; memory must not be written to, though
+                    await self._runner.driver.reset(self.timeout)
             raise
 
     async def classify(

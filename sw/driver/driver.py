@@ -5,6 +5,8 @@ The same driver runs on a board (over whatever reaches the registers) and in sim
 
 from __future__ import annotations
 
+import struct
+
 from hw.config import HardwareConfig
 from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.host.registers import (
@@ -18,12 +20,18 @@ from hw.host.registers import (
     Interrupt,
     Status,
 )
+from hw.host.result_writer import record_lines
 from sw.driver.bus import Bus, DeviceStatus, DeviceTimeout, Snapshot
-from sw.driver.results import JobResult, LayerCounters, error_name, signed
+from sw.driver.results import JobResult, LayerCounters, ResultRecord, error_name, signed
 from sw.errors import UserError
 
 FIRST_PAUSE, LONGEST_PAUSE = 1 / 1024, 1 / 8
 """Between two looks at STATUS, as shares of the timeout; each pause is twice the one before."""
+
+
+def record_bytes(config: HardwareConfig) -> int:
+    """Length of a result record."""
+    return 4 * RECORD_LINE_WORDS * int(record_lines(config.max_classes))
 
 
 async def built_fingerprint(bus: Bus) -> int:
@@ -238,6 +246,19 @@ class Driver:
             descriptors=await self.read("DESCRIPTORS"),
             layers=tuple([await self.counters(layer) for layer in range(layers)]),
         )
+
+    async def record(self, address: int, classes: int) -> ResultRecord:
+        """What a finished job wrote to memory.
+
+        Parameters
+        ----------
+        address : int
+            Byte address of the result record.
+        classes : int
+            Logits to take.
+        """
+        content = await self._bus.read_memory(address, record_bytes(self._config))
+        return ResultRecord.from_words(struct.unpack(f"<{len(content) // 4}I", content), classes)
 
     async def counters(self, layer: int) -> LayerCounters:
         """Counters of a descriptor of a finished job."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
-import numpy as np
-
-from hw.host.registers import RECORD_LINE_WORDS, Interrupt
-from hw.host.result_writer import record_lines
+from hw.host.registers import Interrupt
 from sw.compiler.image_pack import WORD_BITS
 from sw.compiler.program import Program
 from sw.driver.bus import Bus
-from sw.driver.driver import Driver
+from sw.driver.driver import Driver, record_bytes
 from sw.driver.layout import lay_out
-from sw.driver.results import JobResult, ResultRecord, check_record
+from sw.driver.results import JobResult, check_record
 from sw.errors import UserError
 
 
@@ -65,10 +62,9 @@ class JobRunner:
     def __init__(self, bus: Bus, program: Program, classes: int):
         self._bus, self._program, self._classes = bus, program, classes
         self._content = program.memory.astype("<u8").tobytes()
-        self._record_bytes = 4 * RECORD_LINE_WORDS * record_lines(program.config.max_classes)
         self.driver = Driver(bus, program.config)
         self.program_bytes, self.image_bytes = len(self._content), program.image_words * WORD_BITS // 8
-        self.layout = lay_out(bus, self.program_bytes, self.image_bytes, self._record_bytes)
+        self.layout = lay_out(bus, self.program_bytes, self.image_bytes, record_bytes(program.config))
 
     async def load(self, timeout: float) -> None:
         """Bring the accelerator into a known state and write the program, once for all jobs.
@@ -160,7 +156,6 @@ class JobRunner:
         if result.error != "NONE":
             reached = min(result.descriptors, len(self._program.steps) - 1)
             raise JobError(result, self._program.steps[reached].name)
-        content = await self._bus.read_memory(self.layout.records[slot], self._record_bytes)
-        record = ResultRecord.from_words(np.frombuffer(content, "<u4").tolist(), self._classes)
+        record = await self.driver.record(self.layout.records[slot], self._classes)
         check_record(record, result, await self.driver.read("JOBS"))
         return result

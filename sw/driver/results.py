@@ -104,6 +104,11 @@ class ResultRecord:
     logits: tuple[int, ...]
 
     @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ResultRecord:
+        """Inverse of `dataclasses.asdict`, by way of JSON."""
+        return cls(**{**fields, "logits": tuple(fields["logits"])})
+
+    @classmethod
     def from_words(cls, words: Sequence[int], classes: int) -> ResultRecord:
         """Take a record apart.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,27 @@ def test_an_error_of_the_memory_is_told_and_the_next_job_is_exact(board):
         board.classify()
     board.bus.set("armed", 0)
     assert board.check() == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stalls", [0, 50])
+def test_an_error_of_any_read_is_told_and_the_next_job_is_exact(tmp_path, stalls):
+    simulator = build(MINI, optimise=False)
+    bus = SimulatedBus(simulator, MINI, tmp_path, memory_bytes=1 << 17, stall_percent=stalls, stall_seed=7)
+    board = Board(bus)
+    jobs = board.check().jobs
+    runner = board.accelerator._runner
+    beats = 8 * (runner.program_bytes + runner.image_bytes) // MINI.memory_bits
+    for beat in random.Random(stalls).sample(range(beats), 60):
+        bus.set("error_beat", beat)
+        bus.set("armed", 1)
+        with pytest.raises(JobError, match="stopped with MEMORY_ERROR"):
+            board.classify()
+        bus.set("armed", 0)
+        found = board.check().jobs
+        assert [(job.logits, job.descriptors) for job in found] == [(job.logits, job.descriptors) for job in jobs]
+        assert stalls or found == jobs  # every cycle and every counter
+    bus.close()
 
 
 def test_a_job_that_is_given_up_is_reset_in_the_middle_and_the_next_is_exact(board):
