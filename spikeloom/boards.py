@@ -84,7 +84,7 @@ def open_board(board: str, way: Way, config: HardwareConfig | None) -> Bus:
         If it cannot be reached.
     """
     if way.port is not None:
-        from sw.driver.serial_port import open_serial
+        from sw.driver.serial_bus import open_serial
 
         return open_serial(way.port, way.baud)
     if way.bitstream is not None:

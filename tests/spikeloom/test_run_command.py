@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,20 @@ def test_a_bitstream_that_is_not_the_one_is_refused(capsys, model, monkeypatch):
     bus = FakeDevice(MINI)
     bus.hangs = True
     assert "has not ended after" in (line := refused(capsys, *arguments)) and "(STATUS BUSY, ERROR NONE" in line
+
+
+def test_a_serial_board_is_opened_at_its_port_and_speed(capsys, model, monkeypatch):
+    opened, bus = [], FakeDevice(TINY)
+
+    def open_serial(port, baud):
+        opened.append((port, baud))
+        return bus
+
+    monkeypatch.setitem(sys.modules, "sw.driver.serial_bus", SimpleNamespace(open_serial=open_serial))
+    arguments = (model, "--board", "ulx3s_85f", "--port", "/dev/ttyUSB7", "--images", 1)
+    assert "another configuration" in refused(capsys, *arguments, "--config", "mini")
+    assert "another configuration" in refused(capsys, *arguments, "--config", "mini", "--baud", 115_200)
+    assert opened == [("/dev/ttyUSB7", 1_000_000), ("/dev/ttyUSB7", 115_200)] and bus.closed
 
 
 @pytest.mark.parametrize(

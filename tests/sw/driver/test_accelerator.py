@@ -175,7 +175,7 @@ def test_a_reset_that_does_not_end_is_told_and_not_waited_for_for_ever():
     unit = accelerator(bus)
     with pytest.raises(DeviceTimeout, match="the job has not ended"):
         run_blocking(unit.classify(IMAGES[:1]))
-    with pytest.raises(DeviceTimeout, match="the reset still waits for transfers of external memory"):
+    with pytest.raises(DeviceTimeout, match=r"after \d+ the reset "):
         run_blocking(unit.classify(IMAGES[:1]))
 
 
