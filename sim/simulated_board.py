@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDone
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hw.config import HardwareConfig
 from hw.named_configs import BASE
@@ -59,7 +59,7 @@ class SimulatedBus:
         self, simulator: Build, config: HardwareConfig, folder: Path, *, memory_bytes: int = MEMORY_BYTES,
         latency: int = 20, stall_percent: int = 0, stall_seed: int = 1,
     ):  # fmt: skip
-        self.memory_bytes, self._now, self._received = memory_bytes, 0.0, b""
+        self.memory_bytes, self._now, self._received, self._requests = memory_bytes, 0.0, b"", 0
         self._held = ExitStack()
         self._log = folder.absolute() / "run.log"
         memory, transfer = folder.absolute() / "memory.bin", folder.absolute() / "transfer"
@@ -104,26 +104,40 @@ class SimulatedBus:
         self._held.push(resources)
 
     def _call(self, call: str, *arguments: Any) -> Any:
-        try:
-            self._socket.sendall(json.dumps([call, arguments]).encode() + b"\n")
-            while b"\n" not in self._received:
-                try:
-                    received = self._socket.recv(1 << 16)
-                except TimeoutError:
-                    received = None
-                if received == b"" or (received is None and self._process.done()):
-                    raise ConnectionError
-                self._received += received or b""
-        except OSError:
-            self._ended()
-        line, _, self._received = self._received.partition(b"\n")
-        answer = json.loads(line)
+        self._requests += 1
+        self._sent(json.dumps([self._requests, call, arguments]).encode() + b"\n")
+        answer = json.loads(self._line())
+        while answer["request"] != self._requests:  # to a request whose caller was interrupted
+            answer = json.loads(self._line())
         self._now = answer["clock"]
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer["value"]
 
-    def _ended(self) -> None:
+    def _sent(self, line: bytes) -> None:
+        try:
+            self._socket.sendall(line)
+        except OSError:
+            self._ended()
+
+    def _line(self) -> bytes:
+        """The next line of the simulator."""
+        while b"\n" not in self._received:
+            try:
+                received = self._socket.recv(1 << 16)
+            except TimeoutError:
+                if self._process.done():
+                    self._ended()
+                continue
+            except OSError:
+                received = b""
+            if not received:
+                self._ended()
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def _ended(self) -> NoReturn:
         """Say why the simulator is gone."""
         try:
             self._process.result(LAST_SECONDS)

@@ -1,8 +1,8 @@
 """The cocotb test that lets a host in another process use the testbench, as `sim.simulated_board` does.
 
 Simulated time stands still while the host thinks. Requests and answers are lines of JSON on a socket that the
-simulator inherits: a method of `TestbenchBus` and its arguments, or ``set`` with a signal of the testbench; bytes are
-hexadecimal.
+simulator inherits: a number, which the answer repeats, a method of `TestbenchBus` or ``set`` for a signal of the
+testbench, and arguments; bytes are hexadecimal.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ async def serve(dut: Any) -> None:
     await reset(dut)
     config, transfer = HardwareConfig.from_dict(settings["config"]), Path(settings["transfer"])
     bus = TestbenchBus(dut, config, settings["memory_bytes"], transfer)
-    with socket.socket(fileno=settings["socket"]) as connection, connection.makefile("rw", encoding="utf-8") as lines:
+    with socket.socket(fileno=settings["socket"]) as connection, connection.makefile(encoding="utf-8") as lines:
         for line in lines:
-            found: dict[str, Any] = {}
+            request, call, arguments = json.loads(line)
+            found: dict[str, Any] = {"request": request}
             try:
-                found["value"] = await answer(dut, bus, *json.loads(line))
+                found["value"] = await answer(dut, bus, call, arguments)
             except Exception as error:
                 found["error"] = str(error)
             if fault := FAULTS[int(dut.fault.value)]:
                 found["error"] = f"{fault} (byte address 0x{int(dut.fault_address.value):X})"
-            lines.write(json.dumps({**found, "clock": bus.clock()}) + "\n")
-            lines.flush()
+            connection.sendall(json.dumps({**found, "clock": bus.clock()}).encode() + b"\n")

@@ -113,6 +113,22 @@ def test_a_job_that_is_given_up_is_reset_in_the_middle_and_the_next_is_exact(boa
     assert board.check() == before
 
 
+def test_a_host_that_is_interrupted_in_a_wait_goes_on_exactly(board, monkeypatch):
+    before = board.check()
+    line, left = SimulatedBus._line, iter(range(40))
+
+    def interrupted(bus):
+        if next(left, None) is None:
+            monkeypatch.setattr(SimulatedBus, "_line", line)
+            raise KeyboardInterrupt
+        return line(bus)
+
+    monkeypatch.setattr(SimulatedBus, "_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        board.classify()
+    assert board.check() == before
+
+
 def test_a_job_that_another_host_left_is_reset(board):
     before = board.check()
     run_blocking(board.accelerator._runner.start(0))
