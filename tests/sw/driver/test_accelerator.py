@@ -9,48 +9,18 @@ import numpy as np
 import pytest
 
 from golden.expectation import expect
-from golden.random_artifact import random_artifact, random_images
+from golden.random_artifact import random_artifact
 from hw.host.registers import VERSION, ErrorCause, Record
 from hw.named_configs import MINI, TINY
-from sw.compiler.compiler import compile_artifact
-from sw.compiler.image_pack import pack_image
 from sw.driver.accelerator import Accelerator, built_config
 from sw.driver.bus import DeviceTimeout, run_blocking
 from sw.driver.driver import LONGEST_PAUSE
 from sw.driver.job_runner import JobError
 from sw.driver.layout import PAGE_BYTES, lay_out
-from sw.driver.outcomes import Expectation, ValidationTotals
+from sw.driver.outcomes import ValidationTotals
 from sw.errors import UserError
-from sw.network import NetworkConfig
-from tests.sw.driver.fake_device import FakeDevice, logits_of
-
-NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
-ARTIFACT = random_artifact(NETWORK, 4, seed=3)
-PROGRAM = compile_artifact(ARTIFACT, MINI)
-IMAGES = random_images(NETWORK, 7, seed=4)
-
-
-def packed(image) -> bytes:
-    return pack_image(ARTIFACT, MINI, image.numpy(), PROGRAM.image_strips).tobytes()
-
-
-def answers(images) -> list[list[int]]:
-    """What the device makes of images."""
-    return [logits_of(PROGRAM.memory.tobytes(), packed(image), NETWORK.classes) for image in images]
-
-
-def known(artifact, program) -> Expectation:
-    return Expectation(IMAGES[6].numpy(), tuple(answers(IMAGES[6:])[0]), 900)
-
-
-def device(**options) -> FakeDevice:
-    bus = FakeDevice(MINI, **options)
-    bus.image_bytes, bus.classes = len(packed(IMAGES[0])), NETWORK.classes
-    return bus
-
-
-def accelerator(bus: FakeDevice, **options) -> Accelerator:
-    return Accelerator(bus, ARTIFACT, **{"expect": known, "frequency": 1.0, **options})
+from tests.sw.driver.fake_device import FakeDevice
+from tests.sw.driver.fake_network import ARTIFACT, IMAGES, NETWORK, PROGRAM, accelerator, answers, device, known
 
 
 def test_images_are_classified_as_the_device_does():
@@ -88,7 +58,7 @@ def test_a_layout_is_inside_the_memory_and_nothing_overlaps(offset):
 
 
 def test_a_memory_with_room_for_one_image_runs_them_too():
-    pages = -(-PROGRAM.memory.nbytes // PAGE_BYTES) + -(-len(packed(IMAGES[0])) // PAGE_BYTES)
+    pages = -(-PROGRAM.memory.nbytes // PAGE_BYTES) + -(-8 * PROGRAM.image_words // PAGE_BYTES)
     bus = device(memory_bytes=pages * PAGE_BYTES + 128)
     assert run_blocking(accelerator(bus).classify(IMAGES)).logits.tolist() == answers(IMAGES)
     with pytest.raises(UserError, match=rf"needs {pages * PAGE_BYTES + 128:,} bytes of memory .* there are "):

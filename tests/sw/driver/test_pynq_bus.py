@@ -14,7 +14,7 @@ from sw.driver.bus import run_blocking
 from sw.driver.pynq_bus import PynqBus, open_pynq
 from sw.errors import UserError
 from tests.sw.driver.fake_device import FakeDevice
-from tests.sw.driver.test_accelerator import IMAGES, accelerator, answers, device
+from tests.sw.driver.fake_network import IMAGES, accelerator, answers, device
 
 ABOUT = {
     "spikeloom_0": {"type": "spikeloom.org:spikeloom:spikeloom:1.0", "phys_addr": 0xA000_0000, "addr_range": 0x4000},
