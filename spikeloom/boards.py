@@ -18,7 +18,7 @@ SIMULATION = "simulation"
 SERIAL_BOARDS = ("ulx3s_85f", "ecpix5_85f", "orangecrab_85f")
 """Boards whose bitstream has the serial link."""
 
-LINUX_BOARDS = ("kv260", "zcu104", "pynq-z2")
+LINUX_BOARDS = ("kv260", "zcu104", "pynq_z2")
 """Boards that this runs on themselves."""
 
 BOARDS = (SIMULATION, *SERIAL_BOARDS, *LINUX_BOARDS)
