@@ -19,7 +19,7 @@ from hw.host.watchdog import Watchdog
 from hw.parts.technology import Technology
 
 
-class Accelerator(wiring.Component):
+class AxiAccelerator(wiring.Component):
     """A `Core` with its registers, its way to memory, and what ends a job and begins the next.
 
     Parameters

@@ -280,7 +280,7 @@ def read_results(job: SimulatorJob) -> RunResults:
             **{
                 **entry,
                 "job": JobResult.from_dict(entry["job"]) if entry["job"] else None,
-                "record": ResultRecord.from_words(entry["record"], job.classes) if entry["record"] else None,
+                "record": ResultRecord.from_dict(entry["record"]) if entry["record"] else None,
                 "trace": job.trace(entry["image"]) if entry["image"] in job.traced else None,
             }
         )

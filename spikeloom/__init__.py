@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from golden.cycles.cycle_model import predict_cycles
+    from golden.expectation import expect
     from golden.model import GoldenModel, GoldenResult
     from golden.random_artifact import random_artifact, random_images
     from hw.config import HardwareConfig
@@ -31,23 +32,28 @@ if TYPE_CHECKING:
     from hw.verilog.emit import emit as emit_verilog
     from sim.comparison.compare import CompareReport, compare
     from sim.rtl import RtlRun, simulate
+    from sim.simulated_board import open_simulation
     from sw.artifact.artifact import Artifact
     from sw.artifact.file import load, save
     from sw.compiler.compiler import compile_artifact as compile
     from sw.compiler.program import Program
     from sw.data.samples import load_sample
     from sw.data.sets import ImageSet
+    from sw.driver.accelerator import Accelerator
+    from sw.driver.bus import run_blocking
     from sw.errors import UserError
     from sw.network import NetworkConfig
 
 __all__ = [
-    "BASE", "CONFIGS", "HUGE", "LARGE", "MINI", "TINY", "Artifact", "CompareReport", "GoldenModel", "GoldenResult",
-    "HardwareConfig", "ImageSet", "NetworkConfig", "Program", "RtlRun", "UserError", "compare", "compile",
-    "emit_verilog", "load", "load_sample", "predict_cycles", "random_artifact", "random_images", "save", "simulate",
+    "BASE", "CONFIGS", "HUGE", "LARGE", "MINI", "TINY", "Accelerator", "Artifact", "CompareReport", "GoldenModel",
+    "GoldenResult", "HardwareConfig", "ImageSet", "NetworkConfig", "Program", "RtlRun", "UserError", "compare",
+    "compile", "emit_verilog", "expect", "load", "load_sample", "open_simulation", "predict_cycles", "random_artifact",
+    "random_images", "run_blocking", "save", "simulate",
 ]  # fmt: skip
 
 _MODULES = {
     "golden.cycles.cycle_model": ("predict_cycles",),
+    "golden.expectation": ("expect",),
     "golden.model": ("GoldenModel", "GoldenResult"),
     "golden.random_artifact": ("random_artifact", "random_images"),
     "hw.config": ("HardwareConfig",),
@@ -55,12 +61,15 @@ _MODULES = {
     "hw.verilog.emit": ("emit",),
     "sim.comparison.compare": ("CompareReport", "compare"),
     "sim.rtl": ("RtlRun", "simulate"),
+    "sim.simulated_board": ("open_simulation",),
     "sw.artifact.artifact": ("Artifact",),
     "sw.artifact.file": ("load", "save"),
     "sw.compiler.compiler": ("compile_artifact",),
     "sw.compiler.program": ("Program",),
     "sw.data.samples": ("load_sample",),
     "sw.data.sets": ("ImageSet",),
+    "sw.driver.accelerator": ("Accelerator",),
+    "sw.driver.bus": ("run_blocking",),
     "sw.errors": ("UserError",),
     "sw.network": ("NetworkConfig",),
 }

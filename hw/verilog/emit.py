@@ -13,7 +13,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
-from hw.accelerator import Accelerator
+from hw.accelerator import AxiAccelerator
 from hw.config import HardwareConfig
 from hw.parts.technology import Technology
 from hw.verilog.c_header import HEADER, c_header
@@ -56,7 +56,7 @@ def emit(config: HardwareConfig, *, technology: Technology = Technology.PORTABLE
     technology : Technology
         Portable Verilog, or with primitives of an FPGA family.
     """
-    top = AxiPorts(Accelerator(config, technology=technology))
+    top = AxiPorts(AxiAccelerator(config, technology=technology))
     return EmittedTexts(
         name=config.name,
         verilog=_verilog(top, TOP),
@@ -67,7 +67,7 @@ def emit(config: HardwareConfig, *, technology: Technology = Technology.PORTABLE
 
 def accelerator_verilog(config: HardwareConfig, *, technology: Technology = Technology.PORTABLE) -> str:
     """Verilog of the accelerator alone, as `emit` has it; its top module is `TOP`."""
-    return _verilog(AxiPorts(Accelerator(config, technology=technology)), TOP)
+    return _verilog(AxiPorts(AxiAccelerator(config, technology=technology)), TOP)
 
 
 def emit_component(component: wiring.Component, name: str) -> str:

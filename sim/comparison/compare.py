@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from golden.accounting.energy import counted_j, paper_j
 from golden.model import check_images
 from golden.recorder import Recording
 from hw.config import HardwareConfig
@@ -157,7 +158,13 @@ class Comparison:
             "images": {"rtl": self.images, "golden": len(self.data), "brevitas": self._brevitas},
             "accuracy": self._accuracies(golden, rtl),
             "mismatches": mismatches.to_dict(),
-            **performance(self.artifact.network, self.program, rtl, golden.operations),
+            **performance(
+                self.program, [image.result for image in rtl.images if image.result is not None], golden.operations
+            ),
+            "energy": {
+                "counted_j": counted_j(self.artifact.network, golden.operations),
+                "paper_j": paper_j(self.artifact.network, golden.operations),
+            },
             "simulation": {
                 "build_s": build_seconds,
                 "run_s": rtl.seconds,

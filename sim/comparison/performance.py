@@ -1,4 +1,4 @@
-"""Cycles of the hardware and of the cycle model beside operations and energy, whole and layer by layer."""
+"""Cycles of the hardware and of the cycle model beside operations, whole and layer by layer."""
 
 from __future__ import annotations
 
@@ -8,46 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from golden.accounting.energy import counted_j, paper_j
 from golden.accounting.operations import LayerOperations
 from golden.cycles.cycle_model import predict_cycles
 from hw.host.registers import Counter
-from sim.rtl import MEMORY_LATENCY, RtlRun
+from sim.rtl import MEMORY_LATENCY
 from sw.compiler.program import Program
 from sw.driver.results import JobResult
-from sw.network import NetworkConfig
 
 WAITS = tuple(counter.name.removeprefix("WAIT_").lower() for counter in Counter if counter.name.startswith("WAIT_"))
 """Causes for which the hardware counts the cycles in which the array waits."""
 
 
-def performance(
-    network: NetworkConfig, program: Program, rtl: RtlRun, operations: Sequence[LayerOperations]
-) -> dict[str, Any]:
-    """Entries ``cycles``, ``layers`` and ``energy`` of ``compare.json``, all per image.
+def performance(program: Program, jobs: Sequence[JobResult], operations: Sequence[LayerOperations]) -> dict[str, Any]:
+    """Entries ``cycles`` and ``layers`` of ``compare.json``, all per image.
 
     Parameters
     ----------
-    network : NetworkConfig
     program : Program
-    rtl : RtlRun
-        Images without a result do not count.
+    jobs : sequence of JobResult
+        What the hardware made of images, with the counters of its layers.
     operations : sequence of LayerOperations
-        Measured on the same images.
+        Of the same images, or `golden.accounting.operations.dense_operations`.
     """
     predicted = predict_cycles(program, MEMORY_LATENCY)
-    jobs = [image.result for image in rtl.images if image.result is not None]
     counted = {layer.name: layer for layer in operations}
     layers = [
         _layer(name, _mean_counters(jobs, number), predicted.layers[name], counted.get(name), program)
         for number, name in enumerate(program.names)
     ]
     ideal = sum(layer["ideal_cycles"] for layer in layers)
-    return {
-        "cycles": _cycles([job.cycles for job in jobs], predicted.total, ideal),
-        "layers": layers,
-        "energy": {"counted_j": counted_j(network, operations), "paper_j": paper_j(network, operations)},
-    }
+    return {"cycles": _cycles([job.cycles for job in jobs], predicted.total, ideal), "layers": layers}
 
 
 def _mean_counters(jobs: Sequence[JobResult], number: int) -> dict[str, float]:

@@ -80,17 +80,17 @@ def mismatch_table(figures: dict[str, Any]) -> Table:
     return table
 
 
-def layer_table(figures: dict[str, Any]) -> Table:
+def layer_table(figures: dict[str, Any], hardware: str = "RTL") -> Table:
     """Cycles of every layer per image, what share of them the array worked, and what it waited for.
 
-    The cycle model has a column only where it differs from the RTL. Operations and energy are what `energy` shows.
+    The cycle model has a column only where it differs from the hardware. Operations and energy are what `energy` shows.
     """
     layers, cycles = figures["layers"], figures["cycles"]
     differs = any(layer["cycles"] not in (None, layer["model_cycles"]) for layer in layers)
     model = ("model",) if differs else ()
     table = compact_table(
         "layer", "rate in", "cycles", *model, "ideal", "utilisation", "waits for",
-        title=f"Per image: cycles in RTL, which the cycle model {'misses' if differs else 'predicts'}",
+        title=f"Per image: cycles in {hardware}, which the cycle model {'misses' if differs else 'predicts'}",
     )  # fmt: skip
     table.columns[-1].justify = "left"
     for layer in layers:

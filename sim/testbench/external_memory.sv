@@ -1,7 +1,7 @@
 // External memory of the testbench behind an AXI4 port: it holds a file, delivers bursts after a latency, and stalls
 // where it is told to.
 //
-// Plusargs: +memory=<file, whole beats>, +latency=<cycles, at least 2>.
+// Plusargs: +memory=<file, whole beats>, +latency=<cycles, at least 2>, +transfer=<file that the host passes beats in>.
 module external_memory #(
     parameter int BITS = 64,  // width of a beat
     localparam int BYTES = BITS / 8
@@ -15,8 +15,13 @@ module external_memory #(
     output logic [31:0] beats_read = 0,  // delivered since `armed`
     output logic out_of_range = 0,  // since a reset, something behind the file was asked for
     output logic [39:0] wrong_address = 0,
-    input [31:0] peek_address,  // shows a beat while no job runs
-    output logic [BITS-1:0] peek_data = 0,
+    // The host's way to the memory, any number of beats in one cycle by way of a file: it begins when `transfer_request`
+    // differs from `transfer_answer`, and ends when they are equal.
+    input transfer_request,
+    input transfer_store,       // from memory, a line of hexadecimal digits for each beat; otherwise into it, plain bytes
+    input [31:0] transfer_beat, // the first one
+    input [31:0] transfer_beats,
+    output logic transfer_answer = 0,
 
     input m_axi_mem_arvalid,
     output m_axi_mem_arready,
@@ -134,7 +139,6 @@ module external_memory #(
     wire write_taken = m_axi_mem_wvalid && m_axi_mem_wready;
 
     always_ff @(posedge aclk) begin
-        if (!armed) peek_data <= memory[peek_address];
         aw_allowed <= allowed[5];
         w_allowed <= allowed[6];
         if (write_accept) begin
@@ -163,6 +167,24 @@ module external_memory #(
             answering <= 0;
             m_axi_mem_bvalid <= 0;
         end
+    end
+
+    string transfer_path = "";
+    initial void'($value$plusargs("transfer=%s", transfer_path));
+    always @(posedge aclk) if (transfer_request != transfer_answer) begin
+        int file;
+        logic [BITS-1:0] beat;
+        file = $fopen(transfer_path, transfer_store ? "w" : "rb");
+        if (file == 0) $fatal(1, "cannot open %s", transfer_path);
+        for (int i = int'(transfer_beat); i < int'(transfer_beat + transfer_beats); i++) begin
+            if (transfer_store) $fwrite(file, "%h\n", memory[i]);
+            else begin
+                if ($fread(beat, file) != BYTES) $fatal(1, "cannot read %s", transfer_path);
+                memory[i] = {<<8{beat}};
+            end
+        end
+        $fclose(file);
+        transfer_answer <= transfer_request;
     end
 
     always_ff @(posedge aclk) begin

@@ -8,24 +8,20 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import First, ReadOnly, RisingEdge, Timer, ValueChange
-from cocotb.utils import get_sim_time
+from cocotb.triggers import First, ReadOnly, RisingEdge, Timer
 
-from hw.external.axi import Response
 from hw.host.registers import REGISTERS, Interrupt
-from hw.host.result_writer import record_lines
-from hw.integers import ceil_div
-from hw.verilog.flat_ports import RESET_CYCLES
+from sim.testbench.bus import PERIOD_NS, TestbenchBus, reset
 from sim.testbench.objection import objection
 from sim.testbench.protocol import CHANNELS, JOB_VARIABLE, Event, SimulatorJob
 from sw.driver.driver import Driver
 from sw.files import write_atomically
 
-PERIOD_NS = 10
 PROGRESS_CYCLES = 50_000
 """Simulated cycles between two progress lines; the only time Python runs within an image."""
 
@@ -33,52 +29,6 @@ NEVER = 0xFFFF_FFFF
 
 RESET_LIMIT = 500
 """Cycles that a reset of the host may take, its register accesses among them; memory has no part in it."""
-
-
-class TestbenchBus:
-    """The register bus of the testbench, as `sw.driver.bus.Bus`."""
-
-    def __init__(self, dut: Any):
-        self._dut = dut
-
-    async def _access(self, address: int, *, write: bool) -> None:
-        dut = self._dut
-        dut.bus_address.value, dut.bus_write.value = address, int(write)
-        dut.bus_request.value = 1 - int(dut.bus_answer.value)
-        await ValueChange(dut.bus_answer)
-        response = Response(int(dut.bus_response.value))
-        if response != Response.OKAY:
-            raise RuntimeError(f"access to register address 0x{address:04X} answered {response.name}")
-
-    async def read(self, address: int) -> int:
-        """Value of a register."""
-        await self._access(address, write=False)
-        return int(self._dut.bus_read_data.value)
-
-    async def write(self, address: int, value: int) -> None:
-        """Write a register."""
-        self._dut.bus_write_data.value = value
-        await self._access(address, write=True)
-
-    async def read_memory(self, address: int, count: int) -> bytes:
-        """Bytes of the external memory, while no job runs; `address` is a multiple of a beat."""
-        dut, beat_bytes = self._dut, len(self._dut.peek_data) // 8
-        content = b""
-        for beat in range(ceil_div(count, beat_bytes)):
-            dut.peek_address.value = address // beat_bytes + beat
-            await RisingEdge(dut.aclk)
-            await RisingEdge(dut.aclk)
-            content += int(dut.peek_data.value).to_bytes(beat_bytes, "little")
-        return content[:count]
-
-
-async def reset(dut: Any) -> None:
-    """Hold reset for as few cycles as it may be."""
-    dut.aresetn.value = 0
-    for _ in range(RESET_CYCLES):
-        await RisingEdge(dut.aclk)
-    dut.aresetn.value = 1
-    await RisingEdge(dut.aclk)
 
 
 async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
@@ -96,7 +46,7 @@ async def wait_for_stop(dut: Any, index: int, reset_cycle: int | None) -> bool:
     return True
 
 
-async def run_image(dut: Any, bus: TestbenchBus, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
+async def run_image(dut: Any, driver: Driver, job: SimulatorJob, index: int) -> dict[str, Any]:
     """Run one image and return its entry of the results."""
     tracing, wrong = index in job.traced, job.disturbance(index)
     await driver.enable_interrupts(Interrupt.DONE | Interrupt.ERROR)
@@ -143,8 +93,7 @@ async def run_image(dut: Any, bus: TestbenchBus, driver: Driver, job: SimulatorJ
             assert not (status.busy or status.done or status.error), status
         entry["jobs"] = await driver.read("JOBS")
         if job.record_address is not None:
-            content = await bus.read_memory(job.record_address, 64 * record_lines(job.config.max_classes))
-            entry["record"] = [int.from_bytes(content[at : at + 4], "little") for at in range(0, len(content), 4)]
+            entry["record"] = asdict(await driver.record(job.record_address, job.classes))
         if (fault := objection(dut)) is not None:  # of the accesses behind the job
             entry |= {"fault": fault, "job": None, "record": None, "jobs": None}
             await reset(dut)
@@ -158,11 +107,10 @@ async def run_job(dut: Any) -> None:
     job = SimulatorJob.load(Path(os.environ[JOB_VARIABLE]))
     start = time.perf_counter()
     await reset(dut)
-    bus = TestbenchBus(dut)
-    driver = Driver(bus, job.config, clock=lambda: get_sim_time("ns") / PERIOD_NS)
+    driver = Driver(TestbenchBus(dut, job.config, job.memory.stat().st_size, job.transfer), job.config)
     await driver.check()
     if job.watchdog is not None:
         await driver.write("WATCHDOG", job.watchdog)
-    images = [await run_image(dut, bus, driver, job, index) for index in range(len(job.image_addresses))]
+    images = [await run_image(dut, driver, job, index) for index in range(len(job.image_addresses))]
     results = {"images": images, "seconds": time.perf_counter() - start}
     write_atomically(job.results, json.dumps(results))

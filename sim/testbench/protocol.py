@@ -17,6 +17,10 @@ JOB_VARIABLE = "SPIKELOOM_JOB"
 CHANNELS = ("ar", "r", "aw", "w", "b")
 """Channels of the external memory; those of the testbench are the host's three, then these."""
 
+SERVER_VARIABLE = "SPIKELOOM_SERVER"
+"""Environment variable of `sim.testbench.server` with JSON: ``socket`` (number of the file), ``config``,
+``memory_bytes``, ``transfer``."""
+
 _EVENT_MARK = "@spikeloom "
 
 
@@ -145,6 +149,11 @@ class SimulatorJob:
         """The results file."""
         return self.folder / "results.json"
 
+    @property
+    def transfer(self) -> Path:
+        """The file by which beats of the memory are passed."""
+        return self.folder / "transfer"
+
     def trace(self, image: int) -> Path:
         """The trace file of an image."""
         return self.folder / f"trace_{image}.txt"
@@ -153,7 +162,7 @@ class SimulatorJob:
         """Arguments of the testbench."""
         return [
             f"+memory={self.memory}", f"+latency={self.latency}", f"+stall={self.stall_percent}",
-            f"+stall_seed={self.stall_seed}", f"+traces={self.folder}",
+            f"+stall_seed={self.stall_seed}", f"+traces={self.folder}", f"+transfer={self.transfer}",
             *(() if self.start_seed is None else ("+verilator+rand+reset+2", f"+verilator+seed+{self.start_seed}")),
         ]  # fmt: skip
 

@@ -6,7 +6,7 @@
 module testbench;
     localparam int BITS = `MEMORY_BITS, BYTES = BITS / 8;
 
-    // Driven by sim/testbench/job.py.
+    // Driven by sim/testbench/bus.py and job.py.
     logic aresetn /*verilator public_flat_rw*/ = 0;
     logic armed /*verilator public_flat_rw*/ = 0;          // a job runs; it ends with `stop`
     logic [31:0] limit /*verilator public_flat_rw*/ = 0;   // watchdog, cycles
@@ -22,9 +22,12 @@ module testbench;
     logic [13:0] bus_address /*verilator public_flat_rw*/ = 0;
     logic [31:0] bus_write_data /*verilator public_flat_rw*/ = 0;
     logic [3:0] bus_strobe /*verilator public_flat_rw*/ = 4'hF;
-    logic [31:0] peek_address /*verilator public_flat_rw*/ = 0;  // shows a beat of the memory
+    logic transfer_request /*verilator public_flat_rw*/ = 0;  // see the external memory
+    logic transfer_store /*verilator public_flat_rw*/ = 0;
+    logic [31:0] transfer_beat /*verilator public_flat_rw*/ = 0;
+    logic [31:0] transfer_beats /*verilator public_flat_rw*/ = 0;
 
-    // Read by sim/testbench/job.py.
+    // Read by them.
     logic aclk /*verilator public_flat_rw*/ = 0;
     logic bus_answer /*verilator public_flat_rd*/ = 0;
     logic [31:0] bus_read_data /*verilator public_flat_rd*/ = 0;
@@ -36,7 +39,8 @@ module testbench;
     wire out_of_range /*verilator public_flat_rd*/;
     wire [39:0] wrong_address /*verilator public_flat_rd*/;
     wire [8*40-1:0] mem_broken /*verilator public_flat_rd*/, ctrl_broken /*verilator public_flat_rd*/;
-    wire [BITS-1:0] peek_data /*verilator public_flat_rd*/;
+    wire transfer_answer /*verilator public_flat_rd*/;
+    wire interrupt /*verilator public_flat_rd*/;
 
     always #5 aclk = ~aclk;
 
@@ -132,7 +136,6 @@ module testbench;
     axi4_lite_slave_rules ctrl_rules (.*, .kept(ctrl_kept), .broken(ctrl_broken));
 
     // Watchdog and end of a job.
-    wire interrupt;
     always_ff @(posedge aclk) begin
         elapsed <= armed && !stop ? elapsed + 1 : armed ? elapsed : 0;
         timeout <= armed && (timeout || (elapsed >= limit && !interrupt && !stop));

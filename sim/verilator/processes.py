@@ -27,14 +27,19 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A child process in a group of its own, of which nothing is left when the block is left, however that happens."""
+def running(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A child process in a group of its own, of which nothing is left when the block is left, however that happens.
+
+    It has the files of the numbers `pass_fds` under the same numbers.
+    """
     process = None
     try:
         with interrupts_deferred():  # a process that has begun is known to us
             process = subprocess.Popen(
                 command, cwd=cwd, env=env, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=pass_fds,
             )  # fmt: skip
             _running.add(process)
         yield process

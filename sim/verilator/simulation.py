@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,14 @@ class Simulation(Verilator):
         jobs: int = 1,
         runtime: Path | None = None,
         on_line: Callable[[str], None] | None = None,
+        pass_fds: Sequence[int] = (),
     ):
         super().__init__()
         for name in ("WAVES", "GUI"):
             switch(name)  # cocotb reads them too, and gives up at other values
         self.log.disabled = True
         self._toolchain, self._fst, self._jobs, self._runtime = toolchain, waves, jobs, runtime
-        self._on_line = on_line
+        self._on_line, self._pass_fds = on_line, pass_fds
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(self._toolchain.verilator)
@@ -124,7 +125,7 @@ class Simulation(Verilator):
         for command in cmds:
             if command[0] == "make" and self._runtime is not None:
                 take_objects(self._runtime, Path(cwd))
-            with running(command, cwd=cwd, env=self.env) as process:
+            with running(command, cwd=cwd, env=self.env, pass_fds=self._pass_fds) as process:
                 assert process.stdout is not None
                 if isinstance(stdout, io.TextIOWrapper):
                     stdout.reconfigure(errors="replace")  # a compiler may write letters that the locale lacks

@@ -5,8 +5,7 @@ The same driver runs on a board (over whatever reaches the registers) and in sim
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import struct
 
 from hw.config import HardwareConfig
 from hw.external.memory_port import BYTE_ADDRESS_BITS
@@ -21,11 +20,43 @@ from hw.host.registers import (
     Interrupt,
     Status,
 )
+from hw.host.result_writer import record_lines
 from hw.program.header import PROGRAM_HEADER
 from sw.compiler.program import check_header
 from sw.driver.bus import Bus, DeviceStatus, DeviceTimeout, Snapshot
-from sw.driver.results import JobResult, LayerCounters, error_name, signed
+from sw.driver.results import JobResult, LayerCounters, ResultRecord, error_name, signed
 from sw.errors import UserError
+
+FIRST_PAUSE, LONGEST_PAUSE = 1 / 1024, 1 / 8
+"""Between two looks at STATUS, as shares of the timeout; each pause is twice the one before."""
+
+
+def record_bytes(config: HardwareConfig) -> int:
+    """Length of a result record."""
+    return 4 * RECORD_LINE_WORDS * int(record_lines(config.max_classes))
+
+
+async def built_fingerprint(bus: Bus) -> int:
+    """Fingerprint of the configuration that a device was built from, if it is this accelerator in this version.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+    """
+    identity = await bus.read(REGISTERS["IDENTITY"].address)
+    if identity != IDENTITY:
+        raise UserError(
+            f"no Spikeloom at this address: IDENTITY reads 0x{identity:08X}, not 0x{IDENTITY:08X}: "
+            "load the accelerator's bitstream, check the address"
+        )
+    version = await bus.read(REGISTERS["VERSION"].address)
+    if version != VERSION:
+        raise UserError(
+            f"the device has register map version {version}, this software version {VERSION}: "
+            "use the software the bitstream was built with, or rebuild the bitstream"
+        )
+    return await bus.read(REGISTERS["CONFIG"].address)
 
 
 class Driver:
@@ -34,15 +65,13 @@ class Driver:
     Parameters
     ----------
     bus : Bus
-        How its registers are reached.
+        How its registers are reached; all timeouts are in the unit of its clock.
     config : HardwareConfig
         What it was built from; programs and images are compiled for it.
-    clock : callable
-        Time now, in the unit of all timeouts: seconds, or in a simulation its cycles.
     """
 
-    def __init__(self, bus: Bus, config: HardwareConfig, *, clock: Callable[[], float] = time.monotonic):
-        self._bus, self._config, self._clock = bus, config, clock
+    def __init__(self, bus: Bus, config: HardwareConfig):
+        self._bus, self._config = bus, config
 
     async def read(self, name: str, index: int = 0) -> int:
         """Value of a register, or of entry `index` of a window, by its name in the register map."""
@@ -68,16 +97,7 @@ class Driver:
         UserError
             If it does not.
         """
-        identity = await self.read("IDENTITY")
-        if identity != IDENTITY:
-            raise UserError(f"no Spikeloom at this address: IDENTITY reads 0x{identity:08X}, not 0x{IDENTITY:08X}")
-        version = await self.read("VERSION")
-        if version != VERSION:
-            raise UserError(
-                f"the device has register map version {version}, this software version {VERSION}: "
-                "use the software the bitstream was built with, or rebuild the bitstream"
-            )
-        fingerprint = await self.read("CONFIG")
+        fingerprint = await built_fingerprint(self._bus)
         if fingerprint != self._config.fingerprint:
             raise UserError(
                 f"the device was built from another configuration: CONFIG reads 0x{fingerprint:08X}, that of "
@@ -128,7 +148,7 @@ class Driver:
         )
 
     async def wait(self, timeout: float) -> DeviceStatus:
-        """Wait until no job runs, by reading STATUS.
+        """Wait until no job runs, by the bus's `wait` and by STATUS: an interrupt that got lost costs some time only.
 
         Parameters
         ----------
@@ -149,23 +169,23 @@ class Driver:
             If `timeout` is negative or not a number.
         """
         return await self._until_idle(
-            self._deadline(timeout),
+            timeout,
             f"the job has not ended after {timeout:g}: wait longer, reset it, or look at external memory",
         )
 
-    def _deadline(self, timeout: float) -> float:
-        if not timeout >= 0:
-            raise ValueError(f"timeout must be 0 or more, not {timeout}")
-        return self._clock() + timeout
-
-    async def _until_idle(self, end: float, message: str) -> DeviceStatus:
+    async def _until_idle(self, timeout: float, message: str) -> DeviceStatus:
+        _check_timeout(timeout)
+        end = self._bus.clock() + timeout
+        pause = timeout * FIRST_PAUSE
         while True:
-            over = self._clock() >= end  # before the look: the last one is never older than the timeout
+            left = end - self._bus.clock()  # before the look: the last one is never older than the timeout
             status = await self.status()
             if not status.busy:
                 return status
-            if over:
+            if left <= 0:
                 raise DeviceTimeout(message, await self.snapshot())
+            await self._bus.wait(min(pause, left))
+            pause = min(2 * pause, timeout * LONGEST_PAUSE)
 
     async def start(self, program: int, program_bytes: int, image: int, *, record: int | None = None) -> None:
         """Start a job.
@@ -221,10 +241,10 @@ class Driver:
         ValueError
             If `timeout` is negative or not a number.
         """
-        end = self._deadline(timeout)
+        _check_timeout(timeout)
         await self.write("CONTROL", Control.RESET)
         await self._until_idle(
-            end,
+            timeout,
             f"after {timeout:g} the reset is not over, which takes a few cycles whatever memory does: "
             "look at the device's clock, reset the device",
         )
@@ -257,9 +277,27 @@ class Driver:
             layers=tuple([await self.counters(layer) for layer in range(layers)]),
         )
 
+    async def record(self, address: int, classes: int) -> ResultRecord:
+        """What a finished job wrote to memory.
+
+        Parameters
+        ----------
+        address : int
+            Byte address of the result record.
+        classes : int
+            Logits to take.
+        """
+        content = await self._bus.read_memory(address, record_bytes(self._config))
+        return ResultRecord.from_words(struct.unpack(f"<{len(content) // 4}I", content), classes)
+
     async def counters(self, layer: int) -> LayerCounters:
         """Counters of a descriptor of a finished job."""
         values = {}
         for counter in Counter:
             values[counter.name.lower()] = await self.read("PROFILE", layer * COUNTER_SLOTS + counter)
         return LayerCounters(**values)
+
+
+def _check_timeout(timeout: float) -> None:
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be 0 or more, not {timeout}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hw.host.registers import RECORD_LINE_WORDS, ErrorCause, Record
+from sw.errors import UserError
 
 
 def error_name(code: int) -> str:
@@ -103,6 +104,11 @@ class ResultRecord:
     logits: tuple[int, ...]
 
     @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ResultRecord:
+        """Inverse of `dataclasses.asdict`, by way of JSON."""
+        return cls(**{**fields, "logits": tuple(fields["logits"])})
+
+    @classmethod
     def from_words(cls, words: Sequence[int], classes: int) -> ResultRecord:
         """Take a record apart.
 
@@ -118,3 +124,27 @@ class ResultRecord:
             descriptors=words[Record.DESCRIPTORS], error=error_name(words[Record.ERROR]),
             logits=tuple(signed(word) for word in words[RECORD_LINE_WORDS : RECORD_LINE_WORDS + classes]),
         )  # fmt: skip
+
+
+def check_record(record: ResultRecord, result: JobResult, jobs: int) -> None:
+    """Compare the record of a job with what the registers show.
+
+    Parameters
+    ----------
+    record : ResultRecord
+    result : JobResult
+    jobs : int
+        The register JOBS.
+
+    Raises
+    ------
+    UserError
+        If they are not the same: the first difference.
+    """
+    shown = {**asdict(result), "job": jobs}
+    for name, found in asdict(record).items():
+        if found != shown[name]:
+            raise UserError(
+                f"the result record in memory has {name} {found}, the registers {shown[name]}: "
+                "check the memory's address and the caches"
+            )
