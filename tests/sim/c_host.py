@@ -19,7 +19,8 @@ from cocotb.utils import get_sim_time
 
 from hw.host.registers import Interrupt
 from hw.host.result_writer import LINE_BYTES, record_lines
-from sim.testbench.job import NEVER, PERIOD_NS, TestbenchBus, reset
+from sim.testbench.bus import PERIOD_NS, TestbenchBus, reset
+from sim.testbench.job import NEVER
 from sim.testbench.protocol import CHANNELS, JOB_VARIABLE, SimulatorJob
 from sw.files import write_atomically
 from tests.sw.driver.c_library import READ, TIME, WAIT, WRITE, CDriver, Device, Job, Result, Status
@@ -42,7 +43,8 @@ class CHost:
     """The C driver on the testbench, and what it is told to do; called in a thread of `bridge`."""
 
     def __init__(self, dut: Any, job: SimulatorJob):
-        self._dut, self._job, self._bus = dut, job, TestbenchBus(dut)
+        self._dut, self._job = dut, job
+        self._bus = TestbenchBus(dut, job.config, job.memory.stat().st_size, job.transfer)
         self.driver = CDriver(Path(os.environ[LIBRARY_VARIABLE]))
         read, write, time, wait = map(resume, (self._bus.read, self._bus.write, self._now, self._interrupt))
 
