@@ -37,6 +37,7 @@ COMMANDS = {
     "verilog": ("hardware.verilog", "Write the accelerator's Verilog and its description, and lint it."),
     "synth": ("hardware.synth", "Synthesise with Yosys and count what it takes, in total and by module."),
     "bitstream": ("hardware.bitstream", "Build a board's bitstream with open tools: Yosys, nextpnr, ecppack."),
+    "board-sim": ("hardware.board_sim", "Classify images on a simulated board, through its serial pins."),
     "fmax": ("hardware.fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
     "train": ("models.train", "Train a model by a recipe, then export it."),
     "study": ("models.study", "Train variants of a recipe, export them, and compare what they gain and cost."),

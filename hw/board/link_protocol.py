@@ -1,14 +1,9 @@
 """The serial link's protocol: one description for gateware, host and documentation.
 
-A frame lies between two END bytes (SLIP, RFC 1055); END and ESC within it are sent as two bytes. Numbers are
-little-endian, a word has 32 bits.
-
-==========  ====================================================================================
-request     operation (1 byte), tag (1), address (4), count of words (2), words to write, CRC-32
-answer      operation + `ANSWER` (1), the request's tag (1), status (1), words that were read, CRC-32
-==========  ====================================================================================
-
-The CRC is that of Ethernet and zlib, over everything before it. `RULES` says what holds for all frames.
+A frame lies between two END bytes (SLIP, RFC 1055); END and ESC within it are sent as two bytes. A request is operation
+(1 byte), tag (1), address (4), count of words (2), the words to write and a CRC-32; an answer is operation + `ANSWER`
+(1), tag of the request (1), status (1), the words that were read and a CRC-32. Numbers are little-endian, a word has 32
+bits, and the CRC is that of Ethernet and zlib over everything before it. `RULES` says what holds for all frames.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import HardwareConfig
-from hw.host.registers import RECORD_LINE_WORDS
+from hw.external.axi_line_writer import LINE_BYTES
 from hw.host.result_writer import record_lines
+from hw.integers import ceil_div
 from sim.board.pins import SimulatedPins, reset
 from sim.components.harness import parameters
 from sw.driver.driver import Driver
@@ -47,6 +48,21 @@ class BoardJob:
     classes: int
     cycle_limit: int
 
+    @property
+    def image_address(self) -> int:
+        """Where an image lies, from the beginning of the memory on; the program is before it."""
+        return ceil_div(len(self.program), PAGE) * PAGE
+
+    @property
+    def record_address(self) -> int:
+        """Where its record lies, likewise."""
+        return self.image_address + ceil_div(self.images[0].nbytes, PAGE) * PAGE
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that it needs."""
+        return self.record_address + record_lines(self.config.max_classes) * LINE_BYTES
+
     def save(self, path: Path) -> None:
         """Write it to an ``.npz`` file."""
         np.savez(
@@ -68,8 +84,7 @@ async def classify(bus: SerialBus, job: BoardJob) -> list[ResultRecord]:
     """Run the images one after the other; what the record in memory says must be in the registers too."""
     driver = Driver(bus, job.config, clock=bus.clock)
     await driver.check()
-    image = bus.memory_address + -(-len(job.program) // PAGE) * PAGE
-    record = image + -(-job.images[0].nbytes // PAGE) * PAGE
+    image, record = bus.memory_address + job.image_address, bus.memory_address + job.record_address
     await bus.write_memory(bus.memory_address, job.program)
     records = []
     for packed in job.images:
@@ -77,8 +92,7 @@ async def classify(bus: SerialBus, job: BoardJob) -> list[ResultRecord]:
         await driver.start(bus.memory_address, len(job.program), image, record=record)
         await driver.wait(job.cycle_limit)
         result = await driver.result(job.classes, 0)
-        line_bytes = 4 * RECORD_LINE_WORDS
-        content = await bus.read_memory(record, record_lines(job.classes) * line_bytes)
+        content = await bus.read_memory(record, record_lines(job.classes) * LINE_BYTES)
         records.append(ResultRecord.from_words(np.frombuffer(content, "<u4").tolist(), job.classes))
         written = records[-1]
         assert (written.error, written.prediction, written.cycles, written.logits) == (

@@ -21,7 +21,7 @@ PATIENCE = 2 * 10 * DIVISOR * LONGEST_FRAME
 
 
 class SimulatedPins:
-    """A `sw.driver.serial_bus.ByteTransport` through the wires of `sim/board/testbench.sv`; its time is in cycles.
+    """A `sw.driver.byte_transport.ByteTransport` through the wires of `sim/board/testbench.sv`; its time is in cycles.
 
     Parameters
     ----------

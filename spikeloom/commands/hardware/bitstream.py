@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from hw.board.boards import BOARDS
-from spikeloom.commands.common import ConfigType, console, hold, progress_console, shown
+from hw.board.boards import BOARDS, Board
+from spikeloom.commands.common import ConfigType, Decorator, console, hold, progress_console, shown
 from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
@@ -24,8 +24,31 @@ FOLDER = BUILD / "bitstream"
 OUT = FOLDER / "bitstream.json"
 
 
+def board_option() -> Decorator:
+    """The option ``--board``."""
+    return click.option(
+        "--board", default="ulx3s_85f", show_default=True, metavar="NAME", help=f"Board: {', '.join(BOARDS)}."
+    )
+
+
+def chosen_board(name: str, config: HardwareConfig | None) -> tuple[Board, HardwareConfig]:
+    """A board by its name, and the configuration that it gets.
+
+    Raises
+    ------
+    UserError
+        If there is no such board.
+    """
+    from hw.named_configs import CONFIGS
+    from hw.user_text import quoted
+
+    if name not in BOARDS:
+        raise UserError(f"unknown board {quoted(name)}; choose one of {', '.join(BOARDS)}")
+    return BOARDS[name], config or CONFIGS[BOARDS[name].config]
+
+
 @click.command()
-@click.option("--board", default="ulx3s_85f", show_default=True, metavar="NAME", help=f"Board: {', '.join(BOARDS)}.")
+@board_option()
 @click.option(
     "--config", type=ConfigType(), metavar="NAME|FILE.json", help="Hardware configuration.  [default: the board's]"
 )
@@ -39,13 +62,7 @@ def bitstream(board: str, config: HardwareConfig | None, seeds: int) -> int:
     Ends with the bitstream, what it takes of the device, and the command that loads it. Exit code 1 if no placement
     meets the board's clock; there is no bitstream then.
     """
-    from hw.named_configs import CONFIGS
-    from hw.user_text import quoted
-
-    if board not in BOARDS:
-        raise UserError(f"unknown board {quoted(board)}; choose one of {', '.join(BOARDS)}")
-    chosen = BOARDS[board]
-    config = config or CONFIGS[chosen.config]
+    chosen, config = chosen_board(board, config)
     hold(claimed(FOLDER, progress_console.print))
     entry = build_bitstream(chosen, config, seeds, FOLDER, progress_console.status)
     merge(OUT, board, config.name, entry)

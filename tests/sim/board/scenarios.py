@@ -16,10 +16,11 @@ from hw.named_configs import MINI
 from sim.board.job import BoardJob, classify, connected
 from sim.board.pins import PERIOD_NS, SimulatedPins
 from sim.components.harness import parameters
+from sw.driver.byte_transport import LinkLost
 from sw.driver.driver import Driver
 from sw.driver.link_frames import request
 from sw.driver.results import ResultRecord
-from sw.driver.serial_bus import LinkLost, SerialBus
+from sw.driver.serial_bus import SerialBus
 
 FLIPS = 1 << 19
 """Bits that noise flips, of 2^32: one of 8,192, so that every second of the longest frames is damaged."""

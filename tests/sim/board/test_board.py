@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.board.boards import ULX3S_85F
-from hw.named_configs import MINI
+from hw.named_configs import CONFIGS, MINI, TINY
 from sim.board.job import BoardJob
-from sim.board.run import build_board, simulate_board
+from sim.board.run import build_board, run_on_board, simulate_board
+from sw.artifact.file import load
+from sw.checkout import ROOT
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
+from sw.data.samples import load_sample
+from sw.errors import UserError
 from sw.network import NetworkConfig
 
 SMALL = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=16, depth=1, heads=2, mlp_ratio=2)
@@ -26,3 +33,20 @@ def test_the_board_does_what_its_host_says_whatever_happens_on_the_line(tmp_path
     logits = GoldenModel(artifact).run(pixels).logits.tolist()
     build = build_board(ULX3S_85F, MINI, optimise=False)
     simulate_board(build, "tests.sim.board.scenarios", tmp_path / "run", job=str(tmp_path / "job.npz"), logits=logits)
+
+
+def test_a_network_that_the_memory_does_not_hold_is_refused(tmp_path):
+    artifact = load(ROOT / "models" / "fashion-2-128.spikeloom")
+    images = load_sample("fashion-mnist").first(1).images.numpy()
+    with pytest.raises(UserError, match=r"take [\d,]+ bytes, ulx3s_85f has 196,608: choose a smaller network"):
+        run_on_board(ULX3S_85F, artifact, images, TINY, tmp_path)
+
+
+@pytest.mark.long
+def test_real_images_are_classified_through_the_pins_of_the_board_as_it_is_built(tmp_path: Path):
+    artifact = load(ROOT / "models" / "fashion-2-64.spikeloom")
+    images = load_sample("fashion-mnist").first(16).images
+    found = run_on_board(ULX3S_85F, artifact, images.numpy(), CONFIGS[ULX3S_85F.config], tmp_path)
+    golden = GoldenModel(artifact).run(images)
+    assert found.logits.tolist() == golden.logits.tolist() and found.predictions.tolist() == golden.predictions.tolist()
+    assert set(found.cycles) == {found.model_cycles} and found.repeated == 0

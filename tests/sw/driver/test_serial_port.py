@@ -12,9 +12,10 @@ from contextlib import suppress
 import pytest
 
 from hw.board.link_protocol import ANSWER, IDENTITY_WORDS, PROTOCOL_VERSION, LinkStatus, Operation
+from sw.driver.byte_transport import LinkLost
 from sw.driver.link_frames import frame
-from sw.driver.serial_bus import TRIES, LinkLost, SerialBus, finished
-from sw.driver.serial_port import SerialPort, open_serial
+from sw.driver.serial_bus import TRIES, SerialBus, finished, open_serial
+from sw.driver.serial_port import SerialPort
 from sw.errors import UserError
 
 NAME = struct.unpack("<4I", b"a board".ljust(16, b"\0"))
