@@ -33,6 +33,8 @@ class Board:
         Name of the accelerator's configuration, unless another one is asked for.
     lights : tuple of (str, int, str)
         LEDs for link, memory and error: resource, number and, in one of several colours, the colour.
+    uart : tuple of (str, str), optional
+        Pins of the connector ``io`` that receive and send, on a board without an adapter of its own.
     loader : str
         Command that loads a bitstream; its file is appended.
 
@@ -51,6 +53,7 @@ class Board:
     memory_bytes: int
     config: str
     lights: tuple[tuple[str, int, str], ...]
+    uart: tuple[str, str] | None = None
     loader: str
 
     def __post_init__(self) -> None:
@@ -82,5 +85,32 @@ ULX3S_85F = Board(
     loader="openFPGALoader -b ulx3s",
 )
 
-BOARDS = {board.name: board for board in (ULX3S_85F,)}
+ECPIX5_85F = Board(
+    name="ecpix5_85f",
+    title="ECPIX-5 with an LFE5UM5G-85F",
+    platform="amaranth_boards.ecpix5:ECPIX585Platform",
+    device=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
+    clock_hz=50_000_000,
+    baud=1_000_000,
+    memory_bytes=192 * 1024,
+    config="tiny",
+    lights=(("rgb_led", 0, "g"), ("rgb_led", 0, "b"), ("rgb_led", 0, "r")),
+    loader="openFPGALoader -b ecpix5",
+)
+
+ORANGECRAB_85F = Board(
+    name="orangecrab_85f",
+    title="OrangeCrab r0.2.1 with an LFE5U-85F",
+    platform="amaranth_boards.orangecrab_r0_2:OrangeCrabR0_2_85FPlatform",
+    device=("--85k", "--package", "CSFBGA285", "--speed", "8"),
+    clock_hz=48_000_000,
+    baud=1_000_000,
+    memory_bytes=192 * 1024,
+    config="tiny",
+    lights=(("rgb_led", 0, "g"), ("rgb_led", 0, "b"), ("rgb_led", 0, "r")),
+    uart=("0", "1"),
+    loader="openFPGALoader -b orangeCrab",
+)
+
+BOARDS = {board.name: board for board in (ULX3S_85F, ECPIX5_85F, ORANGECRAB_85F)}
 """Boards by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
@@ -9,6 +10,9 @@ from amaranth.lib.cdc import FFSynchronizer
 from hw.board.boards import Board
 from hw.board.pll import add_pll
 from hw.board.system import SYSTEM
+
+LEVELS = Attrs(IO_TYPE="LVCMOS33")
+"""Of wires to an adapter."""
 
 
 class BoardTop(Elaboratable):
@@ -36,6 +40,12 @@ class BoardTop(Elaboratable):
         locked = add_pll(m, clock.i, int(platform.default_clk_frequency), sync.clk, board.clock_hz)
         m.submodules.reset = FFSynchronizer(~locked, sync.rst, init=1)
 
+        if board.uart is not None:
+            receives, sends = (
+                Subsignal(name, Pins(pin, dir=direction, conn=("io", 0)))
+                for name, direction, pin in zip(("rx", "tx"), ("i", "o"), board.uart, strict=True)
+            )
+            platform.add_resources([Resource("uart", 0, receives, sends, LEVELS)])
         wires = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", wires.rx)
         m.submodules.tx = tx = io.Buffer("o", wires.tx)
