@@ -97,27 +97,30 @@ class BlockMemory(wiring.Component):
         waiting, active = Signal(), Signal()
         next_beat, beat = Signal(bits), Signal(bits)
         next_left, left = Signal(8), Signal(8)
+        next_id, burst_id = Signal.like(axi.arid), Signal.like(axi.arid)
         # A beat is asked for, comes out of block RAM, and waits in one of two registers: never more than two of them.
         reading = Signal()
-        came, came_last, came_wrong = Signal(), Signal(), Signal()
-        port = Cat(axi.rdata, axi.rlast, axi.rresp)
+        came, came_last, came_wrong, came_id = Signal(), Signal(), Signal(), Signal.like(axi.arid)
+        port = Cat(axi.rdata, axi.rlast, axi.rresp, axi.rid)
         second, second_valid = Signal(len(port)), Signal()
-        beat_now = Cat(data, came_last, Mux(came_wrong, Response.DECERR, Response.OKAY))
+        beat_now = Cat(data, came_last, Mux(came_wrong, Response.DECERR, Response.OKAY), came_id)
         gone = axi.rvalid & axi.rready
         room = ~(came & axi.rvalid | second_valid) | gone
         ends = reading & (left == 0)
         m.d.comb += [axi.arready.eq(~waiting), reading.eq(active & ~taken & room)]
 
         with m.If(axi.arready & axi.arvalid):
-            m.d.sync += [waiting.eq(1), next_beat.eq(axi.araddr[-bits:]), next_left.eq(axi.arlen)]
+            m.d.sync += [
+                waiting.eq(1), next_beat.eq(axi.araddr[-bits:]), next_left.eq(axi.arlen), next_id.eq(axi.arid),
+            ]  # fmt: skip
         with m.If(reading):
             m.d.sync += [beat.eq(beat + 1), left.eq(left - 1)]
         with m.If(waiting & (ends | ~active)):
-            m.d.sync += [active.eq(1), waiting.eq(0), beat.eq(next_beat), left.eq(next_left)]
+            m.d.sync += [active.eq(1), waiting.eq(0), beat.eq(next_beat), left.eq(next_left), burst_id.eq(next_id)]
         with m.Elif(ends):
             m.d.sync += active.eq(0)
 
-        m.d.sync += [came.eq(reading), came_last.eq(left == 0), came_wrong.eq(beat >= beats)]
+        m.d.sync += [came.eq(reading), came_last.eq(left == 0), came_wrong.eq(beat >= beats), came_id.eq(burst_id)]
         with m.If(gone | ~axi.rvalid):
             m.d.sync += [
                 axi.rvalid.eq(came | second_valid), port.eq(Mux(second_valid, second, beat_now)),

@@ -41,7 +41,8 @@ class BoardRun:
     cycles : tuple of int
         Of every image, by the accelerator's counter.
     model_cycles : int
-        Of an image, by the cycle model.
+        Of an image, by the cycle model; its memory has the same latency, but takes more bursts ahead, which is no
+        gain where program and image share it.
     link_cycles : int
         Of all that the host did: program, images, registers and records over the link, and the images' own.
     repeated : int

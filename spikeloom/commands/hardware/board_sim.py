@@ -59,6 +59,7 @@ def board_sim(board: str, config: HardwareConfig | None, model: Path, choice: Im
         f"{cycles:,.0f} cycles per image (cycle model: {found.model_cycles:,}): "
         f"{chosen.clock_hz / cycles:.1f} frames/s at {chosen.clock_hz / 1e6:g} MHz, beside the link"
     )
+    console.print(f"{found.link_cycles:,} cycles in all, the link's at a quarter of the clock in baud among them")
     if found.logits.tolist() != golden.logits.tolist():
         console.print("MISMATCH: logits differ from the golden model's")
         return 1

@@ -16,7 +16,7 @@ from hw.external.axi_line_writer import AxiWrite
 from hw.external.axi_reader import AxiMemory
 from tests.hw.benches import simulate
 
-BEATS = 384
+BEATS = 160
 
 
 class Masters(wiring.Component):
@@ -139,6 +139,7 @@ def test_a_burst_comes_after_its_latency_and_without_a_gap_and_its_end_may_be_ou
         for address, length in ((0, 31), (32, 31), (64, 39)):
             ctx.set(axi.araddr, 8 * address)
             ctx.set(axi.arlen, length)
+            ctx.set(axi.arid, address == 32)
             ctx.set(axi.arvalid, 1)
             while not (await ctx.tick().sample(axi.arready))[2]:
                 pass
@@ -159,18 +160,20 @@ def test_a_burst_comes_after_its_latency_and_without_a_gap_and_its_end_may_be_ou
 
     async def watch(ctx):
         axi, cycle = dut.axi, 0
-        async for _, _, valid, ready, beat, last, response in ctx.tick().sample(
-            axi.arvalid, axi.arready, axi.rvalid, axi.rlast, axi.rresp
+        async for _, _, valid, ready, beat, last, response, identifier in ctx.tick().sample(
+            axi.arvalid, axi.arready, axi.rvalid, axi.rlast, axi.rresp, axi.rid
         ):
             cycle += 1
             if valid and ready:
                 events["accepted"].append(cycle)
             if beat:
                 events["beats"].append(cycle)
-                responses.append((last, response))
+                responses.append((last, response, identifier))
 
     simulate(dut, bench, watch)
     begin = events["accepted"][0] + FIRST_BEAT_LATENCY
     assert events["beats"] == list(range(begin, begin + 104))
-    assert [at for at, (last, _) in enumerate(responses) if last] == [31, 63, 103]
-    assert [response for _, response in responses] == [Response.OKAY] * 100 + [Response.DECERR] * 4
+    lasts, answers, identifiers = zip(*responses, strict=True)
+    assert [at for at, last in enumerate(lasts) if last] == [31, 63, 103]
+    assert list(answers) == [Response.OKAY] * 100 + [Response.DECERR] * 4
+    assert list(identifiers) == [0] * 32 + [1] * 32 + [0] * 40

@@ -49,4 +49,6 @@ def test_real_images_are_classified_through_the_pins_of_the_board_as_it_is_built
     found = run_on_board(ULX3S_85F, artifact, images.numpy(), CONFIGS[ULX3S_85F.config], tmp_path)
     golden = GoldenModel(artifact).run(images)
     assert found.logits.tolist() == golden.logits.tolist() and found.predictions.tolist() == golden.predictions.tolist()
-    assert set(found.cycles) == {found.model_cycles} and found.repeated == 0
+    assert len(set(found.cycles)) == 1 and found.repeated == 0
+    # The model's memory takes more bursts ahead, so that an image waits behind the program's.
+    assert 0.999 * found.model_cycles < found.cycles[0] <= found.model_cycles
