@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import re
 
 import pytest
 
 from hw.board.boards import BOARDS, ULX3S_85F
+from hw.named_configs import MINI
 from sw.errors import UserError
-from sw.synthesis.bitstream import board_files, read_placement
+from sw.synthesis.bitstream import board_files, build_bitstream, read_placement
 from sw.synthesis.yosys import ASYNCHRONOUS
 
 
@@ -47,3 +50,32 @@ def test_without_board_files_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "amaranth_boards.ulx3s", None)
     with pytest.raises(UserError, match=r"amaranth-boards is not installed.*pip install 'spikeloom\[boards\]'"):
         board_files(ULX3S_85F, "")
+
+
+COUNTER = """
+module board_system(input clk, input rst, input rx, input [11:0] divisor, output reg tx,
+    output alive, output busy, output reg error);
+  reg [63:0] count = 0;
+  assign alive = count[63];
+  assign busy = rx;
+  always @(posedge clk) begin
+    count <= rst ? 0 : count + divisor;
+    {tx, error} <= {^count, count[5]};
+  end
+endmodule
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("clock_hz", "met"), [(50_000_000, True), (400_000_000, False)])
+def test_a_bitstream_comes_of_a_clock_that_is_met_and_none_of_one_that_is_not(tmp_path, monkeypatch, clock_hz, met):
+    monkeypatch.setattr("hw.board.system.system_verilog", lambda board, config: COUNTER)  # the tools are the real ones
+    (tmp_path / "ulx3s_85f-mini.bit").write_bytes(b"of an earlier run")
+    board = dataclasses.replace(ULX3S_85F, clock_hz=clock_hz)
+    entry = build_bitstream(board, MINI, 2, tmp_path, lambda _: contextlib.nullcontext())
+    assert entry["met"] is met and (entry["fmax_mhz"] >= clock_hz / 1e6) is met
+    assert entry["utilisation"]["EHXPLLL"] == [1, 4] and entry["utilisation"]["TRELLIS_IO"][0] == 6
+    assert list(entry["seeds"]) == (["1"] if met else ["1", "2"])
+    bits = sorted(path.name for path in tmp_path.glob("*.bit"))
+    assert bits == ([entry["bitstream"]] if met else []) and (met or entry["bitstream"] is None)
+    assert not met or (tmp_path / bits[0]).read_bytes()[:2] == b"\xff\x00"  # as a bitstream of Lattice's begins
