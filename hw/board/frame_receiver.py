@@ -52,7 +52,7 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.decoder = decoder = SlipDecoder()
-        m.submodules.crc = checksum = crc.Processor(CRC)
+        m.submodules.checksum = checksum = crc.Processor(CRC)
         count = Signal(range(MOST_BYTES + 2))  # stays at one byte too many
         broken = Signal()
         taken = Signal()

@@ -30,7 +30,7 @@ class FrameSender(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.encoder = encoder = SlipEncoder()
-        m.submodules.crc = checksum = crc.Processor(CRC)
+        m.submodules.checksum = checksum = crc.Processor(CRC)
         out = encoder.input
         m.d.comb += [
             self.output.payload.eq(encoder.output.payload),

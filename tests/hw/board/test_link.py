@@ -11,6 +11,9 @@ from amaranth.hdl import Cat
 
 from hw.board.link import Link
 from hw.board.link_protocol import CRC, END, ESC, IDENTITY_WORDS, MAX_WORDS, LinkStatus, Operation
+from hw.verilog.emit import emit_component
+from hw.verilog.lint import lint_warnings
+from sim.verilator.toolchain import find_toolchain
 from sw.driver.link_frames import AnswerReader, frame, request
 from tests.hw.benches import simulate
 
@@ -214,6 +217,12 @@ def test_ends_between_frames_are_nothing():
     device = Device()
     device.run(bytes([END]) * 5 + request(Operation.IDENTIFY, 1, 0, 1) + bytes([END]) * 2)
     assert len(device.answers) == 1 and device.bad == 0
+
+
+def test_its_verilog_is_lint_clean(tmp_path):
+    tools, path = find_toolchain(), tmp_path / "link.v"
+    path.write_text(emit_component(Link(MEMORY_BYTES), "link"))
+    assert lint_warnings(path, verilator=tools.verilator, environment=tools.environment, top="link") == []
 
 
 def test_software_and_gateware_compute_the_same_crc():
