@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
@@ -12,7 +13,10 @@ from hw.external.axi import Axi4, Response
 from hw.external.memory_port import BYTE_ADDRESS_BITS
 from hw.parts.dual_port import dual_port_memory
 
-FIRST_BEAT_LATENCY = 4
+QUEUE_BEATS = 8
+"""Beats on their way out of the block RAM or waiting for the master; five of them go on without a gap."""
+
+FIRST_BEAT_LATENCY = 5
 """Cycles from the acceptance of a burst to its first beat, if nothing else is under way."""
 
 
@@ -34,7 +38,7 @@ class BlockMemory(wiring.Component):
     -------
     axi : In(Axi4(data_bits))
     port : In(WordPort)
-        Addresses are within the memory; done in the second cycle.
+        Addresses are within the memory; done in the fourth cycle.
     """
 
     def __init__(self, data_bits: int, memory_bytes: int):
@@ -51,24 +55,27 @@ class BlockMemory(wiring.Component):
         # Lanes of the word port: which word of a beat it is.
         lane_bits = exact_log2(width // 4)
         lane, beat = port.address[2 : 2 + lane_bits], port.address[2 + lane_bits :]
+        came = Signal(2)  # whether the word port's access is at the block RAM, behind it
         word_access = Signal()
-        m.d.comb += [
-            word_access.eq(port.request & ~port.done), port.read_data.eq(read.data.word_select(lane, 32)),
+        m.d.comb += word_access.eq(port.request & ~came.any() & ~port.done)
+        m.d.sync += [
+            came.eq(Cat(word_access, came)), port.done.eq(came[1]), port.read_data.eq(read.data.word_select(lane, 32)),
         ]  # fmt: skip
-        m.d.sync += port.done.eq(word_access)
 
+        # The RAM is spread over the whole device: registers in front of it, and what comes out goes to registers.
         writing, write_beat = self._write(m, word_access, beats)
         reading, read_beat = self._read(m, word_access | writing, read.data, beats)
-        m.d.comb += [
+        m.d.sync += [
             read.en.eq((word_access & ~port.write) | reading),
             read.addr.eq(Mux(word_access, beat, read_beat)),
+            write.en.eq(0),
             write.addr.eq(Mux(word_access, beat, write_beat)),
             write.data.eq(Mux(word_access, port.write_data.replicate(width // 4), self.axi.wdata)),
         ]
         with m.If(word_access & port.write):
-            m.d.comb += write.en.eq(0xF << (lane << 2))
+            m.d.sync += write.en.eq(0xF << (lane << 2))
         with m.Elif(writing & (write_beat < beats)):
-            m.d.comb += write.en.eq(self.axi.wstrb)
+            m.d.sync += write.en.eq(self.axi.wstrb)
         return m
 
     def _write(self, m: Module, taken: Signal, beats: int):
@@ -98,16 +105,12 @@ class BlockMemory(wiring.Component):
         next_beat, beat = Signal(bits), Signal(bits)
         next_left, left = Signal(8), Signal(8)
         next_id, burst_id = Signal.like(axi.arid), Signal.like(axi.arid)
-        # A beat is asked for, comes out of block RAM, and waits in one of two registers: never more than two of them.
+        # A beat is asked for, is read, comes out, and waits for the master: never more of them than there is room for.
+        m.submodules.queue = queue = SyncFIFO(width=len(data) + 3 + len(axi.rid), depth=QUEUE_BEATS)
+        under_way = Signal(range(QUEUE_BEATS + 1))
         reading = Signal()
-        came, came_last, came_wrong, came_id = Signal(), Signal(), Signal(), Signal.like(axi.arid)
-        port = Cat(axi.rdata, axi.rlast, axi.rresp, axi.rid)
-        second, second_valid = Signal(len(port)), Signal()
-        beat_now = Cat(data, came_last, Mux(came_wrong, Response.DECERR, Response.OKAY), came_id)
-        gone = axi.rvalid & axi.rready
-        room = ~(came & axi.rvalid | second_valid) | gone
         ends = reading & (left == 0)
-        m.d.comb += [axi.arready.eq(~waiting), reading.eq(active & ~taken & room)]
+        m.d.comb += [axi.arready.eq(~waiting), reading.eq(active & ~taken & (under_way != QUEUE_BEATS))]
 
         with m.If(axi.arready & axi.arvalid):
             m.d.sync += [
@@ -120,14 +123,15 @@ class BlockMemory(wiring.Component):
         with m.Elif(ends):
             m.d.sync += active.eq(0)
 
-        m.d.sync += [came.eq(reading), came_last.eq(left == 0), came_wrong.eq(beat >= beats), came_id.eq(burst_id)]
-        with m.If(gone | ~axi.rvalid):
-            m.d.sync += [
-                axi.rvalid.eq(came | second_valid), port.eq(Mux(second_valid, second, beat_now)),
-                second_valid.eq(came & second_valid),
-            ]  # fmt: skip
-        with m.Elif(came):
-            m.d.sync += second_valid.eq(1)
-        with m.If(came):
-            m.d.sync += second.eq(beat_now)
+        about = Cat(left == 0, Mux(beat >= beats, Response.DECERR, Response.OKAY), burst_id)
+        asked, came = Signal(1 + len(about)), Signal(1 + len(about))
+        m.d.sync += [asked.eq(Cat(reading, about)), came.eq(asked)]
+        m.d.comb += [
+            queue.w_en.eq(came[0]),
+            queue.w_data.eq(Cat(data, came[1:])),
+            axi.rvalid.eq(queue.r_rdy),
+            Cat(axi.rdata, axi.rlast, axi.rresp, axi.rid).eq(queue.r_data),
+            queue.r_en.eq(axi.rready),
+        ]
+        m.d.sync += under_way.eq(under_way + reading - (axi.rvalid & axi.rready))
         return reading, beat

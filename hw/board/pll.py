@@ -9,7 +9,7 @@ from amaranth.hdl import Instance, Module, Signal
 VCO_HZ = range(400_000_000, 800_000_001)
 """Frequencies that the oscillator may have; the middle is best."""
 
-SLOWEST_INPUT_HZ = 10_000_000
+SLOWEST_INPUT_HZ = 3_125_000
 """Of what is compared: the input clock, divided."""
 
 

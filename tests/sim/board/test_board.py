@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,11 @@ def test_the_board_does_what_its_host_says_whatever_happens_on_the_line(tmp_path
 
 
 def test_a_network_that_the_memory_does_not_hold_is_refused(tmp_path):
-    artifact = load(ROOT / "models" / "fashion-2-128.spikeloom")
+    artifact = load(ROOT / "models" / "fashion-2-64.spikeloom")
     images = load_sample("fashion-mnist").first(1).images.numpy()
-    with pytest.raises(UserError, match=r"take [\d,]+ bytes, ulx3s_85f has 196,608: choose a smaller network"):
-        run_on_board(ULX3S_85F, artifact, images, TINY, tmp_path)
+    small = dataclasses.replace(ULX3S_85F, memory_bytes=64 * 1024)
+    with pytest.raises(UserError, match=r"take 114,816 bytes, ulx3s_85f has 65,536: choose a smaller network"):
+        run_on_board(small, artifact, images, TINY, tmp_path)
 
 
 @pytest.mark.long
