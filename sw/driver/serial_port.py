@@ -39,7 +39,8 @@ class SerialPort:
             from serial.tools import list_ports
         except ModuleNotFoundError:
             raise UserError(
-                f"pyserial is not installed, but {port} is a serial port: pip install 'spikeloom[boards]'"
+                f"pyserial is not installed, but {port} is a serial port: install the extra with "
+                "pip install --constraint constraints.txt --editable '.[boards]'"
             ) from None
         self.name = port
         self.patience = ADAPTER_S + 2 * LONGEST_FRAME * BITS / baud

@@ -59,7 +59,8 @@ def board_files(board: Board, verilog: str) -> dict[str, str]:
         platform = getattr(importlib.import_module(module), name)()
     except ModuleNotFoundError:
         raise UserError(
-            f"amaranth-boards is not installed, but it knows the pins of {board.name}: pip install 'spikeloom[boards]'"
+            f"amaranth-boards is not installed, but it knows the pins of {board.name}: install the extra with "
+            "pip install --constraint constraints.txt --editable '.[boards]'"
         ) from None
     plan = platform.prepare(
         BoardTop(board, verilog), TOP, script_after_read=f"proc; select -assert-none {ASYNCHRONOUS}"

@@ -103,5 +103,5 @@ def test_a_cable_that_is_pulled_is_one_error():
 
 def test_without_pyserial_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "serial", None)
-    with pytest.raises(UserError, match=r"pip install 'spikeloom\[boards\]'"):
+    with pytest.raises(UserError, match=r"pip install --constraint constraints.txt --editable '.\[boards\]'"):
         open_serial("/dev/ttyUSB0", 1_000_000)

@@ -48,7 +48,10 @@ def test_a_clock_that_nextpnr_was_not_told_of_is_refused():
 
 def test_without_board_files_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "amaranth_boards.ulx3s", None)
-    with pytest.raises(UserError, match=r"amaranth-boards is not installed.*pip install 'spikeloom\[boards\]'"):
+    with pytest.raises(
+        UserError,
+        match=r"amaranth-boards is not installed.*pip install --constraint constraints.txt --editable '.\[boards\]'",
+    ):
         board_files(ULX3S_85F, "")
 
 
