@@ -23,13 +23,13 @@ LONG_IMAGES := 500
 # Neighbouring pairs share a simulator: processes begin far apart. With a single one there is nothing to spread.
 SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
-.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax formal train study data bench info energy statistics \
-	codesign docs lint clean
+.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax bitstream board-sim formal train study data \
+	bench info energy statistics codesign docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= DATA_DIR= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= DATASET= FAMILY= SEEDS= SEED= ONLY= CHECK=1 ARGS= WAVES=1"
+	@echo "  Variables: MODEL= MODELS= IMAGES= CONFIG= DATA= DATA_DIR= TRACED= BREVITAS= STALLS=1 FLIP=BEAT:BIT JOBS= RECIPE= STUDY= DATASET= FAMILY= SEEDS= SEED= BOARD= ONLY= CHECK=1 ARGS= WAVES=1"
 	@echo "  Commands and all their options: $(SPIKELOOM) --help"
 
 compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: every spike compared, one table
@@ -64,6 +64,12 @@ fmax: $(INSTALLED)  ## Place and route on an ECP5 with nextpnr: clock frequency 
 
 formal: $(INSTALLED)  ## Prove the AXI rules at both ports for the emitted Verilog, by induction
 	@$(SPIKELOOM) formal $(call option,CONFIG,config) $(ARGS)
+
+bitstream: $(INSTALLED)  ## A board's bitstream with open tools: BOARD=ulx3s_85f
+	@$(SPIKELOOM) bitstream $(call option,BOARD,board) $(call option,CONFIG,config) $(call option,SEEDS,seeds) $(ARGS)
+
+board-sim: $(INSTALLED)  ## Real images on the simulated board, through its serial pins, against the golden model
+	@$(SPIKELOOM) board-sim $(call option,BOARD,board) $(call option,CONFIG,config) $(MEASURE) $(call option,MODEL,model) $(ARGS)
 
 train: $(INSTALLED)  ## Train and export the model of RECIPE (hours on two cores)
 	@$(SPIKELOOM) train $(RECIPE) $(call option,DATA_DIR,data-dir) $(ARGS)

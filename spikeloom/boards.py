@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hw.board.boards import BOARDS as SERIAL
 from sw.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 SIMULATION = "simulation"
 """The board that is none: the accelerator's Verilog in Verilator."""
 
-SERIAL_BOARDS = ("ulx3s_85f", "ecpix5_85f", "orangecrab_85f")
+SERIAL_BOARDS = tuple(SERIAL)
 """Boards whose bitstream has the serial link."""
 
 LINUX_BOARDS = ("kv260", "zcu104", "pynq_z2")

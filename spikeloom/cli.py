@@ -38,6 +38,8 @@ COMMANDS = {
     "verilog": ("hardware.verilog", "Write the accelerator's Verilog and its description, and lint it."),
     "ip": ("hardware.ip", "Write the accelerator as an IP core for Vivado, PYNQ, FuseSoC and bare-metal C."),
     "synth": ("hardware.synth", "Synthesise with Yosys and count what it takes, in total and by module."),
+    "bitstream": ("hardware.bitstream", "Build a board's bitstream with open tools: Yosys, nextpnr, ecppack."),
+    "board-sim": ("hardware.board_sim", "Classify images on a simulated board, through its serial pins."),
     "fmax": ("hardware.fmax", "Place and route on an ECP5 with nextpnr: clock frequency and slowest paths."),
     "formal": ("hardware.formal", "Prove that the accelerator keeps the rules of AXI at its ports."),
     "train": ("models.train", "Train a model by a recipe, then export it."),

@@ -16,7 +16,9 @@ PRIMITIVES = Path(__file__).with_name("primitives.v")
 """Ports of what `Technology.XILINX` instantiates, for the lint alone."""
 
 
-def lint_warnings(path: Path, *, verilator: Path, environment: Mapping[str, str] | None = None) -> list[str]:
+def lint_warnings(
+    path: Path, *, verilator: Path, environment: Mapping[str, str] | None = None, top: str = TOP
+) -> list[str]:
     """Verilator's warnings about emitted Verilog, less the waived ones.
 
     Parameters
@@ -26,13 +28,15 @@ def lint_warnings(path: Path, *, verilator: Path, environment: Mapping[str, str]
     verilator : Path
     environment : mapping of str to str
         What Verilator needs; `sim.verilator.toolchain.find_toolchain` has both.
+    top : str
+        Its top module.
 
     Returns
     -------
     list of str
         Empty if the file is clean.
     """
-    command = [str(verilator), "--lint-only", "-Wall", "--top-module", TOP, str(WAIVERS), str(PRIMITIVES), str(path)]
+    command = [str(verilator), "--lint-only", "-Wall", "--top-module", top, str(WAIVERS), str(PRIMITIVES), str(path)]
     result = subprocess.run(
         command, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 
+from hw.board import link_protocol
+from hw.board.boards import BOARDS
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS, DESCRIPTOR_CHECK, LAYOUT, Destination, Opcode, ResidualMode
 from hw.documented import text_of
@@ -73,6 +75,50 @@ def reference() -> str:
         _members(ResidualMode),
         "## Named configurations",
         _configurations(),
+        "## Serial link of boards",
+        "From `hw/board/link_protocol.py` and `hw/board/boards.py`; how it is used is in "
+        "[deploy.md](deploy.md#the-serial-link). Numbers are little-endian, a word has 32 bits. A frame lies between "
+        f"two bytes 0x{link_protocol.END:X} (END); within it END is sent as 0x{link_protocol.ESC:X} "
+        f"0x{link_protocol.ESC_END:X}, and 0x{link_protocol.ESC:X} (ESC) as 0x{link_protocol.ESC:X} "
+        f"0x{link_protocol.ESC_ESC:X} (SLIP, RFC 1055). The CRC-32 is that of Ethernet and zlib, over all that comes "
+        "before it in the frame.",
+        _table(
+            ("frame", "bytes"),
+            [
+                (
+                    "request",
+                    "operation (1), tag (1), address (4), count of words (2), words to write (4 each, at most "
+                    f"{link_protocol.MAX_WORDS}), CRC-32 (4)",
+                ),
+                (
+                    "answer",
+                    f"operation + 0x{link_protocol.ANSWER:02X} (1), tag of the request (1), status (1), words that "
+                    "were read, CRC-32 (4)",
+                ),
+            ],
+        ),
+        "\n".join(f"- {rule}" for rule in link_protocol.RULES),
+        "### Operations of the link",
+        _members(link_protocol.Operation),
+        "### Status of an answer",
+        _members(link_protocol.LinkStatus),
+        "### Words of the identity",
+        _members(link_protocol.Identity),
+        "### Boards",
+        _table(
+            ("board", "is", "clock", "baud", "memory", "configuration"),
+            [
+                (
+                    f"`{board.name}`",
+                    board.title,
+                    f"{board.clock_hz / 1e6:g} MHz",
+                    f"{board.baud:,}",
+                    f"{board.memory_bytes:,} bytes",
+                    f"`{board.config}`",
+                )
+                for board in BOARDS.values()
+            ],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
