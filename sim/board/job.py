@@ -82,7 +82,7 @@ class BoardJob:
 
 async def classify(bus: SerialBus, job: BoardJob) -> list[ResultRecord]:
     """Run the images one after the other; what the record in memory says must be in the registers too."""
-    driver = Driver(bus, job.config, clock=bus.clock)
+    driver = Driver(bus, job.config)
     await driver.check()
     image, record = bus.memory_address + job.image_address, bus.memory_address + job.record_address
     await bus.write_memory(bus.memory_address, job.program)
