@@ -60,7 +60,7 @@ def compare_hardware(
     """
     for image, expected in zip(rtl.images, logits, strict=True):
         if image.failure:
-            mismatches.failures.append(_failure(program, image))
+            mismatches.failures.append(failure_of(program, image))
         if image.trace is not None:
             _compare_spikes(program, image, *traced[image.image], mismatches)
         if image.result is not None:
@@ -88,8 +88,8 @@ def _compare_spikes(
                 tally.add(where, expected[name][:, place].numpy(), actual[name], SIDES, AXES)
 
 
-def _failure(program: Program, image: ImageResult) -> str:
-    """Why an image has no result, with the name of the layer."""
-    reached = image.job.descriptors if image.job is not None else None
-    at = f" at descriptor {reached} ({program.steps[reached].name})" if reached is not None else ""
+def failure_of(program: Program, image: ImageResult) -> str:
+    """Why an image has no result, with the name of the layer unless all descriptors were taken."""
+    reached = image.job.descriptors if image.job is not None else len(program.steps)
+    at = f" at descriptor {reached} ({program.steps[reached].name})" if reached < len(program.steps) else ""
     return f"{image.failure}{at}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hw.descriptor import Opcode, encode
 from hw.named_configs import MINI, TINY
+from sim.comparison.hardware import failure_of
 from sw.compiler.program import DESCRIPTOR_WORDS, enclose, sealed
 from sw.network import NetworkConfig
 from tests.sim.small_network import Network
@@ -67,6 +68,10 @@ def test_a_program_that_is_none_stops_with_its_cause_and_the_next_job_is_exact(n
     }
     programs = [program for bad, _ in wrong.values() for program in (bad, memory)]
     images = network.run_programs(tmp_path, programs, stalls=stalls)
+    assert failure_of(network.program, images[0]) == (
+        "image 0: the accelerator stopped with error BAD_CHECK at descriptor 2 (conv1)"
+    )
+    assert failure_of(network.program, images[10]) == "image 10: the accelerator stopped with error PROGRAM_CRC"
     for (cause, (_, descriptors)), bad in zip(wrong.items(), images[::2], strict=True):
         assert bad.job is not None
         assert (bad.job.error, bad.job.descriptors) == (cause.strip(), descriptors)

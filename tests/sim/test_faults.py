@@ -10,9 +10,10 @@ import pytest
 from golden.random_artifact import random_artifact
 from hw.descriptor import DESCRIPTOR, DESCRIPTOR_BITS
 from hw.named_configs import BASE, LARGE, TINY
+from hw.program.header import CRC_BYTES
 from sim.faults import find_flip, memory_image
 from sw.compiler.compiler import compile_artifact
-from sw.compiler.program import DESCRIPTOR_WORDS, Program
+from sw.compiler.program import DESCRIPTOR_WORDS, Program, check_program
 from sw.errors import UserError
 from sw.network import NetworkConfig
 
@@ -26,9 +27,11 @@ def program(request) -> Program:
 
 
 def flipped_bits(program: Program, text: str) -> list[int]:
-    """Bits of the program that a flip changes, counted from the layer's first descriptor."""
-    changed = memory_image(program, [find_flip(program, text)]) ^ program.memory
-    bits = np.flatnonzero(np.unpackbits(changed.view(np.uint8), bitorder="little"))
+    """Bits of the program that a flip changes, counted from the layer's first descriptor; its CRC is right again."""
+    image = memory_image(program, [find_flip(program, text)])
+    check_program(image.tobytes())
+    changed = (image ^ program.memory).view(np.uint8)[:-CRC_BYTES]
+    bits = np.flatnonzero(np.unpackbits(changed, bitorder="little"))
     return [int(bit) - 64 * program.steps_of(text.split(".")[0])[0].address for bit in bits]
 
 
