@@ -66,7 +66,7 @@ module ports (
 
     output interrupt,
 
-    output mem_kept,  // rules that were broken, see sim/axi_rules
+    output mem_kept,  // all rules of the port, since the reset; the name of one that was not, see sim/axi_rules
     output ctrl_kept,
     output [8*40-1:0] mem_broken,
     output [8*40-1:0] ctrl_broken

@@ -56,11 +56,11 @@ def rules(verilog: str, port, folder: Path) -> Finding:
     return next(prove(verilog, MINI.memory_bits, folder, [port]))
 
 
-@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.name)
-def test_rules_are_proven_and_their_cases_reached(tmp_path, port):
-    proven, reached = prove(verilog_of(MINI), MINI.memory_bits, tmp_path, [port])
-    assert proven.holds and proven.count > 10, proven
-    assert reached.holds and reached.count > 4, reached
+def test_rules_are_proven_and_their_cases_reached(tmp_path):
+    # Those of the host's port by tests/spikeloom/test_formal_command.py.
+    proven, reached = prove(verilog_of(MINI), MINI.memory_bits, tmp_path, [MEM])
+    assert proven.holds and proven.count > 30, proven
+    assert reached.holds and reached.count > 5, reached
 
 
 def test_no_smaller_bound_of_answers_holds(tmp_path, monkeypatch):
