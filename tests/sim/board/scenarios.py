@@ -106,7 +106,7 @@ async def a_host_that_dies_in_a_frame_leaves_the_board_to_the_next_one(dut: Any)
 async def a_lost_answer_repeats_no_write(dut: Any) -> None:
     """START is written once: a second one would be ignored and shown."""
     bus = await connected(dut)
-    driver = Driver(bus, MINI, clock=bus.clock)
+    driver = Driver(bus, MINI)
     await driver.write("PROGRAM_BYTES", 64)
     pins = bus._transport
     send, lost = pins.send, []

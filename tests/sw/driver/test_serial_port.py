@@ -12,9 +12,10 @@ from contextlib import suppress
 import pytest
 
 from hw.board.link_protocol import ANSWER, IDENTITY_WORDS, PROTOCOL_VERSION, LinkStatus, Operation
+from sw.driver.bus import run_blocking
 from sw.driver.byte_transport import LinkLost
 from sw.driver.link_frames import frame
-from sw.driver.serial_bus import TRIES, SerialBus, finished, open_serial
+from sw.driver.serial_bus import TRIES, SerialBus, open_serial
 from sw.driver.serial_port import SerialPort
 from sw.errors import UserError
 
@@ -66,11 +67,11 @@ def test_a_board_is_found_and_asked():
     board = FakeBoard(identity())
     bus = open_serial(board.port, 1_000_000)
     assert (bus.memory_address, bus.memory_bytes, bus.repeated) == (0, 4096, 0)
-    assert finished(bus.read(0xC0)) == 0xC0
-    assert finished(bus.read_memory(8, 12)) == struct.pack("<3I", 8, 8, 8)
-    assert finished(bus.identify()).name == "a board"
+    assert run_blocking(bus.read(0xC0)) == 0xC0
+    assert run_blocking(bus.read_memory(8, 12)) == struct.pack("<3I", 8, 8, 8)
+    assert run_blocking(bus.identify()).name == "a board"
     before = bus.clock()
-    finished(bus.wait(10))
+    run_blocking(bus.wait(10))
     assert 0 < bus.clock() - before < 5
     bus.close()
 
@@ -95,10 +96,10 @@ def test_a_board_that_says_nothing_is_one_error(monkeypatch):
 def test_a_cable_that_is_pulled_is_one_error():
     board = FakeBoard(identity())
     bus = SerialBus(SerialPort(board.port, 1_000_000))
-    finished(bus.connect())
+    run_blocking(bus.connect())
     board.unplug()
     with pytest.raises(LinkLost, match=f"the serial port {board.port} is gone .*plug the board in"):
-        finished(bus.read(0))
+        run_blocking(bus.read(0))
 
 
 def test_without_pyserial_the_remedy_is_named(monkeypatch):
