@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from golden.cycles.cycle_model import predict_cycles
 from hw.board.block_memory import FIRST_BEAT_LATENCY
 from hw.board.boards import Board
-from hw.board.system import system_verilog
+from hw.board.system import MEMORY_ADDRESS, system_verilog
 from hw.config import HardwareConfig
 from sim.board.job import BoardJob
 from sim.components.harness import PARAMETERS_VARIABLE
 from sim.verilator.simulation import Build, Simulation
 from sim.verilator.toolchain import find_toolchain
 from sim.verilator.verilate import BUILD_FOLDER, verilate
-from sw.artifact.artifact import Artifact
+from sw.artifact.file import load
 from sw.checkout import ROOT
 from sw.compiler.compiler import compile_artifact
-from sw.compiler.image_pack import pack_image
-from sw.errors import UserError
+from sw.compiler.image_pack import WORD_BITS
+from sw.driver.driver import record_bytes
+from sw.driver.layout import lay_out
+from sw.driver.outcomes import Classification
+from sw.driver.results import JobResult
 
 TESTBENCH = Path(__file__).with_name("testbench.sv")
 
@@ -36,10 +39,7 @@ class BoardRun:
 
     Attributes
     ----------
-    logits : int64 array [n, classes]
-    predictions : int64 array [n]
-    cycles : tuple of int
-        Of every image, by the accelerator's counter.
+    found : Classification
     model_cycles : int
         Of an image, by the cycle model; its memory has the same latency, but takes more bursts ahead, which is no
         gain where program and image share it.
@@ -49,9 +49,7 @@ class BoardRun:
         Requests that the host sent more than once.
     """
 
-    logits: NDArray[np.int64]
-    predictions: NDArray[np.int64]
-    cycles: tuple[int, ...]
+    found: Classification
     model_cycles: int
     link_cycles: int
     repeated: int
@@ -109,14 +107,14 @@ def simulate_board(build: Build, module: str, folder: Path, **parameters: Any) -
 
 
 def run_on_board(
-    board: Board, artifact: Artifact, images: NDArray[np.uint8], config: HardwareConfig, folder: Path, *, jobs: int = 1
+    board: Board, artifact: Path, images: NDArray[np.uint8], config: HardwareConfig, folder: Path, *, jobs: int = 1
 ) -> BoardRun:
     """Classify images on a simulated board, the host's code behind its pins.
 
     Parameters
     ----------
     board : Board
-    artifact : Artifact
+    artifact : Path
     images : uint8 array [n, channels, size, size]
     config : HardwareConfig
         Of the accelerator.
@@ -130,28 +128,21 @@ def run_on_board(
     UserError
         If the network does not fit the configuration or the board's memory, or a tool is missing.
     """
-    program = compile_artifact(artifact, config)
-    packed = np.stack([pack_image(artifact, config, image, program.image_strips) for image in images])
-    predicted = predict_cycles(program, FIRST_BEAT_LATENCY).total
-    job = BoardJob(config, program.memory.tobytes(), packed, artifact.network.classes, 4 * predicted + 100_000)
-    if job.memory_bytes > board.memory_bytes:
-        raise UserError(
-            f"program, an image and its record take {job.memory_bytes:,} bytes, {board.name} has "
-            f"{board.memory_bytes:,}: choose a smaller network"
-        )
+    program = compile_artifact(load(artifact), config)
+    lay_out(
+        MEMORY_ADDRESS, board.memory_bytes, program_bytes=program.memory.nbytes,
+        image_bytes=program.image_words * WORD_BITS // 8, record_bytes=record_bytes(config),
+    )  # fmt: skip
     build = build_board(board, config, jobs=jobs)
     folder.mkdir(parents=True, exist_ok=True)
-    job.save(folder / "job.npz")
+    BoardJob(artifact.resolve(), config, images).save(folder / "job.npz")
     results = folder / "results.json"
     results.unlink(missing_ok=True)
     simulate_board(build, "sim.board.job", folder, job=str(folder / "job.npz"), results=str(results))
     found = json.loads(results.read_text())
-    records = found["records"]
     return BoardRun(
-        logits=np.array([one["logits"] for one in records], np.int64),
-        predictions=np.array([one["prediction"] for one in records], np.int64),
-        cycles=tuple(one["cycles"] for one in records),
-        model_cycles=predicted,
+        found=Classification(tuple(map(JobResult.from_dict, found["jobs"]))),
+        model_cycles=predict_cycles(program, FIRST_BEAT_LATENCY).total,
         link_cycles=int(found["cycles"]),
         repeated=found["repeated"],
     )

@@ -64,7 +64,10 @@ class JobRunner:
         self._content = program.memory.astype("<u8").tobytes()
         self.driver = Driver(bus, program.config)
         self.program_bytes, self.image_bytes = len(self._content), program.image_words * WORD_BITS // 8
-        self.layout = lay_out(bus, self.program_bytes, self.image_bytes, record_bytes(program.config))
+        self.layout = lay_out(
+            bus.memory_address, bus.memory_bytes, program_bytes=self.program_bytes, image_bytes=self.image_bytes,
+            record_bytes=record_bytes(program.config),
+        )  # fmt: skip
 
     async def load(self, timeout: float) -> None:
         """Bring the accelerator into a known state and write the program, once for all jobs.

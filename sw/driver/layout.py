@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from hw.host.registers import RECORD_LINE_WORDS
 from hw.integers import ceil_div
-from sw.driver.bus import Bus
 from sw.errors import UserError
 
 PAGE_BYTES = 4096
@@ -32,13 +31,15 @@ class MemoryLayout:
     records: tuple[int, ...]
 
 
-def lay_out(bus: Bus, program_bytes: int, image_bytes: int, record_bytes: int) -> MemoryLayout:
+def lay_out(
+    memory_address: int, memory_bytes: int, *, program_bytes: int, image_bytes: int, record_bytes: int
+) -> MemoryLayout:
     """Lay out a memory: two buffers, or one where there is no room for two.
 
     Parameters
     ----------
-    bus : Bus
-        Says where its memory is and how large.
+    memory_address, memory_bytes : int
+        Where the memory is, as the accelerator sees it, and how large.
     program_bytes, image_bytes, record_bytes : int
         Sizes of the program, of a packed image and of a result record.
 
@@ -49,8 +50,8 @@ def lay_out(bus: Bus, program_bytes: int, image_bytes: int, record_bytes: int) -
     """
     program, image = (ceil_div(size, PAGE_BYTES) * PAGE_BYTES for size in (program_bytes, image_bytes))
     record = ceil_div(record_bytes, 4 * RECORD_LINE_WORDS) * 4 * RECORD_LINE_WORDS
-    first = ceil_div(bus.memory_address, PAGE_BYTES) * PAGE_BYTES
-    there = bus.memory_address + bus.memory_bytes - first
+    first = ceil_div(memory_address, PAGE_BYTES) * PAGE_BYTES
+    there = memory_address + memory_bytes - first
     buffers = next((count for count in range(BUFFERS, 0, -1) if program + count * (image + record) <= there), None)
     if buffers is None:
         raise UserError(

@@ -45,22 +45,22 @@ def board_sim(board: str, config: HardwareConfig | None, model: Path, choice: Im
     hold(using(BUILD / "sim"))
     hold(claimed(FOLDER, progress_console.print))
     with progress_console.status(f"{config.name} on {chosen.title}: {len(data)} images through its serial pins"):
-        found = run_on_board(chosen, artifact, data.images.numpy(), config, FOLDER, jobs=2)
+        run = run_on_board(chosen, model, data.images.numpy(), config, FOLDER, jobs=2)
     golden = GoldenModel(artifact).run(data.images)
     table = compact_table("image", "label", "prediction", "golden", "cycles", title=f"{config.name} on {chosen.title}")
     for row in zip(
-        data.indices.tolist(), data.labels.tolist(), found.predictions, golden.predictions.tolist(), found.cycles,
-        strict=True,
+        data.indices.tolist(), data.labels.tolist(), run.found.predictions.tolist(), golden.predictions.tolist(),
+        run.found.cycles.tolist(), strict=True,
     ):  # fmt: skip
         table.add_row(*(f"{number:,}" for number in row))
     console.print(table)
-    cycles = sum(found.cycles) / len(found.cycles)
+    cycles = float(run.found.cycles.mean())
     console.print(
-        f"{cycles:,.0f} cycles per image (cycle model: {found.model_cycles:,}): "
+        f"{cycles:,.0f} cycles per image (cycle model: {run.model_cycles:,}): "
         f"{chosen.clock_hz / cycles:.1f} frames/s at {chosen.clock_hz / 1e6:g} MHz, beside the link"
     )
-    console.print(f"{found.link_cycles:,} cycles in all, the link's at a quarter of the clock in baud among them")
-    if found.logits.tolist() != golden.logits.tolist():
+    console.print(f"{run.link_cycles:,} cycles in all, the link's at a quarter of the clock in baud among them")
+    if run.found.logits.tolist() != golden.logits.tolist():
         console.print("MISMATCH: logits differ from the golden model's")
         return 1
     console.print("equal: every logit is the golden model's")

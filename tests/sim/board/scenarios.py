@@ -19,7 +19,6 @@ from sim.components.harness import parameters
 from sw.driver.byte_transport import LinkLost
 from sw.driver.driver import Driver
 from sw.driver.link_frames import request
-from sw.driver.results import ResultRecord
 from sw.driver.serial_bus import SerialBus
 
 FLIPS = 1 << 19
@@ -31,17 +30,11 @@ def job() -> BoardJob:
     return BoardJob.load(Path(parameters()["job"]))
 
 
-def logits(records: list[ResultRecord]) -> list[list[int]]:
-    """Of every image."""
-    assert {record.error for record in records} == {"NONE"}
-    return [list(record.logits) for record in records]
-
-
 @cocotb.test()
 async def images_are_classified_as_by_the_golden_model(dut: Any) -> None:
     """The whole way: program, images, registers, records."""
     bus = await connected(dut)
-    assert logits(await classify(bus, job())) == parameters()["logits"] and bus.repeated == 0
+    assert (await classify(bus, job())).logits.tolist() == parameters()["logits"] and bus.repeated == 0
     found = await bus.identify()
     assert (found.name, found.config, found.clock_hz) == (ULX3S_85F.name, MINI.fingerprint, ULX3S_85F.clock_hz)
     assert (found.memory_address, found.memory_bytes, found.bad_frames) == (0, ULX3S_85F.memory_bytes, 0)
@@ -54,7 +47,7 @@ async def noise_costs_time_and_nothing_else(dut: Any) -> None:
     bus = await connected(dut)
     dut.noise.value = FLIPS
     bus._transport.patience /= 4
-    assert logits(await classify(bus, job())) == parameters()["logits"]
+    assert (await classify(bus, job())).logits.tolist() == parameters()["logits"]
     dut.noise.value = 0
     await Timer(10_000 * PERIOD_NS, "ns")
     assert bus.repeated > 3 and (await bus.identify()).bad_frames > 1 and dut.error.value == 1

@@ -37,7 +37,13 @@ def test_the_program_is_written_once_and_the_next_image_while_one_runs():
     bus = device()
     unit = accelerator(bus)
     run_blocking(unit.prepare())
-    layout = lay_out(bus, PROGRAM.memory.nbytes, bus.image_bytes, 128)
+    layout = lay_out(
+        bus.memory_address,
+        bus.memory_bytes,
+        program_bytes=PROGRAM.memory.nbytes,
+        image_bytes=bus.image_bytes,
+        record_bytes=128,
+    )
     assert ("write", layout.program) in bus.log
     bus.log.clear()
     run_blocking(unit.classify(IMAGES[:3]))
@@ -49,7 +55,7 @@ def test_the_program_is_written_once_and_the_next_image_while_one_runs():
 @pytest.mark.parametrize("offset", [0, 64, 4032])
 def test_a_layout_is_inside_the_memory_and_nothing_overlaps(offset):
     bus = device(memory_address=0x2000_0000 + offset, memory_bytes=65536)
-    layout = lay_out(bus, 9000, 4097, 100)
+    layout = lay_out(bus.memory_address, bus.memory_bytes, program_bytes=9000, image_bytes=4097, record_bytes=100)
     spans = [(layout.program, 9000), *((at, 4097) for at in layout.images), *((at, 128) for at in layout.records)]
     assert all(at % PAGE_BYTES == 0 for at in (layout.program, *layout.images))
     assert all(at % 64 == 0 for at in layout.records)
