@@ -22,7 +22,7 @@ from tests.hw.verilated import build_bench
 FIRMWARE = Path(__file__).parent / "firmware"
 COMPILER = "riscv64-unknown-elf-gcc"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-ffreestanding")
-ROM_BYTES, SRAM_BYTES, RAM_BYTES = 0x4000, 0x1000, 0x20000
+ROM_BYTES, SRAM_BYTES, RAM_BYTES, CACHE_BYTES = 0x4000, 0x1000, 0x20000, 0x800
 CLOCK_HZ = 100_000_000
 DRAM_BITS = 16
 """As on many boards with SDRAM."""
@@ -52,23 +52,35 @@ class Console(LiteXModule):
 class System(SoCCore):
     """VexRiscv with ROM, main memory with a content, timer, console and accelerator.
 
-    Main memory is an SRAM on the bus, of standard `bus`, or SDRAM behind LiteDRAM, where the accelerator has a port.
+    Parameters
+    ----------
+    config : HardwareConfig
+    folder : Path
+        For the accelerator's files.
+    memory : list of int
+        Content of the main memory, words of 32 bits.
+    bus : str
+        LiteX's name of the bus's standard.
+    ram : str
+        What main memory is: ``sram`` on the bus; ``sdram`` behind LiteDRAM and its cache, which the accelerator reaches
+        over the bus; or ``port``, the same without the cache, where the accelerator has a port of its own.
     """
 
-    def __init__(self, config: HardwareConfig, folder: Path, memory: list[int], *, bus: str, dram: bool):
+    def __init__(self, config: HardwareConfig, folder: Path, memory: list[int], *, bus: str, ram: str):
+        sdram = ram != "sram"
         platform = GenericPlatform("simulation", [("clock", 0, Pins(1))], name="system")
         super().__init__(
             platform, CLOCK_HZ, cpu_type="vexriscv", integrated_rom_size=ROM_BYTES, integrated_sram_size=SRAM_BYTES,
-            integrated_main_ram_size=0 if dram else RAM_BYTES, integrated_main_ram_init=[] if dram else memory,
+            integrated_main_ram_size=0 if sdram else RAM_BYTES, integrated_main_ram_init=[] if sdram else memory,
             bus_standard=bus, with_uart=False, timer_uptime=True,
         )  # fmt: skip
         self.crg = CRG(platform.request("clock"))
         self.console = Console()
-        if dram:
+        if sdram:
             module = M12L16161A(CLOCK_HZ, "1:1")
             self.sdrphy = SDRAMPHYModel(module, data_width=DRAM_BITS, clk_freq=CLOCK_HZ, init=memory)
-            self.add_sdram("sdram", phy=self.sdrphy, module=module, l2_cache_size=0)
-        self.core = add_spikeloom(self, config, folder / "spikeloom", dram_port=dram)
+            self.add_sdram("sdram", phy=self.sdrphy, module=module, l2_cache_size=0 if ram == "port" else CACHE_BYTES)
+        self.core = add_spikeloom(self, config, folder / "spikeloom", dram_port=ram == "port")
 
     def compile_firmware(self, folder: Path, job: dict[str, int]) -> list[int]:
         """Words of the firmware for a job: macros of ``job.h``."""
@@ -88,19 +100,18 @@ class System(SoCCore):
             "-o", str(folder / "firmware.elf"),
         ]  # fmt: skip
         subprocess.run(command, check=True)
-        binary = folder / "firmware.bin"
-        copy = [COMPILER.replace("gcc", "objcopy"), "-O", "binary", str(folder / "firmware.elf"), str(binary)]
-        subprocess.run(copy, check=True)
-        content = binary.read_bytes()
+        copy = COMPILER.replace("gcc", "objcopy")
+        subprocess.run([copy, "-O", "binary", "firmware.elf", "firmware.bin"], cwd=folder, check=True)
+        content = (folder / "firmware.bin").read_bytes()
         content += bytes(-len(content) % 4)
         return [int.from_bytes(content[at : at + 4], "little") for at in range(0, len(content), 4)]
 
 
 def run(
-    config: HardwareConfig, folder: Path, memory: list[int], job: dict[str, int], *, bus: str, dram: bool, cycles: int
+    config: HardwareConfig, folder: Path, memory: list[int], job: dict[str, int], *, bus: str, ram: str, cycles: int
 ) -> list[int]:
     """Words that the firmware reports of a job whose memory has a content; fails after so many cycles."""
-    system = System(config, folder, memory, bus=bus, dram=dram)
+    system = System(config, folder, memory, bus=bus, ram=ram)
     system.finalize()
     system.init_rom("rom", system.compile_firmware(folder, job), auto_size=False)
     verilog = system.platform.get_verilog(system, name="system")
