@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("litex")
+pytest.importorskip("litedram")
 pytest.importorskip("pythondata_cpu_vexriscv")
 
 from golden.cycles.cycle_model import predict_cycles
@@ -40,7 +41,7 @@ def padded(words):
         ("wishbone", "port", 64),
         *(pytest.param(*case, marks=pytest.mark.long) for case in (
             ("wishbone", "port", 128), ("wishbone", "sdram", 64), ("wishbone", "sdram", 128), ("wishbone", "sram", 64),
-            ("wishbone", "sram", 128), ("axi-lite", "sram", 64), ("axi-lite", "sram", 128),
+            ("wishbone", "sram", 128), ("axi-lite", "sram", 64), ("axi-lite", "sram", 128), ("axi", "sram", 64), ("axi", "sram", 128),
         )),
     ],
 )  # fmt: skip

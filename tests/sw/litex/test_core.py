@@ -10,9 +10,13 @@ import pytest
 
 from hw.named_configs import MINI
 from hw.verilog.c_header import c_header
+from hw.verilog.description import TOP
 from hw.verilog.emit import EmittedTexts
+from sw.checkout import ROOT
 from sw.errors import UserError
-from tests.hw.verilog.emitted import verilog_of
+from tests.hw.verilog.emitted import declared_ports, verilog_of
+
+CLOCK_HZ = 100_000_000
 
 
 def test_without_litex_one_line_says_how_to_get_it(monkeypatch):
@@ -43,7 +47,7 @@ class TestCore:
 
         def make(**options):
             options = {"cpu_type": "vexriscv", "integrated_rom_size": 4096, "with_uart": False} | options
-            return SoCCore(GenericPlatform("none", [], name="system"), 1_000_000, **options)
+            return SoCCore(GenericPlatform("none", [], name="system"), CLOCK_HZ, **options)
 
         return make
 
@@ -52,14 +56,10 @@ class TestCore:
 
         from sw.litex.core import SpikeloomCore
 
-        (instance,) = (
-            one for one in SpikeloomCore(MINI).get_fragment().specials if isinstance(one, Instance)
-        )  # fmt: skip
+        (instance,) = (one for one in SpikeloomCore(MINI).get_fragment().specials if isinstance(one, Instance))
         direction = {Instance.Input: "input", Instance.Output: "output"}
         ports = {item.name: (direction[type(item)], len(item.expr)) for item in instance.items}
-        body = verilog_of(MINI).partition(f"\nmodule {instance.of}(")[2].partition("endmodule")[0]
-        declared = re.findall(r"^  (input|output)(?: reg| wire)?(?: \[(\d+):0\])? (\w+)\b", body, re.MULTILINE)
-        assert ports == {name: (kind, int(top or 0) + 1) for kind, top, name in declared}
+        assert instance.of == TOP and ports == declared_ports(verilog_of(MINI))
 
     def test_it_gets_an_uncached_region_an_interrupt_and_its_sources(self, system, tmp_path):
         from sw.litex.core import add_spikeloom
@@ -119,3 +119,18 @@ class TestCore:
 
         with pytest.raises(UserError, match=r"^dram_port needs LiteDRAM, .*: call add_sdram before add_spikeloom$"):
             add_spikeloom(system(), MINI, tmp_path / "out", dram_port=True)
+
+    def test_the_example_of_the_documentation_runs(self, system, tmp_path, monkeypatch):
+        pytest.importorskip("litedram")
+        from litedram.modules import M12L16161A
+        from litedram.phy.model import SDRAMPHYModel
+
+        text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").partition("## In a LiteX SoC\n")[2]
+        (example,) = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+        soc, module = system(), M12L16161A(CLOCK_HZ, "1:1")
+        soc.add_sdram("sdram", phy=SDRAMPHYModel(module, data_width=16, clk_freq=CLOCK_HZ), module=module)
+        monkeypatch.chdir(tmp_path)
+        exec(example.replace("BASE", "MINI"), {"soc": soc})
+        soc.finalize()
+        assert "spikeloom" in soc.bus.slaves and "spikeloom" not in soc.bus.masters
+        assert soc.spikeloom.memory.data_width == MINI.memory_bits
