@@ -13,7 +13,7 @@ from hw.host.registers import REGISTER_ADDRESS_BITS
 from hw.parts.technology import Technology
 from hw.verilog.description import TOP
 from hw.verilog.emit import emit
-from hw.verilog.flat_ports import CLOCK, AxiPorts
+from hw.verilog.flat_ports import CLOCK, RESET_CYCLES, AxiPorts
 from sw.errors import UserError
 from sw.folders import write_folder
 from sw.ip.package import C_DRIVER
@@ -22,7 +22,7 @@ try:
     from litex.gen import LiteXModule
     from litex.soc.integration.soc import SoC, SoCRegion
     from litex.soc.interconnect.axi import AXIInterface, AXILiteInterface
-    from migen import ClockSignal, Instance, ResetSignal, Signal
+    from migen import ClockSignal, Instance, Signal
 except ImportError as error:
     raise UserError(
         f"LiteX is not installed ({error}): pip install --constraint constraints.txt --editable '.[litex]'"
@@ -34,6 +34,10 @@ REGISTER_BITS = 32
 
 class SpikeloomCore(LiteXModule):
     """The emitted accelerator with LiteX's interfaces, in the clock domain ``sys``.
+
+    LiteX resets a system by a pulse of one cycle. The accelerator wants `RESET_CYCLES`, and its own begins
+    cycles later than that of everything else: so ``aresetn`` is held for so long, and what the accelerator
+    offers or accepts meanwhile stays inside.
 
     Its ports are those of `hw.verilog.flat_ports.AxiPorts`; the Verilog itself is none of its business, see
     `add_spikeloom`.
@@ -60,9 +64,11 @@ class SpikeloomCore(LiteXModule):
         self.memory = AXIInterface(data_width=config.memory_bits, address_width=address_width)
         self.interrupt = Signal()
         self.ev = SimpleNamespace(irq=self.interrupt)
+        resetting = Signal(RESET_CYCLES, reset=(1 << RESET_CYCLES) - 1)
+        self.sync += resetting.eq(resetting >> 1)
         connections = {
             f"i_{CLOCK}": ClockSignal("sys"),
-            "i_aresetn": ~ResetSignal("sys"),
+            "i_aresetn": ~resetting[0],
             "o_interrupt": self.interrupt,
         }
         for name, (port, direction) in AxiPorts(Accelerator(config)).ports.items():
@@ -75,7 +81,8 @@ class SpikeloomCore(LiteXModule):
                 self.comb += signal.eq(end)
                 connections[f"i_{name}"] = signal
             else:
-                self.comb += end.eq(signal)
+                handshake = member.endswith(("valid", "ready"))
+                self.comb += end.eq(signal & ~resetting[0] if handshake else signal)
                 connections[f"o_{name}"] = signal
         self.specials += Instance(TOP, **connections)
 

@@ -62,8 +62,9 @@ class System(SoCCore):
     bus : str
         LiteX's name of the bus's standard.
     ram : str
-        What main memory is: ``sram`` on the bus; ``sdram`` behind LiteDRAM and its cache, which the accelerator reaches
-        over the bus; or ``port``, the same without the cache, where the accelerator has a port of its own.
+        What main memory is: ``sram`` on the bus; ``sdram`` behind LiteDRAM and a cache, which the accelerator reaches
+        over the bus; ``port``, SDRAM without that cache, where the accelerator has a port of its own; ``port-cache``,
+        such a port beside the cache.
     """
 
     def __init__(self, config: HardwareConfig, folder: Path, memory: list[int], *, bus: str, ram: str):
@@ -80,7 +81,7 @@ class System(SoCCore):
             module = M12L16161A(CLOCK_HZ, "1:1")
             self.sdrphy = SDRAMPHYModel(module, data_width=DRAM_BITS, clk_freq=CLOCK_HZ, init=memory)
             self.add_sdram("sdram", phy=self.sdrphy, module=module, l2_cache_size=0 if ram == "port" else CACHE_BYTES)
-        self.core = add_spikeloom(self, config, folder / "spikeloom", dram_port=ram == "port")
+        self.core = add_spikeloom(self, config, folder / "spikeloom", dram_port=ram.startswith("port"))
 
     def compile_firmware(self, folder: Path, job: dict[str, int]) -> list[int]:
         """Words of the firmware for a job: macros of ``job.h``."""
