@@ -12,7 +12,7 @@ from litex.gen import LiteXModule
 from litex.soc.integration.export import get_csr_header, get_linker_regions, get_mem_header, get_soc_header
 from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect.csr import CSRStorage
-from migen import Display, Finish, If
+from migen import Display, Finish, If, Signal
 from migen.build.generic_platform import CRG
 
 from hw.config import HardwareConfig
@@ -75,7 +75,9 @@ class System(SoCCore):
             integrated_main_ram_size=0 if sdram else RAM_BYTES, integrated_main_ram_init=[] if sdram else memory,
             bus_standard=bus, with_uart=False, timer_uptime=True,
         )  # fmt: skip
-        self.crg = CRG(platform.request("clock"))
+        reset = Signal()
+        self.crg = CRG(platform.request("clock"), rst=reset)
+        self.crg.rst = reset  # where LiteX looks for it
         self.console = Console()
         if sdram:
             module = M12L16161A(CLOCK_HZ, "1:1")

@@ -28,6 +28,7 @@ NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32,
 OK = 0
 SHORTEST_LATENCY = 2
 TIMEOUT = 2_000_000
+CYCLES_TO_RESET = 3000
 
 
 def padded(words):
@@ -58,20 +59,22 @@ def test_the_processor_runs_exact_jobs(tmp_path, bus, ram, memory_bits):
     golden = GoldenModel(artifact).run(pixels)
     images = np.concatenate([pack_image(artifact, config, image, program.image_strips) for image in pixels.numpy()])
     page = np.zeros(PAGE_WORDS, np.uint64)
-    parts = [padded(part) for part in (program.memory, images, page, page)]
-    first, buffer, record, _ = np.cumsum([part.nbytes for part in parts]).tolist()
+    parts = [padded(part) for part in (program.memory, images, page, page, page)]
+    first, buffer, record, boots, _ = np.cumsum([part.nbytes for part in parts]).tolist()
     content = np.concatenate(parts).astype("<u8").view("<u4").tolist()
     job = {
         "PROGRAM": 0, "PROGRAM_BYTES": program.memory.nbytes, "IMAGES": first, "IMAGE_COUNT": len(pixels),
         "IMAGE_WORDS": images.nbytes // 4 // len(pixels), "BUFFER": buffer, "RECORD": record,
-        "CLASSES": NETWORK.classes, "LAYERS": len(program.names), "TIMEOUT": TIMEOUT,
+        "CLASSES": NETWORK.classes, "LAYERS": len(program.names), "TIMEOUT": TIMEOUT, "BOOTS": boots,
+        "CYCLES_TO_RESET": CYCLES_TO_RESET,
     }  # fmt: skip
     words = iter(run(config, tmp_path, content, job, bus=bus, ram=ram, cycles=2 * TIMEOUT))
 
     def take(count: int) -> list[int]:
         return list(islice(words, count))
 
-    assert take(2) == [OK, OK]  # the device is the one of the header, its interrupt is enabled
+    assert take(2) == [OK, OK]  # the device is the one of the header; a job has started, then the system is reset
+    assert take(2) == [OK, OK]  # it is still that device; the interrupt is enabled
     for image, logits in enumerate(golden.logits.tolist()):
         assert take(2) == [OK, OK]  # started, waited
         (elapsed,) = take(1)
