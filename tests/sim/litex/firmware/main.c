@@ -93,12 +93,16 @@ static void reset_in_mid_job(const spikeloom_device *device, const spikeloom_job
 
 int main(void)
 {
-    const spikeloom_device device = {(volatile uint32_t *)SPIKELOOM_BASE, NULL, NULL, now, wait, NULL};
+    const spikeloom_device device = {.registers = (volatile uint32_t *)SPIKELOOM_BASE, .time = now, .wait = wait};
     const volatile uint32_t *const images = (const volatile uint32_t *)(MAIN_RAM_BASE + IMAGES);
     volatile uint32_t *const buffer = (volatile uint32_t *)(MAIN_RAM_BASE + BUFFER);
     const volatile uint8_t *const record = (const volatile uint8_t *)(MAIN_RAM_BASE + RECORD);
     const spikeloom_job job = {
-        MAIN_RAM_BASE + PROGRAM, MAIN_RAM_BASE + BUFFER, MAIN_RAM_BASE + RECORD, PROGRAM_BYTES, true
+        .program = MAIN_RAM_BASE + PROGRAM,
+        .program_bytes = PROGRAM_BYTES,
+        .image = MAIN_RAM_BASE + BUFFER,
+        .record = MAIN_RAM_BASE + RECORD,
+        .write_record = true,
     };
     spikeloom_status status;
     spikeloom_result result;
