@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import cache
 
 from hw.config import HardwareConfig
 from hw.named_configs import TINY
 from hw.parts.technology import Technology
+from hw.verilog.description import TOP
 from sim.runner import BUILD_FOLDER, emitted_verilog
 
 ALL_PARTS = dataclasses.replace(
@@ -22,3 +24,10 @@ ALL_PARTS = dataclasses.replace(
 def verilog_of(config: HardwareConfig, technology: Technology = Technology.PORTABLE) -> str:
     """Verilog of a configuration as it is simulated, emitted once."""
     return emitted_verilog(config, BUILD_FOLDER, technology)
+
+
+def declared_ports(verilog: str) -> dict[str, tuple[str, int]]:
+    """Direction and width by name, of the top module."""
+    body = verilog[verilog.index(f"module {TOP}(") :].split("endmodule", 1)[0]
+    ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.MULTILINE)
+    return {name: (direction, int(high or 0) + 1) for direction, high, name in ports}

@@ -23,7 +23,7 @@ from hw.verilog.description import TOP
 from hw.verilog.emit import accelerator_verilog, emit, emit_component
 from hw.verilog.lint import lint_warnings
 from sim.verilator.toolchain import find_toolchain
-from tests.hw.verilog.emitted import ALL_PARTS, verilog_of
+from tests.hw.verilog.emitted import ALL_PARTS, declared_ports, verilog_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -39,13 +39,6 @@ json.dump(dataclasses.asdict(emit(CONFIGS[sys.argv[1]])), sys.stdout)
 @pytest.fixture(scope="module")
 def mini():
     return emit(MINI)
-
-
-def declared_ports(verilog):
-    """Direction and width by name, of the top module."""
-    body = verilog[verilog.index(f"module {TOP}(") :].split("endmodule", 1)[0]
-    ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.MULTILINE)
-    return {name: (direction, int(high or 0) + 1) for direction, high, name in ports}
 
 
 def test_ports_have_the_documented_names(mini):
