@@ -101,7 +101,7 @@ ZYNQ_7000 = ProcessingSystem(
 
 
 @dataclass(frozen=True)
-class Board:
+class ZynqBoard:
     """A board.
 
     Attributes
@@ -129,15 +129,15 @@ class Board:
 
 
 BOARDS = (
-    Board(
+    ZynqBoard(
         name="kv260", title="KV260", part="xck26-sfvc784-2LV-c", board_file="kv260_som",
         board_file_from="Vivado, or its XHub stores", system=ZYNQ_ULTRASCALE, clock_mhz=100,
     ),
-    Board(
+    ZynqBoard(
         name="zcu104", title="ZCU104", part="xczu7ev-ffvc1156-2-e", board_file="zcu104",
         board_file_from="Vivado, or its XHub stores", system=ZYNQ_ULTRASCALE, clock_mhz=100,
     ),
-    Board(
+    ZynqBoard(
         name="pynq_z2", title="PYNQ-Z2", part="xc7z020clg400-1", board_file="pynq-z2",
         board_file_from="the board, from its maker TUL", system=ZYNQ_7000, clock_mhz=50,
     ),

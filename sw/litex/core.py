@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from amaranth.hdl._ir import PortDirection  # the only way to state directions in a port dictionary
 
-from hw.accelerator import Accelerator
+from hw.accelerator import AxiAccelerator
 from hw.config import HardwareConfig
 from hw.host.registers import REGISTER_ADDRESS_BITS
 from hw.parts.technology import Technology
@@ -71,7 +71,7 @@ class SpikeloomCore(LiteXModule):
             "i_aresetn": ~resetting[0],
             "o_interrupt": self.interrupt,
         }
-        for name, (port, direction) in AxiPorts(Accelerator(config)).ports.items():
+        for name, (port, direction) in AxiPorts(AxiAccelerator(config)).ports.items():
             prefix, _, member = name.rpartition("_")
             if prefix not in ("s_axi_ctrl", "m_axi_mem"):
                 continue
