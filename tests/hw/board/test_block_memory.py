@@ -33,6 +33,7 @@ class Masters(wiring.Component):
         hand_on(m, wiring.flipped(self.memory.axi), self.reader.axi)
         hand_on(m, wiring.flipped(self.memory.axi), self.writer.axi)
         wiring.connect(m, wiring.flipped(self.port), self.memory.port)
+        m.d.comb += self.writer.enable.eq(1)
         return m
 
 
