@@ -13,6 +13,8 @@ from sim.board.run import BoardRun
 from spikeloom import cli
 from spikeloom.commands.hardware import bitstream, board_sim
 from sw.artifact.file import save
+from sw.driver.outcomes import Classification
+from sw.driver.results import JobResult
 from sw.network import NetworkConfig
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=16, depth=1, heads=2)
@@ -56,10 +58,11 @@ def test_the_simulated_board_is_compared_with_the_golden_model(capsys, monkeypat
     save(artifact, places / "model.spikeloom")
     np.savez(places / "images.npz", images=images.numpy(), labels=np.array([0, 1, 2]))
 
-    def run(board, artifact, pixels, *_, **__):
-        found = GoldenModel(artifact).run(images)
-        logits = found.logits.numpy() + wrong
-        return BoardRun(logits, found.predictions.numpy(), (1000,) * len(pixels), 1001, 5000, 0)
+    def run(*_, **__):
+        golden = GoldenModel(artifact).run(images)
+        jobs = zip(golden.predictions.tolist(), (golden.logits + wrong).tolist(), strict=True)
+        found = Classification(tuple(JobResult(best, tuple(logits), 1000, "NONE", 20, ()) for best, logits in jobs))
+        return BoardRun(found, 1001, 5000, 0)
 
     monkeypatch.setattr("sim.board.run.run_on_board", run)
     arguments = ["--model", places / "model.spikeloom", "--data", places / "images.npz", "--images", "3"]
