@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from hw.host.registers import Interrupt
 from sw.compiler.image_pack import WORD_BITS
-from sw.compiler.program import Program
+from sw.compiler.program import Program, check_program
 from sw.driver.bus import Bus
 from sw.driver.driver import Driver, record_bytes
 from sw.driver.layout import lay_out
@@ -56,12 +56,13 @@ class JobRunner:
     Raises
     ------
     UserError
-        If the memory is too small.
+        If the program is not whole, or the memory is too small.
     """
 
     def __init__(self, bus: Bus, program: Program, classes: int):
         self._bus, self._program, self._classes = bus, program, classes
         self._content = program.memory.astype("<u8").tobytes()
+        check_program(self._content)
         self.driver = Driver(bus, program.config)
         self.program_bytes, self.image_bytes = len(self._content), program.image_words * WORD_BITS // 8
         self.layout = lay_out(

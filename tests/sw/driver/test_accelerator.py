@@ -15,7 +15,7 @@ from hw.named_configs import MINI, TINY
 from sw.driver.accelerator import Accelerator, built_config
 from sw.driver.bus import DeviceTimeout, run_blocking
 from sw.driver.driver import LONGEST_PAUSE
-from sw.driver.job_runner import JobError
+from sw.driver.job_runner import JobError, JobRunner
 from sw.driver.layout import PAGE_BYTES, lay_out
 from sw.driver.outcomes import ValidationTotals
 from sw.errors import UserError
@@ -50,6 +50,15 @@ def test_the_program_is_written_once_and_the_next_image_while_one_runs():
     a, b = layout.images
     steps = [entry for entry in bus.log if entry[0] != "wait"]
     assert steps == [("write", a), ("start", a), ("write", b), ("start", b), ("write", a), ("start", a)]
+
+
+def test_a_damaged_program_is_refused_before_it_is_written():
+    memory = PROGRAM.memory.copy()
+    memory[len(memory) // 2] ^= np.uint64(1 << 40)
+    bus = device()
+    with pytest.raises(UserError, match="the program is damaged: its CRC-32 is 0x"):
+        JobRunner(bus, dataclasses.replace(PROGRAM, memory=memory), NETWORK.classes)
+    assert bus.log == []
 
 
 @pytest.mark.parametrize("offset", [0, 64, 4032])
