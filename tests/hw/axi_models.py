@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hw.external.axi import BOUNDARY_BYTES, BUFFERABLE_MODIFIABLE, INCR, Response
+from tests.hw.benches import Inputs
 
 
 class Stable:
@@ -72,17 +73,20 @@ class ReadSlave:
         axi, rng, stable = self._axi, self._rng, Stable("AR")
         waiting: deque[tuple[int, int, bool]] = deque()  # cycle from which it may come, address, last
         offer, cycle, width = False, 0, self._data_bits // 8
+        inputs = Inputs(ctx, axi.arready, axi.rvalid)
+        ticks = aiter(
+            ctx.tick().sample(
+                axi.arvalid, axi.araddr, axi.arlen, axi.arsize, axi.arburst, axi.arcache, axi.rready
+            )
+        )  # fmt: skip
         while True:
             ready = rng.random() < self._rate
             offer = offer or (bool(waiting) and waiting[0][0] <= cycle and rng.random() < self._rate)
-            ctx.set(axi.arready, ready)
-            ctx.set(axi.rvalid, offer)
+            inputs.drive(ready, offer)
             ctx.set(axi.rdata, self._read(waiting[0][1]) if offer else rng.getrandbits(self._data_bits))
             ctx.set(axi.rresp, self._respond(waiting[0][1]) if offer else rng.getrandbits(2))
             ctx.set(axi.rlast, waiting[0][2] if offer else rng.getrandbits(1))
-            _, _, valid, address, length, size, burst, cache, taken = await ctx.tick().sample(
-                axi.arvalid, axi.araddr, axi.arlen, axi.arsize, axi.arburst, axi.arcache, axi.rready
-            )
+            _, _, valid, address, length, size, burst, cache, taken = await anext(ticks)
             if offer and taken:
                 self.under_way -= waiting.popleft()[2]
                 self.delivered += 1
@@ -123,19 +127,19 @@ class WriteSlave:
         data: list[tuple[int, int]] = []
         complete: deque[list[tuple[int, int]]] = deque()
         offer = False
+        inputs = Inputs(ctx, axi.awready, axi.wready, axi.bvalid)
+        ticks = aiter(
+            ctx.tick().sample(
+                axi.awvalid, axi.awaddr, axi.awlen, axi.awsize, axi.awburst, axi.awcache,
+                axi.wvalid, axi.wdata, axi.wstrb, axi.wlast, axi.bready,
+            )
+        )  # fmt: skip
         while True:
             address_ready, data_ready = rng.random() < self._rate, rng.random() < self._rate
             offer = offer or (bool(addresses) and bool(complete) and rng.random() < self._rate)
-            ctx.set(axi.awready, address_ready)
-            ctx.set(axi.wready, data_ready)
-            ctx.set(axi.bvalid, offer)
+            inputs.drive(address_ready, data_ready, offer)
             ctx.set(axi.bresp, self._respond(addresses[0][0]) if offer else rng.getrandbits(2))
-            _, _, valid, address, length, size, burst, cache, data_valid, beat, strobe, last, taken = (
-                await ctx.tick().sample(
-                    axi.awvalid, axi.awaddr, axi.awlen, axi.awsize, axi.awburst, axi.awcache,
-                    axi.wvalid, axi.wdata, axi.wstrb, axi.wlast, axi.bready,
-                )
-            )  # fmt: skip
+            _, _, valid, address, length, size, burst, cache, data_valid, beat, strobe, last, taken = await anext(ticks)
             if offer and taken:
                 start, beats = addresses.popleft()
                 written = complete.popleft()

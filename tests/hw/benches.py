@@ -29,6 +29,21 @@ def simulate(dut: Elaboratable, bench: Callable[[Any], Any], *background: Callab
     simulator.run()
 
 
+class Inputs:
+    """Inputs that are driven in every cycle: one that stays is not set again, for the design would settle again."""
+
+    def __init__(self, ctx: Any, *signals: Any):
+        self._set, self._signals = ctx.set, signals
+        self._values: tuple[Any, ...] = (None,) * len(signals)
+
+    def drive(self, *values: Any) -> None:
+        """Values of all of them, in order."""
+        for signal, value, before in zip(self._signals, values, self._values, strict=True):
+            if value != before:
+                self._set(signal, value)
+        self._values = values
+
+
 class MemoryModel:
     """External memory behind a `MemoryPort`: answers in order.
 
@@ -67,13 +82,14 @@ class MemoryModel:
         request, response, rng = self._port.request, self._port.response, self._rng
         beats: deque[tuple[int, int, bool]] = deque()  # address, the first cycle to offer it in, end of its burst
         offered, outstanding = False, 0
+        inputs = Inputs(ctx, request.ready, response.valid)
+        ticks = aiter(ctx.tick().sample(request.valid, request.payload, response.ready))
         for cycle in itertools.count():
             accept = rng.random() < self._request_rate and outstanding != self._outstanding
             offered = offered or (bool(beats) and beats[0][1] <= cycle and rng.random() < self._response_rate)
-            ctx.set(request.ready, accept)
-            ctx.set(response.valid, offered)
+            inputs.drive(accept, offered)
             ctx.set(response.payload, self._read(beats[0][0]) if offered else rng.getrandbits(len(response.payload)))
-            _, _, valid, payload, ready = await ctx.tick().sample(request.valid, request.payload, response.ready)
+            _, _, valid, payload, ready = await anext(ticks)
             if offered and ready:
                 outstanding -= beats.popleft()[2]
                 offered = False

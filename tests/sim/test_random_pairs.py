@@ -1,6 +1,6 @@
 """Random networks on random configurations: every value, counter and cycle of the machine is as predicted.
 
-Eight pairs belong to the suite. The others are a long target, ``make pairs``; one of them alone is run by its seed:
+Four pairs belong to the suite. The others are a long target, ``make pairs``; one of them alone is run by its seed:
 ``make pairs SEED=123``.
 """
 
@@ -35,7 +35,7 @@ from sw.driver.results import LayerCounters
 from sw.network import NetworkConfig
 from tests.sim.random_pairs import Pair, random_pair
 
-SUITE = 8
+SUITE = 4
 LONG = 320
 
 SEEDS = [
@@ -78,6 +78,7 @@ def test_random_pairs_are_equal_in_every_spike_counter_and_cycle(
     check(pair, simulators, tmp_path, start_seed=seed % 4 or None)
 
 
+@pytest.mark.long
 def test_attention_keeps_its_words_where_a_piece_is_one_read(tmp_path: Path, simulators: Simulators):
     """The next head's q would write a piece in every cycle, and attention's write must not wait for more than one."""
     config = dataclasses.replace(MINI, name="one-read", neurons=MINI.piece)

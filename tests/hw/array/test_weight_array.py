@@ -45,8 +45,7 @@ class Bench:
 
     async def watch(self, ctx: Any) -> None:
         cycle = 0
-        while True:
-            _, _, step, done = await ctx.tick().sample(self.dut.step, self.dut.tile_done)
+        async for _, _, step, done in ctx.tick().sample(self.dut.step, self.dut.tile_done):
             if step.valid:
                 self.steps.append(cycle)
                 if step.last_of_tile:

@@ -13,7 +13,7 @@ from hw.array.walker import Walker
 from hw.config import HardwareConfig
 from hw.descriptor import DESCRIPTOR
 from tests.hw.array.walks import FLAGS, Fields, Layer, Slice, Source, Step, loop_nest
-from tests.hw.benches import simulate
+from tests.hw.benches import Inputs, simulate
 
 CYCLE_LIMIT = 6000
 SLICES_BITS = DESCRIPTOR["slices"].shape.width
@@ -103,8 +103,7 @@ def run_layers(
     m.d.comb += dut.read_data.eq(Mux(dut.from_residual, read_data[True], read_data[False]))
 
     async def memory(ctx: Any) -> None:
-        while True:
-            _, _, addresses, *reads = await ctx.tick().sample(dut.read_addresses, dut.spike_reads, dut.residual_reads)
+        async for _, _, addresses, *reads in ctx.tick().sample(dut.read_addresses, dut.spike_reads, dut.residual_reads):
             for is_residual, data in enumerate(read_data):
                 words = [
                     source.word(bool(is_residual), bank, addresses[bank]) if reads[is_residual] >> bank & 1
@@ -118,6 +117,11 @@ def run_layers(
         undrained, sums, running, pending = 0, 0, False, list(layers)
         fields: Fields = {}
         earlier = [(0, False)] * Walker.input_latency  # what was reported to be written
+        inputs = Inputs(
+            ctx, dut.start, dut.slices_written, dut.all_written, dut.buffers_freed, dut.table_available
+        )  # fmt: skip
+        names = ("claim", "done", "issuing", "wait_weights", "wait_drain", "wait_data")
+        ticks = aiter(ctx.tick().sample(dut.step, dut.spikes, *(getattr(dut, name) for name in names)))
         while running or pending or undrained or any(in_flight):
             starting = not running and bool(pending) and rng.random() < rates.start
             if starting:
@@ -129,7 +133,6 @@ def run_layers(
             elif not running:
                 # Nobody may look at the descriptor between `done` and `start`.
                 ctx.set(dut.descriptor.as_value(), rng.getrandbits(DESCRIPTOR.size))
-            ctx.set(dut.start, starting)
             if running and fields.get("follows"):
                 all_written = all_written or (written == fields["slices"] and rng.random() < rates.written)
                 written = min(written + (rng.random() < rates.written), fields["slices"])
@@ -142,14 +145,8 @@ def run_layers(
                 shown = 0
             freed = min(rng.choice([1, 2]), undrained) if rng.random() < rates.free else 0
             table = rng.random() < rates.table
-            ctx.set(dut.slices_written, shown)
-            ctx.set(dut.all_written, all_written)
-            ctx.set(dut.buffers_freed, freed)
-            ctx.set(dut.table_available, table)
-            names = ("claim", "done", "issuing", "wait_weights", "wait_drain", "wait_data")
-            _, _, step, spikes, *outputs = await ctx.tick().sample(
-                dut.step, dut.spikes, *(getattr(dut, name) for name in names)
-            )
+            inputs.drive(starting, shown, all_written, freed, table)
+            _, _, step, spikes, *outputs = await anext(ticks)
             index = model.slices[0].index if model.slices else 0
             earlier.append((shown, all_written))
             counted, everything = earlier[-1 - Walker.input_latency]

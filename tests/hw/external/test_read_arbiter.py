@@ -20,7 +20,7 @@ from hw.memory.image_load import ImageLoad
 from hw.memory.spike_memory import SpikeWrite
 from hw.named_configs import CONFIGS, LARGE, TINY
 from hw.program.reader import ProgramReader
-from tests.hw.benches import MemoryModel, simulate
+from tests.hw.benches import Inputs, MemoryModel, simulate
 from tests.hw.programs import assemble, enclosed, plain_layer, weight_layer
 
 
@@ -39,14 +39,15 @@ class Port:
     async def process(self, ctx: Any) -> None:
         request, response, rng = self._port.request, self._port.response, self._rng
         waiting, valid = list(self.bursts), False
+        inputs = Inputs(ctx, request.valid, response.ready)
+        ticks = aiter(ctx.tick().sample(request.ready, response.valid, response.payload))
         while True:
             valid = valid or (bool(waiting) and rng.random() < self._rate)
             ready = rng.random() < self._rate
-            ctx.set(request.valid, valid)
             address, length = waiting[0] if valid else (rng.getrandbits(32), rng.randint(1, 1 << 16))
             ctx.set(request.payload, {"address": address, "length": length - 1})
-            ctx.set(response.ready, ready)
-            _, _, accepted, came, payload = await ctx.tick().sample(request.ready, response.valid, response.payload)
+            inputs.drive(valid, ready)
+            _, _, accepted, came, payload = await anext(ticks)
             if valid and accepted:
                 waiting.pop(0)
                 valid = False
@@ -69,10 +70,9 @@ def test_every_port_gets_its_beats(count, rate, memory_rate, latency):
 
     async def bench(ctx: Any) -> None:
         request, before = dut.memory.request, None
+        ticks = aiter(ctx.tick().sample(request.valid, request.payload.as_value(), request.ready))
         for _ in range(40 * total):
-            _, _, valid, payload, ready = await ctx.tick().sample(
-                request.valid, request.payload.as_value(), request.ready
-            )
+            _, _, valid, payload, ready = await anext(ticks)
             # What is on offer stays.
             offered.append(before in (None, payload if valid else None))
             before = payload if valid and not ready else None
@@ -166,16 +166,18 @@ def test_image_and_program_come_as_predicted(order, config, latency, outstanding
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.reader.length, len(stream))
-        ctx.set(dut.reader.start, 1)
         ctx.set(dut.reader.descriptor.ready, 1)
         ctx.set(dut.reader.weights.ready, 1)
-        for cycle in range(5000):
-            drain = len(taken) % 600 == 0 and bool(taken) and taken[-1] == cycle - 1
-            ctx.set(dut.reader.output_tile_drained, drain)
-            _, _, descriptor, weight, beat = await ctx.tick().sample(
+        inputs = Inputs(ctx, dut.reader.output_tile_drained, dut.reader.start)
+        ticks = aiter(
+            ctx.tick().sample(
                 dut.reader.descriptor.valid, dut.reader.weights.valid, dut.load.memory.response.valid
             )
-            ctx.set(dut.reader.start, 0)
+        )  # fmt: skip
+        for cycle in range(5000):
+            drain = len(taken) % 600 == 0 and bool(taken) and taken[-1] == cycle - 1
+            inputs.drive(drain, cycle == 0)
+            _, _, descriptor, weight, beat = await anext(ticks)
             for seen, now in ((offered, descriptor), (taken, weight), (loaded, beat)):
                 if now:
                     seen.append(cycle)

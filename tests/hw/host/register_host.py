@@ -45,10 +45,9 @@ class Host:
     async def _count(self, ctx: Any) -> None:
         ports = ("program", "program_beats", "image", "result", "result_enable")
         since = 3
-        while True:
-            _, _, start, reset, *told = await ctx.tick().sample(
-                self.dut.start, self.dut.reset, *(getattr(self.dut, port) for port in ports)
-            )
+        async for _, _, start, reset, *told in ctx.tick().sample(
+            self.dut.start, self.dut.reset, *(getattr(self.dut, port) for port in ports)
+        ):
             self.pulses["start"] += start
             self.pulses["reset"] += reset
             since = 0 if start else since + 1

@@ -17,7 +17,7 @@ from hw.config import PARAMETER_BITS, HardwareConfig
 from hw.neurons.batch import batch_layout
 from hw.neurons.neurons import Neurons
 from tests.hw.batches import Batch, Fields, layer_tiles, members_of, tile_batches, tile_cycles
-from tests.hw.benches import simulate
+from tests.hw.benches import Inputs, simulate
 
 SUM_RANGE = 90
 WIDE_HIGH_RANGE = 6
@@ -143,10 +143,9 @@ class Bench:
         """Read side of the drain buffers."""
         config, dut, width = self.config, self.dut, self.config.accumulator_bits
         under_way = deque([0] * (DrainBuffers.latency - 1))
-        while True:
-            _, _, read, group, buffer, batch = await ctx.tick().sample(
-                dut.drain_read, dut.drain_group, dut.drain_buffer, dut.drain_batch
-            )
+        async for _, _, read, group, buffer, batch in ctx.tick().sample(
+            dut.drain_read, dut.drain_group, dut.drain_buffer, dut.drain_batch
+        ):
             words = self.buffers[buffer]
             rows = words[group] if read and group < len(words) else [[-1] * config.lanes] * config.outputs
             values = [value for row in rows[batch * config.neurons :][: config.neurons] for value in row]
@@ -165,6 +164,7 @@ class Bench:
             for o in range(one.fields["output_tiles"])
             for beat in range(beats)
         )
+        ticks = aiter(ctx.tick().sample(dut.output_tile_drained))
         while True:
             allowed = bool(queue) and self.loaded < drained + 2
             ctx.set(dut.parameters.valid, allowed)
@@ -172,7 +172,7 @@ class Bench:
                 _, beat, bits = queue.popleft()
                 ctx.set(dut.parameters.index, self.loaded % 2 << index_bits | beat)
                 ctx.set(dut.parameters.data, bits)
-            _, _, pulse = await ctx.tick().sample(dut.output_tile_drained)
+            _, _, pulse = await anext(ticks)
             self.loaded += allowed and beat == beats - 1
             drained += pulse
 
@@ -185,9 +185,15 @@ class Bench:
             first_output_tiles.append(first_output_tiles[-1] + one.fields["output_tiles"])
         filled, freed, next_fill, next_start, end, started = 0, 0, 0, 1, 0, 0
         done, cycle, latency = True, 0, dut.latency
+        inputs = Inputs(ctx, dut.start, dut.tile_done)
+        ticks = aiter(
+            ctx.tick().sample(
+                dut.sums_batch.as_value(), dut.sums.as_value(), dut.biases.as_value(), dut.batch.as_value(), dut.spikes,
+                dut.buffers_freed, dut.output_tile_drained, dut.layer_done, dut.done,
+            )
+        )  # fmt: skip
         while not end or cycle < end + latency + 2:
             start = started < len(self.stimuli) and done and cycle >= next_start
-            ctx.set(dut.start, start)
             if start:
                 ctx.set(dut.descriptor, self.stimuli[started].fields)
                 seen.starts.append(cycle)
@@ -195,7 +201,7 @@ class Bench:
             # Sums of a tile come when its parameters are there, even before the start of its layer.
             fill = bool(halves) and filled < freed + DRAIN_BUFFERS and cycle >= next_fill
             fill = fill and self.loaded > first_output_tiles[halves[0][0].layer] + halves[0][0].place[0]
-            ctx.set(dut.tile_done, fill)
+            inputs.drive(start, fill)
             if fill:
                 tile, half = halves.popleft()
                 buffer = filled % DRAIN_BUFFERS
@@ -203,10 +209,7 @@ class Bench:
                 tile.done = cycle
                 filled += 1
                 next_fill = cycle + 1 + self.rng.randint(0, self.wait)
-            sampled = await ctx.tick().sample(
-                dut.sums_batch.as_value(), dut.sums.as_value(), dut.biases.as_value(), dut.batch.as_value(), dut.spikes,
-                dut.buffers_freed, dut.output_tile_drained, dut.layer_done, dut.done,
-            )  # fmt: skip
+            sampled = await anext(ticks)
             sums_batch, sums, biases, batch, spikes, buffers_freed, output_tile, layer, done = sampled[2:]
             members = members_of(layout, sums_batch)
             if members["valid"]:

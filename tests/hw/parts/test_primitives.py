@@ -113,7 +113,12 @@ def proves(folder: Path, gold: str, gate: str, claims: list[str], *, rename: str
 
 
 @pytest.mark.parametrize(
-    ("shape", "pins"), [(TABLES, ("ADDRB", "ADDRD")), (TABLES, ("DIA", "DIB")), (SUMS, ("DIB", "DIC"))]
+    ("shape", "pins"),
+    [
+        pytest.param(TABLES, ("ADDRB", "ADDRD"), marks=pytest.mark.long),
+        pytest.param(TABLES, ("DIA", "DIB"), marks=pytest.mark.long),
+        (SUMS, ("DIB", "DIC")),
+    ],
 )
 def test_packed_lut_rams_hold_what_memories_hold(tmp_path, shape, pins):
     gold, gate = (lut_ram(technology, **shape) for technology in Technology)

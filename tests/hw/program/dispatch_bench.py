@@ -76,6 +76,19 @@ class Bench:
         assert not any(outputs)
         ctx.set(dut.reset_job, 0)
         self.cycle += 1
+        watched = {
+            "load_start": dut.load.start, "walker_start": dut.walker.start, "neurons_start": dut.neurons.start,
+            "attention_start": dut.attention.start, "ended": dut.ended, "descriptors": dut.descriptors,
+            "layer": dut.layer, "waits_load": dut.waits_load, "waits_attention": dut.waits_attention,
+            "waits_neurons": dut.waits_neurons, "slices_written": dut.walker.slices_written,
+            "all_written": dut.walker.all_written,
+        }  # fmt: skip
+        ticks = aiter(
+            ctx.tick().sample(
+                dut.descriptor.ready, dut.walker.descriptor.as_value(), dut.neurons.descriptor.as_value(),
+                dut.attention_job.as_value(), *watched.values(),
+            )
+        )  # fmt: skip
         while self.cycle != reset_at:
             offered = offered or (bool(left) and rng.random() < self.speed.offer)
             ctx.set(dut.descriptor.valid, offered)
@@ -84,17 +97,7 @@ class Bench:
             else:
                 ctx.set(dut.descriptor.payload.as_value(), rng.getrandbits(DESCRIPTOR.size))
             signals = self.drive(ctx)
-            watched = {
-                "load_start": dut.load.start, "walker_start": dut.walker.start, "neurons_start": dut.neurons.start,
-                "attention_start": dut.attention.start, "ended": dut.ended, "descriptors": dut.descriptors,
-                "layer": dut.layer, "waits_load": dut.waits_load, "waits_attention": dut.waits_attention,
-                "waits_neurons": dut.waits_neurons, "slices_written": dut.walker.slices_written,
-                "all_written": dut.walker.all_written,
-            }  # fmt: skip
-            _, _, ready, walker, neurons, attention, *outputs = await ctx.tick().sample(
-                dut.descriptor.ready, dut.walker.descriptor.as_value(), dut.neurons.descriptor.as_value(),
-                dut.attention_job.as_value(), *watched.values(),
-            )  # fmt: skip
+            _, _, ready, walker, neurons, attention, *outputs = await anext(ticks)
             seen = dict(zip(watched, outputs, strict=True))
             expected, job = self.expect(left[0] if offered else None, signals)
             assert {name: seen[name] for name in expected} == expected, self.cycle

@@ -11,7 +11,7 @@ from hw.descriptor import DESCRIPTOR
 from hw.host.registers import ErrorCause
 from hw.named_configs import TINY
 from hw.program.reader import ProgramReader
-from tests.hw.benches import MemoryModel, simulate
+from tests.hw.benches import Inputs, MemoryModel, simulate
 from tests.hw.programs import Layer, assemble, enclosed
 
 ADDRESS = 3000
@@ -97,6 +97,14 @@ class Bench:
         ctx.set(dut.length, len(self.stream) if length is None else length)
         ctx.set(dut.start, 1)
         cycle = 0
+        inputs = Inputs(ctx, dut.descriptor.ready, dut.weights.ready, dut.output_tile_drained)
+        ticks = aiter(
+            ctx.tick().sample(
+                dut.descriptor.valid, dut.descriptor.payload.as_value(),
+                dut.parameters.valid, dut.parameters.index, dut.parameters.data,
+                dut.weights.valid, dut.weights.payload, dut.unsigned_weights, dut.failed, dut.error,
+            )
+        )  # fmt: skip
         while quiet < limit:
             weights_ready = cycle >= self.ready_from[-1]
             tile = len(self.drained)
@@ -106,16 +114,8 @@ class Bench:
             # Without pauses a descriptor is accepted in the first cycle of its offer.
             accept = self.accept and (self.pause == 0 or (is_offered and pause == 0))
             pause -= is_offered
-            ctx.set(dut.descriptor.ready, accept)
-            ctx.set(dut.weights.ready, weights_ready)
-            ctx.set(dut.output_tile_drained, drain)
-            (
-                _, _, offered, descriptor, write, index, data, valid, payload, low, failed, error
-            ) = await ctx.tick().sample(
-                dut.descriptor.valid, dut.descriptor.payload.as_value(),
-                dut.parameters.valid, dut.parameters.index, dut.parameters.data,
-                dut.weights.valid, dut.weights.payload, dut.unsigned_weights, dut.failed, dut.error,
-            )  # fmt: skip
+            inputs.drive(accept, weights_ready, drain)
+            _, _, offered, descriptor, write, index, data, valid, payload, low, failed, error = await anext(ticks)
             quiet += 1
             if not cycle:
                 ctx.set(dut.start, 0)
@@ -147,8 +147,7 @@ class Bench:
             cycle += 1
             if layers and (len(self.descriptors), len(self.parameters), len(self.weights)) == expected:
                 break
-        for signal in (dut.descriptor.ready, dut.weights.ready, dut.output_tile_drained):
-            ctx.set(signal, 0)
+        inputs.drive(0, 0, 0)
 
     def run(self, layers: list[Layer], limit: int = 1500, **options: Any) -> None:
         async def process(ctx: Any) -> None:

@@ -12,7 +12,7 @@ from golden.cycles.program_stream import segment_deliveries
 from hw.config import HardwareConfig
 from hw.program.fetch import FETCH_BURST
 from hw.program.ring import ProgramBuffer
-from tests.hw.benches import MemoryModel, simulate
+from tests.hw.benches import Inputs, MemoryModel, simulate
 
 ADDRESS = 1000
 
@@ -85,18 +85,22 @@ class Bench:
         ctx.set(dut.length, length)
         ctx.set(dut.start, 1)
         offered = -1
+        inputs = Inputs(ctx, dut.output.ready)
+        ticks = aiter(
+            ctx.tick().sample(
+                dut.output.valid, dut.output.payload, dut.output_low_half, dut.output_tag,
+                dut.command.ready, dut.exhausted, dut.memory.request.valid, dut.memory.request.ready,
+            )
+        )  # fmt: skip
         for cycle in range(limit):
             ready = self.rng.random() < self.rate
-            ctx.set(dut.output.ready, ready)
+            inputs.drive(ready)
             if number != offered:
                 offered = number
                 ctx.set(dut.command.valid, number < len(regions))
                 if number < len(regions):
                     ctx.set(dut.command.payload, {"region": dataclasses.asdict(regions[number]), "tag": number % 4})
-            _, _, valid, payload, low, tag, done, exhausted, request, accept = await ctx.tick().sample(
-                dut.output.valid, dut.output.payload, dut.output_low_half, dut.output_tag,
-                dut.command.ready, dut.exhausted, dut.memory.request.valid, dut.memory.request.ready,
-            )  # fmt: skip
+            _, _, valid, payload, low, tag, done, exhausted, request, accept = await anext(ticks)
             if not cycle:
                 ctx.set(dut.start, 0)
             if cycle:  # what was running before ends with `start`
@@ -111,7 +115,7 @@ class Bench:
             if len(self.seen) == total:
                 break
         ctx.set(dut.command.valid, 0)
-        ctx.set(dut.output.ready, 0)
+        inputs.drive(False)
 
     def expected(self, regions: list[Region]) -> list[tuple[int, int, int]]:
         return [(self.content(ADDRESS + beat), low, tag) for beat, _, low, tag in deliveries(regions)]

@@ -153,10 +153,9 @@ def test_is_idle_when_nothing_can_come_any_more_and_not_before(seed):
     async def watch(ctx: Any) -> None:
         nonlocal left
         quiet = True  # a cycle ago
-        while True:
-            _, _, idle, asks, accepts, payload, came, taken = await ctx.tick().sample(
-                bench.dut.idle, request.valid, request.ready, request.payload, response.valid, response.ready
-            )
+        async for _, _, idle, asks, accepts, payload, came, taken in ctx.tick().sample(
+            bench.dut.idle, request.valid, request.ready, request.payload, response.valid, response.ready
+        ):
             assert not idle or quiet
             idle_cycles.append(idle)
             quiet = not asks and left == 0

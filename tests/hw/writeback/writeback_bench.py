@@ -137,12 +137,12 @@ class Bench:
             for write in (dut.spike_write, dut.residual_write)
             for member in (write.valid, write.address, write.banks, write.pieces, write.data)
         ]
-        while True:
-            sampled = await ctx.tick().sample(
-                *ports, token.valid, dut.token_layer, token.is_value, token.buffer, token.channel, token.chunk,
-                token.data, dut.piece_valid, dut.layer, dut.piece_spikes, dut.spike_layer, dut.residual_layer,
-                dut.residual_read, dut.residual_read_address,
-            )  # fmt: skip
+        ticks = ctx.tick().sample(
+            *ports, token.valid, dut.token_layer, token.is_value, token.buffer, token.channel, token.chunk,
+            token.data, dut.piece_valid, dut.layer, dut.piece_spikes, dut.spike_layer, dut.residual_layer,
+            dut.residual_read, dut.residual_read_address,
+        )  # fmt: skip
+        async for sampled in ticks:
             spike, residual, tokens, piece = sampled[2:7], sampled[7:12], sampled[12:19], sampled[19:22]
             spike_layer, residual_layer, reads, address = sampled[22:]
             # A word read in the cycle of its write would be undefined in the block RAM.

@@ -91,6 +91,7 @@ def test_repeated_current_sums_its_gradient_over_time():
     torch.testing.assert_close(grad[0], grad_full.sum(0))
 
 
+@pytest.mark.long
 def test_compiled_neurons_equal_plain_ones(monkeypatch):
     current = currents(torch.float32)
     spikes, grad = lif_over_time(current, 1.0), gradient(lif_over_time, current, 1.0)

@@ -32,7 +32,8 @@ def unmapped(folder: Path, verilog: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("config", "technology"),
     [
-        *((MINI, technology) for technology in Technology),
+        (MINI, Technology.PORTABLE),
+        pytest.param(MINI, Technology.XILINX, marks=pytest.mark.long),
         *(pytest.param(ALL_PARTS, technology, marks=pytest.mark.long) for technology in Technology),
     ],
     ids=lambda value: value.name.lower(),
