@@ -13,8 +13,10 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from hw.host.registers import REGISTERS
 from hw.named_configs import BASE, MINI, TINY
+from hw.program.header import PROGRAM_HEADER
 from sim.runner import build
 from sim.simulated_board import SimulatedBus, open_simulation
+from sim.testbench.protocol import CHANNELS
 from sw.artifact.file import load
 from sw.checkout import ROOT
 from sw.data.samples import load_sample
@@ -101,6 +103,64 @@ def test_an_error_of_any_read_is_told_and_the_next_job_is_exact(tmp_path, stalls
         found = board.check().jobs
         assert [(job.logits, job.descriptors) for job in found] == [(job.logits, job.descriptors) for job in jobs]
         assert stalls or found == jobs  # every cycle and every counter
+    bus.close()
+
+
+@pytest.mark.parametrize(
+    ("stalls", "count"),
+    [(0, 8), *(pytest.param(stalls, 150, marks=pytest.mark.long) for stalls in (0, 30))],
+)
+def test_a_wrong_bit_anywhere_in_memory_is_told_and_the_next_images_are_exact(tmp_path, stalls, count):
+    """In header, descriptors, parameters, weights and CRC, behind the driver's back: what it wrote was right."""
+    simulator = build(MINI, optimise=False)
+    bus = SimulatedBus(simulator, MINI, tmp_path, memory_bytes=1 << 17, stall_percent=stalls, stall_seed=3)
+    board = Board(bus)
+    before, runner = board.check().jobs, board.accelerator._runner
+    run_blocking(runner.driver.set_watchdog(3000))
+    for bit in [
+        0,
+        PROGRAM_HEADER["version"].offset,
+        *random.Random(stalls).sample(range(8 * runner.program_bytes), count - 2),
+    ]:
+        place = runner.layout.program + bit // 8
+        (byte,) = run_blocking(bus.read_memory(place, 1))
+        run_blocking(bus.write_memory(place, bytes([byte ^ 1 << bit % 8])))
+        with pytest.raises(JobError, match="stopped with"):
+            board.classify()
+        found = board.check().jobs
+        assert [job.logits for job in found] == [job.logits for job in before]
+        assert stalls or found == before  # every cycle and every counter
+    bus.close()
+
+
+MEMORY_CHANNELS = sum(1 << 3 + number for number in range(len(CHANNELS)))
+"""As ``testbench.sv`` counts them."""
+
+
+@pytest.mark.parametrize("stalls", [0, pytest.param(50, marks=pytest.mark.long)])
+def test_a_memory_that_stops_answering_is_told_and_once_it_does_the_next_images_are_exact(
+    tmp_path, monkeypatch, stalls
+):
+    simulator = build(MINI, optimise=False)
+    bus = SimulatedBus(simulator, MINI, tmp_path, memory_bytes=1 << 17, stall_percent=stalls, stall_seed=3)
+    board, wait = Board(bus), SimulatedBus.wait
+    before, driver = board.check().jobs, board.accelerator._runner.driver
+    for cycle in (1, 100, 500, before[0].cycles // 2):
+        run_blocking(driver.set_watchdog(2000))
+
+        async def dying(bus: SimulatedBus, timeout: float, cycle: int = cycle) -> None:
+            monkeypatch.setattr(SimulatedBus, "wait", wait)
+            await wait(bus, cycle)  # of the job
+            bus.set("dead", MEMORY_CHANNELS)
+            await wait(bus, timeout)
+
+        monkeypatch.setattr(SimulatedBus, "wait", dying)
+        with pytest.raises(JobError, match="stopped with MEMORY_TIMEOUT"):
+            board.classify()
+        bus.set("dead", 0)
+        found = board.check().jobs
+        assert [job.logits for job in found] == [job.logits for job in before]
+        assert stalls or found == before
     bus.close()
 
 
