@@ -20,7 +20,7 @@ SYSTEM = "board_system"
 """Name of the system's module in Verilog."""
 
 LIGHT_TICK_BITS = 22
-"""A light stays on for two to three periods of a counter of this width: a quarter of a second at 40 MHz."""
+"""A light stays on for two to three periods of a counter of this width: a sixth of a second at 60 MHz."""
 
 MEMORY_ADDRESS = 0
 """Byte address of the memory, as the accelerator uses it."""

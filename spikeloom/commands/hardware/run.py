@@ -175,7 +175,7 @@ def throughput_figures(speed: Throughput, hertz: float | None, *, simulated: boo
 
 def throughput_table(figures: dict[str, Any]) -> Table:
     """The throughput; what needs a clock is left out where none is known."""
-    table = compact_table("throughput", f"over {figures['images']} images")
+    table = compact_table("throughput", f"images: {figures['images']}")
     table.add_row("cycles per image", f"{figures['cycles']:,.0f}")
     table.add_row("bytes read per image: image, program", f"{figures['image_bytes']:,}, {figures['program_bytes']:,}")
     if figures["images_per_s"] is not None:
