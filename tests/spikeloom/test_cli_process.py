@@ -29,11 +29,9 @@ from sw.artifact.file import save
 from sw.claims import CLAIM, claimed
 from sw.files import write_picture
 from sw.interrupts import Terminated, interrupts_kept, termination_unwinds
-from sw.network import NetworkConfig
-from tests.spikeloom.test_cli import figures, refused
+from tests.spikeloom.command_line import NETWORK, figures, refused
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORK = NetworkConfig(image_size=16, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 LIGHT = ["-m", "spikeloom.cli", "docs", "--check"]
 """A command that prints a line and needs little."""
 
