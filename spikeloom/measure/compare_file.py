@@ -90,8 +90,8 @@ def read_compare(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "mismatches" not in content:
         raise UserError(f"{path} holds no figures of a comparison; name one that spikeloom compare wrote, or {AGAIN}")
     if content.get("version") != VERSION:
-        found = quoted(content["version"]) if "version" in content else "an older one"
-        raise UserError(f"{path} is of version {found}, this Spikeloom reads {VERSION}: {AGAIN}")
+        found = f"version {quoted(content['version'])}" if "version" in content else "an older Spikeloom"
+        raise UserError(f"{path} is of {found}, this one reads version {VERSION}: {AGAIN}")
     if content.get(SEAL) != _seal({key: value for key, value in content.items() if key != SEAL}):
         raise UserError(f"{path} was changed since it was written: {AGAIN}")
     return content

@@ -73,7 +73,7 @@ def _model(origin: dict[str, Any]) -> Artifact:
 
 def _run_folder(origin: dict[str, Any]) -> Path:
     """Folder of the run, if what lies there is of that run."""
-    folder = ROOT / origin["folder"]
+    folder: Path = ROOT / origin["folder"]
     try:
         if read_json(folder / PROVENANCE) == origin:
             return folder

@@ -111,7 +111,7 @@ def png(picture: Picture) -> str:
 def scale(picture: Picture) -> int:
     """How many times larger a picture is drawn."""
     height, width = picture.pixels.shape[:2]
-    return max(1, PICTURE_SIDE // max(height, width))
+    return max(1, PICTURE_SIDE // int(max(height, width)))
 
 
 def plot(exhibit: Exhibit) -> Markup:

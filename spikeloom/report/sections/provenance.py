@@ -31,8 +31,8 @@ def _rows(inputs: Inputs) -> Iterator[tuple[str, str]]:
         "network",
         (
             f"{network.depth} blocks of {network.embed_dim} channels, {network.heads} heads, {network.timesteps} time "
-            f"steps, {network.tokens} tokens, {artifact.weight_bits}-bit weights, residual mode {network.residual_mode}, "
-            f"{network.neuron} neurons"
+            f"steps, {network.tokens} tokens, {artifact.weight_bits}-bit weights, residual mode "
+            f"{network.residual_mode}, {network.neuron} neurons"
         ),
     )
     yield "images", compare["image_set"]
