@@ -24,8 +24,10 @@ SECTIONS = ("verdict", "accuracies", "cycles", "energy", "firing", "provenance")
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-PICTURE_SIDE = 224
-"""Pixels on the page that the longer side of a small picture is enlarged to, by a whole factor."""
+PICTURE_SIDE, SMALL_SIDE = 224, 150
+"""Pixels on the page that the longer side of a picture is enlarged to, by a whole factor: of few, and of many."""
+
+FEW_PICTURES = 4
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -108,10 +110,10 @@ def png(picture: Picture) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def scale(picture: Picture) -> int:
-    """How many times larger a picture is drawn."""
+def scale(picture: Picture, together: int) -> int:
+    """How many times larger a picture is drawn that stands among so many."""
     height, width = picture.pixels.shape[:2]
-    return max(1, PICTURE_SIDE // int(max(height, width)))
+    return max(1, (PICTURE_SIDE if together <= FEW_PICTURES else SMALL_SIDE) // int(max(height, width)))
 
 
 def plot(exhibit: Exhibit) -> Markup:

@@ -1,4 +1,4 @@
-"""How the report writes numbers in sentences: as the command line does."""
+"""How the report writes numbers in sentences, as the command line does, and names in plots."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def count(value: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """A count and its noun: 1 image, 2 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def plain(name: str) -> str:
+    """A name of the user's for a text of plotly, which takes tags in it for formatting and links."""
+    return name.replace("&", "&amp;").replace("<", "&lt;")

@@ -10,7 +10,7 @@ from sim.comparison.report import MODELS
 from spikeloom.report.inputs import Inputs
 from spikeloom.report.section import Exhibit, Plot, Section, Table
 from spikeloom.report.style import COLOURS
-from spikeloom.report.words import percent
+from spikeloom.report.words import percent, plain
 
 QUANTILE = 1.96
 """Of the normal distribution, for intervals of 95 %."""
@@ -71,7 +71,7 @@ def section(inputs: Inputs) -> Section:
                 "arrayminus": [share - low for (low, _), share in zip(bounds, accuracies, strict=True)],
                 "symmetric": False, "color": COLOURS["array"], "thickness": 2, "width": 6,
             },
-            customdata=[(entry["correct"], entry["images"], entry["image_set"]) for entry in known.values()],
+            customdata=[(entry["correct"], entry["images"], plain(entry["image_set"])) for entry in known.values()],
             hovertemplate="%{y}<br>%{x:.2%}: %{customdata[0]:,} of %{customdata[1]:,}, %{customdata[2]}<extra></extra>",
         )
     )  # fmt: skip

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from plotly.graph_objects import Bar, Figure
 
 from spikeloom.report.page import page as html_of
+from spikeloom.report.page import render
+from spikeloom.report.section import Exhibit, Plot, Section
+from spikeloom.report.summary import Summary
+from spikeloom.report.words import plain
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (Debian: apt install chromium)")
@@ -116,5 +121,18 @@ def test_the_keyboard_reaches_everything_and_opens_tables(browser, file):
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
+    assert said == []
+    page.close()
+
+
+def test_a_users_name_is_text_in_plots_too(browser, tmp_path):
+    name = '<a href="x">x</a> & &lt; <b>y</b>'
+    exhibit = Exhibit("bars", "Bars", "Two bars.", Plot(Figure(Bar(x=[1, 2], y=[plain(name), "z"], orientation="h"))))
+    path = tmp_path / "names.html"
+    head = Summary(title=name, equal=True, verdict="", first="", figures=())
+    path.write_text(render(head, [Section("names", "Names", (exhibit,))]), encoding="utf-8")
+    page, said, _ = opened(browser, path, "desk", "dark")
+    assert page.locator(".ytick text").all_text_contents() == [name, "z"]
+    assert page.locator("h1").text_content() == name and page.locator(".plot a").count() == 0
     assert said == []
     page.close()
