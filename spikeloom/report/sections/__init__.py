@@ -1,0 +1,1 @@
+"""The parts of the report, a module for each; their order is in `spikeloom.report.page`."""
