@@ -68,6 +68,10 @@ COMMANDS = {
         "measuring.codesign",
         "Compare artifacts: accuracy against cycles, bytes and energy, as table and plot.",
     ),
+    "finn-reports": (
+        "measuring.finn_reports",
+        "Write cycles, resources and performance in files with FINN's names and keys.",
+    ),
     "data": ("models.data", "Fetch and verify data sets."),
     "samples": ("models.data", "Write the committed samples again from the whole data sets."),
     "bench": ("measuring.bench", "Measure the figures of merit and show them beside their targets."),

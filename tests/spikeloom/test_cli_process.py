@@ -132,9 +132,9 @@ OUTPUTS = {
     "codesign": ["x.spikeloom", "--out"],
     "training-speed": ["--out"], "import": ["x.pt", "--out"], "random": [], "export": ["x.toml", "--out"],
     "train": ["x.toml", "--out"], "study": ["x.toml", "--out"], "verilog": ["--out"],
-    "ip": ["--out"],
+    "ip": ["--out"], "finn-reports": ["--out"],
 }  # fmt: skip
-FOLDERS = ("train", "study", "verilog", "ip")
+FOLDERS = ("train", "study", "verilog", "ip", "finn-reports")
 
 
 @pytest.mark.parametrize("command", OUTPUTS)

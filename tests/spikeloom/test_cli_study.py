@@ -12,6 +12,7 @@ import sw.training.batches
 from spikeloom import cli
 from sw.artifact.file import load
 from sw.data.samples import load_sample
+from tests.sw.training.event_files import curves
 
 RECIPE = """
 name = "small"
@@ -55,9 +56,9 @@ def study(tmp_path, monkeypatch):
     return steps
 
 
-def run(tmp_path, study="residuals", out="out") -> int:
+def run(tmp_path, *options, study="residuals", out="out") -> int:
     return cli.run(["study", str(tmp_path / f"{study}.toml"), "--out", str(tmp_path / out), "--config", "tiny",
-                    "--images", "50"])  # fmt: skip
+                    "--images", "50", *options])  # fmt: skip
 
 
 def refused(capsys, tmp_path) -> str:
@@ -138,11 +139,13 @@ def test_an_interrupted_study_goes_on(capsys, tmp_path, monkeypatch, study):
 def test_variants_of_one_float_phase_train_it_once(capsys, tmp_path, study):
     bits = "variants.eight.weight_bits = 8\nvariants.longer.quantised_phase.epochs = 2"
     (tmp_path / "residuals.toml").write_text("recipe = 'small.toml'\nvariants.four = {}\n" + bits)
-    assert run(tmp_path) == 0
+    assert run(tmp_path, "--tensorboard") == 0
     assert len(study) == STEPS + STEPS // 2 + STEPS  # eight its quantised epoch, longer its two
     assert capsys.readouterr().out.count("its float phase is that of four") == 2
     out = tmp_path / "out"
     assert (out / "eight" / "log.csv").read_text().count("float,1,") == 1
+    shared, own = (curves(out / "eight")[f"train_loss/{phase}"] for phase in ("float", "quantised"))
+    assert shared == curves(out / "four")["train_loss/float"] and [step for step, _ in shared + own] == [1, 2]
     (tmp_path / "alone.toml").write_text("recipe = 'small.toml'\nvariants.eight.weight_bits = 8")
     assert run(tmp_path, study="alone", out="alone") == 0
     assert capsys.readouterr().out.count("its float phase") == 0

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeloom.commands.common import config_option, console, data_option, hold, progress_console, recorded, shown
+from spikeloom.commands.common import (
+    config_option,
+    console,
+    data_option,
+    hold,
+    progress_console,
+    recorded,
+    shown,
+    tensorboard_option,
+)
 from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.errors import UserError
@@ -32,6 +41,7 @@ BREVITAS_IMAGES = 256
 @config_option()
 @data_option()
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What trains.  [default: a GPU if there is one]")
+@tensorboard_option()
 @click.option(
     "--images", "count", type=click.IntRange(1), metavar="N",
     help="Compare on the first N test images only.  [default: all]",
@@ -41,8 +51,8 @@ BREVITAS_IMAGES = 256
     help="Folder of the study: a run's folder for each variant, table and plot.  [default: build/study/<name>]",
 )  # fmt: skip
 def study(
-    study_file: Path, config: HardwareConfig, folder: Path | None, device: str | None, count: int | None,
-    out: Path | None,
+    study_file: Path, config: HardwareConfig, folder: Path | None, device: str | None, tensorboard: bool,
+    count: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Train the variants of STUDY, export them, and compare them as `spikeloom codesign` does.
 
@@ -58,9 +68,12 @@ def study(
     from sw.artifact.file import SUFFIX
     from sw.data import sets as data
     from sw.training.processes import Processes
+    from sw.training.run.event_log import EventLog, check_tensorboard
     from sw.training.study import load_study
     from sw.training.trainer import Trainer
 
+    if tensorboard:
+        check_tensorboard()
     settings = load_study(study_file)
     out = check_output(out or BUILD / "study" / settings.name, folder=True)
     finished = {name: _is_finished(recipe, out / name) for name, recipe in settings.variants.items()}
@@ -91,8 +104,9 @@ def study(
             train, test = images(recipe.data, "train"), images(recipe.data, "test")
             begin = _shared_float_run(recipe, run, earlier)
             Trainer(
-                recipe, train, test, run, resume=True, begin=begin, console=progress_console, processes=processes
-            ).run()
+                recipe, train, test, run, resume=True, begin=begin, console=progress_console, processes=processes,
+                on_epoch=hold(EventLog(run, recipe, test)).epoch if tensorboard else None,
+            ).run()  # fmt: skip
         earlier.append((recipe, run))
         if not artifacts[name].is_file():
             command = f"{shlex.join(['spikeloom', 'study', recorded(study_file)])}, variant {name}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from spikeloom.commands.common import console, data_option, hold, progress_console, shown
+from spikeloom.commands.common import console, data_option, hold, progress_console, shown, tensorboard_option
 from sw.checkout import BUILD
 from sw.claims import claimed
 from sw.outputs import OUTPUT_FOLDER, check_output
@@ -24,6 +24,7 @@ from sw.outputs import OUTPUT_FOLDER, check_output
 @click.option(
     "--evaluate-every", type=click.IntRange(1), default=1, show_default=True, help="Epochs between test accuracies."
 )
+@tensorboard_option()
 @click.option("--export/--no-export", "export_it", default=True, show_default=True, help="Export when done.")
 def train(
     recipe: Path,
@@ -32,6 +33,7 @@ def train(
     resume: bool,
     device: str | None,
     evaluate_every: int,
+    tensorboard: bool,
     export_it: bool,
 ) -> None:
     """Train a model by RECIPE, then export it.
@@ -47,8 +49,11 @@ def train(
     from sw.data import sets as data
     from sw.training.processes import Processes
     from sw.training.recipe import load_recipe
+    from sw.training.run.event_log import EventLog, check_tensorboard
     from sw.training.trainer import Trainer, run_folder
 
+    if tensorboard:
+        check_tensorboard()
     settings = load_recipe(recipe)
     out = check_output(out or BUILD / "train" / settings.name, folder=True)
     run_folder(settings, out).check(resume=resume)
@@ -61,7 +66,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
     Trainer(
         settings, images, test, out, resume=resume, console=progress_console, processes=processes,
-        evaluate_every=evaluate_every,
+        evaluate_every=evaluate_every, on_epoch=hold(EventLog(out, settings, test)).epoch if tensorboard else None,
     ).run()  # fmt: skip
     if processes.rank > 0:
         return

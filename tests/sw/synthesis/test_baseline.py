@@ -100,4 +100,5 @@ def test_an_entry_holds_totals_parts_and_modules():
     assert {name: part["ff"] for name, part in found["parts"].items()} == {"(top)": 1, "part": 2}
     assert {name: part["ff"] for name, part in found["modules"].items()} == {"(top)": 1, "part": 1, "part.inner": 1}
     assert found["cells"] == {"FDRE": 3, "LUT6": 1}
+    assert found["part_cells"] == {"(top)": {"FDRE": 1}, "part": {"FDRE": 2, "LUT6": 1}}
     json.dumps(found)

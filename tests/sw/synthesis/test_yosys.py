@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from contextlib import nullcontext
 
 import pytest
@@ -89,6 +90,8 @@ def test_the_smallest_configuration_is_mapped_placed_and_routed(tmp_path):
     assert set(mapped["modules"]) <= set(own) and "core.weight_array" in mapped["modules"]
     for name, count in mapped["resources"].items():
         assert sum(part[name] for part in mapped["parts"].values()) == count
+    assert mapped["config_fingerprint"] == f"{MINI.fingerprint:08x}"
+    assert sum(map(Counter, mapped["part_cells"].values()), Counter()) == mapped["cells"]
     placed = measure_fmax(MINI, 1, 100.0, tmp_path, lambda _: nullcontext())
     assert 10 < placed["fmax_mhz"] < 500
     # The delays added up here and nextpnr's own analysis agree on the slowest path.

@@ -13,6 +13,7 @@ import torch
 from sw.errors import UserError
 from sw.training.processes import Processes
 from sw.training.trainer import Trainer
+from tests.sw.training.event_files import curves
 from tests.sw.training.two_processes import RECIPE, sample
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -40,6 +41,9 @@ def test_two_processes_keep_the_same_weights_and_continue_to_them_when_stopped(t
     weights = [name for name in first if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(first[name], second[name]) for name in weights)
     assert (whole / "log.csv").read_text().count("2 x CPU") == 3
+    (_,) = whole.glob("events.*")  # of process 0
+    steps = {tag: [step for step, _ in curve] for tag, curve in curves(whole).items() if tag.startswith("train_loss")}
+    assert steps == {"train_loss/float": [1, 2], "train_loss/quantised": [3]}
 
     # Ctrl-C reached process 1 only; both stopped after the same step.
     assert {path.name for path in parts.glob("stopped-*")} == {"stopped-0", "stopped-1"}

@@ -18,6 +18,7 @@ from sw.data.sets import ImageSet
 from sw.network import NetworkConfig
 from sw.training.processes import Processes
 from sw.training.recipe import Augmentation, Phase, Recipe
+from sw.training.run.event_log import EventLog
 from sw.training.trainer import Trainer, TrainingStopped
 
 RECIPE = Recipe(
@@ -55,9 +56,12 @@ def stop_at_a_batch(patch: pytest.MonkeyPatch) -> None:
 
 
 def train(folder: Path, processes: Processes, images: ImageSet) -> None:
-    trainer = Trainer(RECIPE, images, images, folder, resume=True, processes=processes)
     try:
-        trainer.run()
+        with EventLog(folder, RECIPE, images) as events:
+            trainer = Trainer(
+                RECIPE, images, images, folder, resume=True, processes=processes, on_epoch=events.epoch
+            )  # fmt: skip
+            trainer.run()
     except TrainingStopped:
         (folder / f"stopped-{processes.rank}").touch()
     else:
