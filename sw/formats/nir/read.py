@@ -79,7 +79,7 @@ def _nodes(content: Any) -> dict[str, Any]:
     nodes = {}
     for name, fields in content.items():
         kind = fields.get("type") if isinstance(fields, dict) else None
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise UserError(
                 f"node {quoted(name)} is of type {quoted(kind)}, and a Spikformer here has only {', '.join(KINDS)}; "
                 f"{REMEDY}"
