@@ -100,10 +100,15 @@ def import_(
 
     A NIR file of `spikeloom export --format nir` holds every integer: it takes --out only.
     """
-    from spikeloom.measure.agreement import measure_agreement
-    from sw.artifact import file as artifact_file
-    from sw.export.fold import export_artifact
+    from sw.artifact.file import check_path
     from sw.formats.nir.signature import is_hdf5
+
+    check_path(out)
+    if is_hdf5(checkpoint):
+        _import_nir(checkpoint, out)
+        return
+    from spikeloom.measure.agreement import measure_agreement
+    from sw.export.fold import export_artifact
     from sw.importer.checkpoint_file import read_weights
     from sw.importer.float_model import float_model
     from sw.importer.images import ImageOptions, image_format
@@ -111,10 +116,6 @@ def import_(
     from sw.importer.shape import check_tensors, find_layout, network_of
     from sw.importer.weights import shown_name
 
-    artifact_file.check_path(out)
-    if is_hdf5(checkpoint):
-        _import_nir(checkpoint, out)
-        return
     chosen = read_weights(checkpoint, weights)
     tensors = chosen.tensors
     options = ImageOptions(name=name, size=size, mean=mean, std=std, event_bits=event_bits)

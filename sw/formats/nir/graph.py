@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw.artifact.artifact import Artifact
+from sw.artifact.ranges import layer_ranges
 from sw.errors import UserError
 from sw.formats.nir.attention import add_attention
 from sw.formats.nir.library import nir
@@ -41,6 +42,9 @@ from sw.formats.nir.wiring import Wiring
 from sw.layer import Layer
 from sw.network import RESIDUAL_CLAMP, NetworkConfig
 
+MOST_BITS = 52
+"""Bits of a membrane; float64 has 53, and its difference to a current takes one more."""
+
 
 def wire(artifact: Artifact) -> Wiring:
     """Nodes and edges of a network.
@@ -53,6 +57,7 @@ def wire(artifact: Artifact) -> Wiring:
     network, wiring = artifact.network, Wiring()
     layers = network.layers()
     check_sayable(network)
+    _check_exact(artifact)
     size = (network.image_channels, network.image_size, network.image_size)
     spikes = {layers[0].source: wiring.add("input", nir.Input(input_type=np.array(size)))}
     residual = ""
@@ -88,6 +93,17 @@ def check_sayable(network: NetworkConfig) -> None:
             raise UserError(
                 f"{layer.name}: its pool takes the largest of nine currents (pool_order before), and NIR has sums and "
                 "thresholds, but no largest of several numbers; export a network with pool_order after"
+            )
+
+
+def _check_exact(artifact: Artifact) -> None:
+    """Refuse membranes, and logits times T, that float64 would round."""
+    for name, bounds in layer_ranges(artifact).items():
+        bits = bounds.result_bits + (artifact.network.timesteps.bit_length() if bounds.result_name == "logit" else 0)
+        if bits > MOST_BITS:
+            raise UserError(
+                f"{name}: its {bounds.result_name} takes {bits} bits, and float64, in which NIR graphs run, is exact "
+                f"up to {MOST_BITS}; quantise to smaller integers"
             )
 
 

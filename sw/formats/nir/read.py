@@ -21,7 +21,7 @@ from sw.artifact.versions import IMAGE_TABLE
 from sw.errors import UserError
 from sw.formats.nir.graph import check_sayable, wire
 from sw.formats.nir.library import nir
-from sw.formats.nir.primitives import LARGEST_THRESHOLD
+from sw.formats.nir.primitives import DT, LARGEST_THRESHOLD
 from sw.formats.nir.untrusted import REMEDY, read_content
 from sw.formats.nir.write import HEADER, SCALE
 from sw.layer import Layer
@@ -59,16 +59,22 @@ def read_nir(path: Path) -> tuple[Artifact, bool]:
     """
     try:
         content = read_content(path)
-        nodes = _nodes(content.get("nodes"))
-        header, tensors = _tensors(content.get("metadata"), nodes)
-        exported = header.get(CHECKSUM) == checksum(header, tensors)
-        if not exported:
-            made_by = {"made_by": "spikeloom import", "nir": path.name, "changed_from": header.get(CHECKSUM)}
-            header |= {"provenance": made_by, "accuracy": {}}
-        artifact = artifact_of(header, tensors)
-        _compare(artifact, nodes, content.get("edges"))
+        with np.errstate(over="ignore"):  # what becomes infinite is no integer
+            return _artifact_of(content, path.name)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _artifact_of(content: Mapping[str, Any], file_name: str) -> tuple[Artifact, bool]:
+    """What `read_nir` gives, of a file's content."""
+    nodes = _nodes(content.get("nodes"))
+    header, tensors = _tensors(content.get("metadata"), nodes)
+    exported = header.get(CHECKSUM) == checksum(header, tensors)
+    if not exported:
+        made_by = {"made_by": "spikeloom import", "nir": file_name, "changed_from": header.get(CHECKSUM)}
+        header |= {"provenance": made_by, "accuracy": {}}
+    artifact = artifact_of(header, tensors)
+    _compare(artifact, nodes, content.get("edges"))
     return artifact, exported
 
 
@@ -104,6 +110,9 @@ def _tensors(metadata: Any, nodes: Mapping[str, Any]) -> tuple[dict[str, Any], d
     header = parse_header(own[HEADER])
     network, fraction = network_of_header(header), header["bias_fraction_bits"]
     check_sayable(network)
+    for key, wanted in (("dt", DT), ("timesteps", network.timesteps)):
+        if not np.array_equal(metadata.get(key), wanted):
+            raise UserError(f"metadata {key!r} must be {wanted}, not {quoted(metadata.get(key))}; {REMEDY}")
     if type(fraction) is not int or not 0 <= fraction <= 8:
         raise UserError(f"bias_fraction_bits must be 0 to 8, not {quoted(fraction)}; {REMEDY}")
     tensors = {IMAGE_TABLE: np.asarray(own.get(IMAGE_TABLE))}

@@ -13,9 +13,10 @@ from golden.model import GoldenModel
 from golden.random_artifact import random_artifact, random_images
 from spikeloom.commands.common import MODEL
 from sw.artifact.file import load
+from sw.artifact.ranges import layer_ranges
 from sw.data.samples import load_sample
 from sw.errors import UserError
-from sw.formats.nir import wiring
+from sw.formats.nir import graph, wiring
 from sw.formats.nir.attention import add_attention
 from sw.formats.nir.graph import wire
 from sw.formats.nir.write import graph_of, write_nir
@@ -25,13 +26,13 @@ from tests.sw.formats.nir.evaluator import Evaluator
 TRAINED = load(MODEL)
 
 
-def check_equal(artifact, images, graph) -> None:
+def check_equal(artifact, images, written) -> None:
     """Run graph and golden model; compare every spike, every residual integer and the logits."""
     network, model = artifact.network, GoldenModel(artifact)
     golden = model.record(images)
     frames = model.quantise_image(images).movedim(-1, 2)
-    evaluator = Evaluator(graph, float(graph.metadata["dt"]))
-    steps = [evaluator.step(frames[min(t, len(frames) - 1)]) for t in range(int(graph.metadata["timesteps"]))]
+    evaluator = Evaluator(written, float(written.metadata["dt"]))
+    steps = [evaluator.step(frames[min(t, len(frames) - 1)]) for t in range(int(written.metadata["timesteps"]))]
     for suffix, expected in (("neuron", golden.spikes), ("pool", golden.pooled), ("residual", golden.residuals)):
         assert expected
         for name, values in expected.items():
@@ -53,10 +54,10 @@ def test_a_trained_models_file_gives_goldens_spikes(tmp_path):
 
 
 def test_a_changed_weight_gives_other_spikes(artifact):
-    graph = graph_of(artifact)
-    graph.nodes["conv1"].weight[2] += 1
+    changed = graph_of(artifact)
+    changed.nodes["conv1"].weight[2] += 1
     with pytest.raises(AssertionError, match="conv1"):
-        check_equal(artifact, random_images(artifact.network, 2, seed=8), graph)
+        check_equal(artifact, random_images(artifact.network, 2, seed=8), changed)
 
 
 def test_ties_at_the_threshold_spike_whichever_way_a_tool_compares(artifact):
@@ -108,6 +109,22 @@ def test_threshold_beyond_float64_wrong(artifact):
     )
     threshold[3] = 2**52
     assert np.ldexp(wire(large).nodes["rpe.neuron"].v_threshold[3, 0, 0], 9) == 2**53 - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "more"), [("conv0", "membrane", 0), ("head", "logit", 3)]
+)  # head: times T = 4
+def test_what_float64_would_round_wrong(artifact, monkeypatch, name, what, more):
+    ranges = {name: layer_ranges(artifact)[name]}
+    bits = ranges[name].result_bits + more
+    monkeypatch.setattr(graph, "layer_ranges", lambda _: ranges)
+    monkeypatch.setattr(graph, "MOST_BITS", bits - 1)
+    assert refusal(lambda: wire(artifact)) == (
+        f"{name}: its {what} takes {bits} bits, and float64, in which NIR graphs run, is exact up to {bits - 1}; "
+        "quantise to smaller integers"
+    )
+    monkeypatch.setattr(graph, "MOST_BITS", bits)
+    wire(artifact)
 
 
 def test_a_network_too_large_is_refused_before_its_attention_is_built():

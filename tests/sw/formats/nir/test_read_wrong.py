@@ -135,6 +135,10 @@ GRAPHS = {
     "no metadata": (lambda graph: graph.metadata.clear(),
         "metadata without 'spikeloom': a graph says neither time steps nor units nor how pixels become its input, so "
         f"only graphs that Spikeloom wrote can be read; {AGAIN}"),
+    "other time step": (lambda graph: graph.metadata.__setitem__("dt", 1e-3),
+        "metadata 'dt' must be 0.0001, not "),
+    "other time steps": (lambda graph: graph.metadata.pop("timesteps"),
+        f"metadata 'timesteps' must be 4, not None; {AGAIN}"),
     "no header": (lambda graph: graph.metadata["spikeloom"].pop("header"),
         f"metadata 'spikeloom' without 'header' or 'scale'; {AGAIN}"),
     "header no JSON": (lambda graph: graph.metadata["spikeloom"].__setitem__("header", "{"),
@@ -167,7 +171,7 @@ def test_graph_wrong(whole, tmp_path, name):
         (
             '"timesteps": 4',
             '"timesteps": 3',
-            "node 'conv0.neuron': v_threshold holds 0.998046875, which makes 128.25 in ",
+            "metadata 'timesteps' must be 3, not ",
         ),
         ('"neuron": "lif"', '"neuron": "if"', "node 'conv0.neuron' must be of type IF, not LIF; "),
         ('"residual_mode": "add"', '"residual_mode": "iand"', "nodes missing: block0.fc2.negative, "),
