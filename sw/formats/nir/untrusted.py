@@ -10,6 +10,9 @@ from sw.errors import UserError
 from sw.formats.nir.library import h5py, nir
 from sw.formats.nir.wiring import LARGEST_GRAPH
 
+EXPANSION = 1100
+"""Times their stored bytes that numbers may take: deflate makes one byte of 1,032 at best."""
+
 LARGEST_TEXT = 1 << 26
 """Most bytes of texts: edges, metadata."""
 
@@ -67,12 +70,15 @@ class _Look:
         """Look at an array's type and size, without its values."""
         if found.is_virtual or found.external:
             raise UserError(f"{quoted(name)} has its values in another file, which is not read; {REMEDY}")
+        stored = found.id.get_storage_size()
         if h5py.check_string_dtype(found.dtype) is not None:
-            self.text += found.id.get_storage_size() + found.size
-        elif found.dtype.kind in "fiub":
-            self.numbers += found.size
-        else:
+            self.text += stored + found.size
+        elif found.dtype.kind not in "fiub":
             raise UserError(f"{quoted(name)} holds {quoted(str(found.dtype))}, not numbers or text; {REMEDY}")
+        elif found.nbytes > EXPANSION * stored:
+            raise UserError(f"{quoted(name)} claims {found.nbytes:,} bytes, the file has {stored:,} for it; {REMEDY}")
+        else:
+            self.numbers += found.size
         if self.numbers > LARGEST_GRAPH or self.text > LARGEST_TEXT:
             raise UserError(
                 f"{quoted(name)} brings it to {self.numbers:,} numbers and {self.text:,} bytes of text, at most "
