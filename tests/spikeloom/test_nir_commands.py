@@ -45,9 +45,9 @@ def test_export_and_import_give_the_same_file(capsys, tmp_path):
 
 
 def test_a_file_is_known_by_its_content_and_a_change_is_said(capsys, tmp_path, model):
-    path, back = tmp_path / "graph.weights", tmp_path / "back.spikeloom"
-    assert cli.run(["export", str(model), "--format", "nir", "--out", str(path)]) == 0
-    graph = nir.read(path)
+    written, path, back = tmp_path / "graph.nir", tmp_path / "graph.weights", tmp_path / "back.spikeloom"
+    assert cli.run(["export", str(model), "--format", "nir", "--out", str(written)]) == 0
+    graph = nir.read(written)
     graph.nodes["rpe"].bias[0] += 1
     nir.write(path, graph)
     capsys.readouterr()
@@ -62,7 +62,14 @@ def test_wrong_files_and_options_are_refused(capsys, tmp_path, model):
     assert refusal(capsys, "export", tmp_path / "none.spikeloom", "--format", "nir", "--out", path) == (
         f"{tmp_path / 'none.spikeloom'}: cannot read (no such file); give the path of an artifact"
     )
-    assert not path.exists()
+    before = model.read_bytes()
+    assert refusal(capsys, "export", model, "--format", "nir", "--out", model) == (
+        f"{model}: a NIR file's name ends in .nir, not .spikeloom; rename it"
+    )
+    assert refusal(capsys, "export", model, "--format", "nir", "--out", path, "--brevitas-images", 3) == (
+        "--brevitas-images is of training runs; leave out with --format"
+    )
+    assert not path.exists() and model.read_bytes() == before
     assert cli.run(["export", str(model), "--format", "nir", "--out", str(path)]) == 0
     capsys.readouterr()
     assert refusal(capsys, "import", path, "--out", back, "--bits", 4, "--heads", 1) == (

@@ -20,6 +20,8 @@ from sw.formats.nir.graph import wire
 from sw.formats.nir.library import nir
 from sw.formats.nir.primitives import DT
 
+SUFFIX = ".nir"
+
 HEADER, SCALE = "header", "scale"
 """Names in the metadata."""
 
@@ -36,27 +38,22 @@ def graph_of(artifact: Artifact) -> Any:
     return nir.NIRGraph(nodes=wiring.nodes, edges=wiring.edges, metadata=_metadata(artifact))
 
 
-def write_nir(artifact: Artifact, path: Path) -> int:
+def write_nir(artifact: Artifact, path: Path) -> None:
     """Write the NIR file of an artifact, whole or not at all.
-
-    Returns
-    -------
-    int
-        Nodes of the graph.
 
     Raises
     ------
     UserError
-        Naming the layer, if NIR cannot say it, or if the file cannot be written.
+        Naming the layer, if NIR cannot say it; if the suffix is not ``.nir`` or the file cannot be written.
     """
-    graph = graph_of(artifact)
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: a NIR file's name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
     content = io.BytesIO()
-    nir.write(content, graph)
+    nir.write(content, graph_of(artifact))
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
-    return len(graph.nodes)
 
 
 def _metadata(artifact: Artifact) -> dict[str, Any]:
