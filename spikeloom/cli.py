@@ -49,10 +49,10 @@ COMMANDS = {
         "measuring.training_speed",
         "Time training on this machine, beside SpikingJelly's if it is installed.",
     ),
-    "export": ("models.export", "Export a finished training run as an artifact."),
+    "export": ("models.export", "Export a finished training run as an artifact, or an artifact in a format of others."),
     "import": (
         "models.import_checkpoint",
-        "Make an artifact of somebody else's Spikformer checkpoint, without training.",
+        "Make an artifact of somebody else's Spikformer checkpoint, or of a NIR file, without training.",
     ),
     "random": ("models.random_model", "Write an artifact of random weights, for any size."),
     "info": ("models.info", "Show what an artifact holds."),

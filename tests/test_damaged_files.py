@@ -1,9 +1,9 @@
 """Files that were damaged or made up: each is refused in one short line, or means what it says.
 
-A thousand mutations of every kind of file that commands read, by the readers that commands use. Nothing but `UserError`
-may come out of them, and no more memory may go in than such a file can need. An artifact has a checksum, so what
-changes its bytes must be refused or change nothing; what is accepted of other mutations must survive being written and
-read again.
+A thousand mutations of every kind of file that commands read, by the readers that commands use; of NIR files, which are
+hundreds of arrays, a few, and the thousand as a long test. Nothing but `UserError` may come out of them, and no more
+memory may go in than such a file can need. An artifact has a checksum, so what changes its bytes must be refused or
+change nothing; what is accepted of other mutations must survive being written and read again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from sw.artifact.file import checksum, file_header, load, save
 from sw.artifact.versions import VERSION
 from sw.data.sets import ImageSet
 from sw.errors import UserError
+from sw.formats.nir.read import read_nir
+from sw.formats.nir.write import write_nir
 from sw.network import NetworkConfig
 from sw.training.recipe import OF_THE_DATA_SET, load_recipe, recipe_of
 
@@ -225,6 +227,25 @@ def test_made_up_artifacts(artifact):
             assert same(load(path), loaded), number
             accepted += 1
     assert 0 < accepted < MUTATIONS // 4
+
+
+@pytest.mark.parametrize("mutations", [MUTATIONS // 40, pytest.param(MUTATIONS, marks=pytest.mark.long)])
+def test_damaged_graphs(artifact, mutations):
+    """NIR files, in HDF5; many bytes of them are read by nobody."""
+    path = Path("a.nir")
+    write_nir(artifact, path)
+    data = path.read_bytes()
+    accepted = 0
+    for number in range(mutations):
+        read = outcome(read_nir, path, damaged(data, random.Random(number)), number)
+        if read is not None:
+            found, exported = read
+            assert exported == same(found, artifact), number
+            write_nir(found, path)
+            again, whole = read_nir(path)
+            assert whole and same(again, found), number
+            accepted += 1
+    assert 0 < accepted < mutations * 3 // 4
 
 
 def zipped(members: dict[str, bytes], method: int) -> bytes:

@@ -116,14 +116,20 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_path(path)
-    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
-    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
-    header[CHECKSUM] = checksum(header, tensors)
-    data = safetensors_bytes(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    text, tensors = encode(artifact)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
     try:
         write_atomically(path, data)
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+
+
+def encode(artifact: Artifact) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The header's text, with its checksum, and the tensors by name: all that any file needs to hold of an artifact."""
+    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
+    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
+    header[CHECKSUM] = checksum(header, tensors)
+    return json.dumps(header, sort_keys=True), tensors
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
@@ -137,9 +143,11 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     path = Path(path)
     metadata, tensors = _read(path)
     try:
-        header = _check_header(metadata)
-        _check_checksum(header, tensors)
-        artifact = _artifact_of(header, tensors)
+        if HEADER_KEY not in metadata:
+            raise UserError(f"no '{HEADER_KEY}' header, so not an artifact; export one from a trained model")
+        header = parse_header(metadata[HEADER_KEY])
+        check_checksum(header, tensors)
+        artifact = artifact_of(header, tensors)
         _check_ranges(artifact, header["ranges"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -163,9 +171,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
 
 
-def _artifact_of(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Artifact:
-    """Build what a file with these tensors holds; its values are checked as an `Artifact`."""
-    network = _network_from_header(header["network"], header["version"])
+def artifact_of(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Artifact:
+    """Build what a file with these tensors holds; its values are checked as an `Artifact`.
+
+    Raises
+    ------
+    UserError
+        Naming the value and the limit.
+    """
+    network = network_of_header(header)
     _check_tensor_names(network, tensors)
     return Artifact(
         network=network,
@@ -199,11 +213,14 @@ def _remark(path: Path, version: int) -> None:
     )  # fmt: skip
 
 
-def _check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Parse the JSON header in a file's `metadata`; its form only, the values are checked as an `Artifact`."""
-    if HEADER_KEY not in metadata:
-        raise UserError(f"no '{HEADER_KEY}' header, so not an artifact; export one from a trained model")
-    text = metadata[HEADER_KEY]
+def parse_header(text: str) -> dict[str, Any]:
+    """Parse the JSON header of a file; its form only, the values are checked as an `Artifact`.
+
+    Raises
+    ------
+    UserError
+        If it is not one of a version that is known.
+    """
     if len(text) > LARGEST_HEADER:
         raise UserError(f"the header has {len(text):,} characters, at most {LARGEST_HEADER:,}; {EXPORT_AGAIN}")
     try:
@@ -222,8 +239,14 @@ def _check_header(metadata: Mapping[str, str]) -> dict[str, Any]:
     return header
 
 
-def _check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse a file whose header and tensors are not those its checksum was made of; an old one has none."""
+def check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a file whose header and tensors are not those its checksum was made of; an old one has none.
+
+    Raises
+    ------
+    UserError
+        If they are not.
+    """
     if header["version"] >= CHECKSUM_SINCE and header[CHECKSUM] != (found := checksum(header, tensors)):
         raise UserError(
             f"damaged or changed: {CHECKSUM} of header and tensors is {found[:16]}..., recorded is "
@@ -231,8 +254,15 @@ def _check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any
         )
 
 
-def _network_from_header(values: object, version: int) -> NetworkConfig:
-    """Build the network configuration from the ``network`` object of a header of `version`."""
+def network_of_header(header: Mapping[str, Any]) -> NetworkConfig:
+    """Build the network configuration from the ``network`` object of a header.
+
+    Raises
+    ------
+    UserError
+        Naming the field.
+    """
+    values, version = header["network"], header["version"]
     if not isinstance(values, dict):
         raise UserError(f"network must be an object, not {quoted(values)}; {EXPORT_AGAIN}")
     fields = network_fields(version)

@@ -1,4 +1,4 @@
-"""`spikeloom import`: a checkpoint of somebody else's Spikformer becomes an artifact, without training."""
+"""`spikeloom import`: a checkpoint of somebody else's Spikformer, or a NIR graph, becomes an artifact, untrained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hw.user_text import listed, quoted
 from spikeloom.commands.common import console, data_option, progress_console, shown
@@ -90,15 +91,23 @@ def import_(
     heads: int | None, timesteps: int | None, name: str | None, size: int | None, event_bits: int | None,
     mean: tuple[float, ...] | None, std: tuple[float, ...] | None, count: int, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code, CML's or SpikingJelly's.
+    """Make an artifact of CHECKPOINT, trained by the Spikformer authors' code, CML's or SpikingJelly's, or a NIR file.
 
     Weights are rounded to --bits, nothing is trained. The shape of the network is read from the tensors; --heads,
     --timesteps and the normalisation of the images are in no tensor. Batch norm is corrected so that currents keep
     the mean and deviation that they had before the rounding. Agreement of every layer's spikes and accuracy are
     measured, float model against golden model.
+
+    A NIR file of `spikeloom export --format nir` holds every integer: it takes --out only.
     """
+    from sw.artifact.file import check_path
+    from sw.formats.nir.signature import is_hdf5
+
+    check_path(out)
+    if is_hdf5(checkpoint):
+        _import_nir(checkpoint, out)
+        return
     from spikeloom.measure.agreement import measure_agreement
-    from sw.artifact import file as artifact_file
     from sw.export.fold import export_artifact
     from sw.importer.checkpoint_file import read_weights
     from sw.importer.float_model import float_model
@@ -107,7 +116,6 @@ def import_(
     from sw.importer.shape import check_tensors, find_layout, network_of
     from sw.importer.weights import shown_name
 
-    artifact_file.check_path(out)
     chosen = read_weights(checkpoint, weights)
     tensors = chosen.tensors
     options = ImageOptions(name=name, size=size, mean=mean, std=std, event_bits=event_bits)
@@ -123,11 +131,7 @@ def import_(
         model = float_model(found.layout, network, tensors)
     except UserError as error:
         raise UserError(f"{checkpoint}: {error}") from error
-    console.print(
-        f"{shown(checkpoint)}: {found.layout.title}, Spikformer-{network.depth}-{network.embed_dim}, "
-        f"{network.heads} heads, T = {network.timesteps}, {network.image_size}x{network.image_size}x"
-        f"{network.image_channels} to {network.classes} classes ({data.name})"
-    )
+    console.print(f"{shown(checkpoint)}: {found.layout.title}, {_shape(network)} ({data.name})")
     if chosen.others:
         taken, others = listed([shown_name(chosen.name)], 60), listed(map(shown_name, chosen.others))
         console.print(f"several weights: {taken} taken, not {others}; --weights KEY takes others")
@@ -164,9 +168,47 @@ def import_(
         _show(agreement, artifact)
     else:
         console.print("no images: nothing was calibrated or measured; give --calibrate")
+    _save(artifact, out)
+
+
+def _import_nir(path: Path, out: Path) -> None:
+    """Make an artifact of a NIR file, which tells everything."""
+    from sw.formats.nir.read import read_nir
+
+    context = click.get_current_context()
+    given = [
+        param.opts[0]
+        for param in context.command.params
+        if param.name not in ("checkpoint", "out")
+        and context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UserError(f"{path} is a NIR file, which tells everything: leave out {listed(given)}")
+    with progress_console.status("reading the graph"):
+        artifact, exported = read_nir(path)
+    console.print(f"{shown(path)}: NIR graph, {_shape(artifact.network)} ({artifact.dataset})")
+    console.print(
+        "every integer and field as it was exported"
+        if exported
+        else "numbers were changed since the export, so its accuracies are not kept"
+    )
+    _save(artifact, out)
+
+
+def _save(artifact: Artifact, out: Path) -> None:
+    from sw.artifact.file import save
+
     out.parent.mkdir(parents=True, exist_ok=True)
-    artifact_file.save(artifact, out)
+    save(artifact, out)
     console.print(f"artifact: {shown(out)}, {out.stat().st_size:,} bytes")
+
+
+def _shape(network: NetworkConfig) -> str:
+    """What a network is, in a line."""
+    return (
+        f"Spikformer-{network.depth}-{network.embed_dim}, {network.heads} heads, T = {network.timesteps}, "
+        f"{network.image_size}x{network.image_size}x{network.image_channels} to {network.classes} classes"
+    )
 
 
 def _assumed(
