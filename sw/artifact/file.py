@@ -116,14 +116,20 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_path(path)
-    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
-    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
-    header[CHECKSUM] = checksum(header, tensors)
-    data = safetensors_bytes(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    text, tensors = encode(artifact)
+    data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
     try:
         write_atomically(path, data)
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+
+
+def encode(artifact: Artifact) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The header's text, with its checksum, and the tensors by name: all that any file needs to hold of an artifact."""
+    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
+    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
+    header[CHECKSUM] = checksum(header, tensors)
+    return json.dumps(header, sort_keys=True), tensors
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
