@@ -1,9 +1,10 @@
-"""`spikeloom export`: a finished training run becomes an artifact with its measured accuracies."""
+"""`spikeloom export`: a training run becomes an artifact with its measured accuracies, an artifact a file of others."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import shlex
 import shutil
 from collections.abc import Callable
@@ -31,8 +32,18 @@ LARGEST_GAP = 0.3
 """Percentage points by which golden and Brevitas model may differ before the export warns; they should be equal."""
 
 
+FORMATS = {
+    "qonnx": "sw.formats.qonnx.write:write_qonnx",
+}
+"""Formats of others by name, each with what writes it: called with an artifact and a path."""
+
+
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE|MODEL")
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)),
+    help="Write the artifact MODEL in a format of others, to --out: qonnx, ONNX with quantised weights.",
+)  # fmt: skip
 @click.option(
     "--run", "folder_of_run", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Folder of the training run.  [default: build/train/<name>]",
@@ -47,14 +58,18 @@ LARGEST_GAP = 0.3
 )  # fmt: skip
 @data_option()
 def export(
-    recipe: Path, folder_of_run: Path | None, out: Path | None, brevitas_images: int | None, folder: Path | None
-) -> None:
-    """Export the finished training run of RECIPE as an artifact.
+    recipe: Path, form: str | None, folder_of_run: Path | None, out: Path | None, brevitas_images: int | None,
+    folder: Path | None,
+) -> None:  # fmt: skip
+    """Export the finished training run of RECIPE as an artifact, or, with --format, the artifact MODEL.
 
     Folds batch norm, proves accumulator and membrane widths, and measures four accuracies over the whole test set:
     the float model, the quantised model as trained, the Brevitas model of the artifact, and the golden model. An
     artifact outside the run's folder gets the run's log and curve as <name>.csv and <name>.png beside it.
     """
+    if form is not None:
+        _export_format(recipe, form, out)
+        return
     from sw.artifact.file import check_path
     from sw.data import sets as data
     from sw.training.recipe import load_recipe
@@ -69,6 +84,20 @@ def export(
             return data.load(settings.data, "test", folder=folder)
 
     export_run(settings, training_command(recipe), folder_of_run, read_test, out, brevitas_images)
+
+
+def _export_format(model: Path, form: str, out: Path | None) -> None:
+    """Write an artifact in a format of others."""
+    from sw.artifact.file import load
+
+    if out is None:
+        raise UserError(f"--format {form} needs --out; name the file to write")
+    module, name = FORMATS[form].split(":")
+    artifact = load(model)
+    write = getattr(importlib.import_module(module), name)
+    with progress_console.status(f"writing {form}"):
+        write(artifact, out)
+    console.print(f"{form}: {shown(out)}, {out.stat().st_size:,} bytes")
 
 
 def training_command(recipe: Path) -> str:

@@ -37,7 +37,7 @@ class OnnxGraph:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add a constant; gives its name."""
-        self.initializers.append(onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.initializers.append(onnx.numpy_helper.from_array(values, name))
         return name
 
     def shape(self, *sizes: int) -> str:

@@ -97,7 +97,8 @@ class LayerNodes:
         index = graph.add("Cast", "input.pixel", name, to=onnx.TensorProto.INT64)
         index = graph.add("Add", "input.index", index, rows, about="a row of the table for each channel")
         result = graph.add("Gather", "input", values, index, about="network input of each pixel or count", axis=0)
-        graph.annotate(result, unsigned(network.largest_pixel) if network.events else "INT8")
+        for tensor in (values, result):
+            graph.annotate(tensor, unsigned(network.largest_pixel) if network.events else "INT8")
         return result
 
     def _weighted(self, layer: Layer, source: str) -> str:

@@ -17,6 +17,7 @@ def quantised(graph: OnnxGraph, name: str, integers: NDArray[np.int8], bits: int
     weight = graph.constant(f"{name}.integers", integers.astype(np.float32))
     about = f"{name}: {bits}-bit integers, symmetric"
     inputs = (weight, graph.scalar(1), graph.scalar(0), graph.scalar(bits))
+    graph.annotate(name, f"INT{bits}")
     return graph.add("Quant", name, *inputs, about=about, domain=QONNX_DOMAIN, **ATTRIBUTES)
 
 
