@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from hw.user_text import listed
 from spikeloom.commands.common import console, data_option, progress_console, recorded, shown
 from sw.checkout import BUILD
 from sw.errors import UserError
@@ -90,6 +92,17 @@ def _export_format(model: Path, form: str, out: Path | None) -> None:
     """Write an artifact in a format of others."""
     from sw.artifact.file import load
 
+    context = click.get_current_context()
+    unused = [
+        param.opts[0]
+        for param in context.command.params
+        if param.name not in ("recipe", "form", "out")
+        and context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+    ]
+    if unused:
+        raise UserError(
+            f"{listed(unused)} {'is' if len(unused) == 1 else 'are'} of training runs; leave out with --format"
+        )
     if out is None:
         raise UserError(f"--format {form} needs --out; name the file to write")
     module, name = FORMATS[form].split(":")

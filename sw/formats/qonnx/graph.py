@@ -69,15 +69,8 @@ class OnnxGraph:
         attributes
             Of the node.
         """
-        self.append([output], kind, output, *inputs, about=about, domain=domain, **attributes)
+        self.nodes.append(onnx.helper.make_node(kind, inputs, [output], output, about or None, domain, **attributes))
         return output
-
-    def append(
-        self, outputs: list[str], kind: str, name: str, *inputs: str, about: str = "", domain: str = "", **attributes: Any
-    ) -> None:  # fmt: skip
-        """Add a node of several outputs."""
-        node = onnx.helper.make_node(kind, list(inputs), outputs, name, about or None, domain, **attributes)
-        self.nodes.append(node)
 
     def annotate(self, tensor: str, datatype: str) -> None:
         """Say which integers a tensor holds, by QONNX's name of their type, such as ``BINARY`` or ``INT12``."""

@@ -117,7 +117,9 @@ class LayerNodes:
         """``Q (K^T V)`` by heads; channels come before tokens, so it is ``(V K^T) Q``."""
         graph, network, name = self._graph, self._network, layer.name
         heads = graph.shape(self._folded, network.heads, network.head_dim, network.tokens)
-        q, k, v = (graph.add("Reshape", f"{name}.{part}", tensor, heads) for part, tensor in (("q", q), ("k", k), ("v", v)))
+        q, k, v = (
+            graph.add("Reshape", f"{name}.{part}", tensor, heads) for part, tensor in (("q", q), ("k", k), ("v", v))
+        )
         k = graph.add("Transpose", f"{name}.k_tokens", k, perm=[0, 1, 3, 2])
         about = f"{name}: for each pair of channels of a head, tokens at which key and value fire"
         kv = graph.add("MatMul", f"{name}.kv", v, k, about=about)
@@ -146,14 +148,18 @@ class LayerNodes:
             assert parameters.threshold is not None
             threshold = parameters.threshold
             bias = np.ldexp(parameters.bias.astype(kind), -fraction).reshape(-1, 1, 1)
-            current = graph.add("Add", f"{name}.current", sums, graph.constant(f"{name}.bias", bias), about=f"{name}: bias")
+            current = graph.add(
+                "Add", f"{name}.current", sums, graph.constant(f"{name}.bias", bias), about=f"{name}: bias"
+            )
         size = layer.height // 2 if layer.pool_first else layer.height
         shape = (self._batch, layer.out_channels, size, size)
         steps = 1 if layer.source == "image" else network.timesteps
         current = graph.add("Reshape", f"{name}.steps", current, graph.shape(steps, *shape))
         if steps < network.timesteps:
             about = f"{name}: the same image at every time step"
-            current = graph.add("Expand", f"{name}.repeated", current, graph.shape(network.timesteps, *shape), about=about)
+            current = graph.add(
+                "Expand", f"{name}.repeated", current, graph.shape(network.timesteps, *shape), about=about
+            )
         limits = scaled_up(threshold, fraction + network.membrane_bits, kind)
         spikes = add_neuron(graph, name, current, shape, limits, leaky=network.leaky)
         folded = graph.add("Reshape", f"{name}.folded", spikes, graph.shape(self._folded, *shape[1:]))
@@ -197,7 +203,9 @@ class LayerNodes:
         sums = graph.add("MatMul", name, total, weight, about=f"{name}: {network.classes} classes")
         unit = graph.constant(f"{name}.unit", np.array(2**artifact.bias_fraction_bits, kind))
         sums = graph.add("Mul", f"{name}.scaled", sums, unit, about=f"{name}: in units of the bias")
-        graph.add("Add", LOGITS, sums, graph.constant(f"{name}.bias", parameters.bias.astype(kind)), about=f"{name}: bias")
+        graph.add(
+            "Add", LOGITS, sums, graph.constant(f"{name}.bias", parameters.bias.astype(kind)), about=f"{name}: bias"
+        )
 
     def _grid(self, layer: Layer, images: int) -> str:
         return self._graph.shape(images, layer.out_channels, layer.height, layer.width)
@@ -210,4 +218,4 @@ class LayerNodes:
 
 def unsigned(largest: int) -> str:
     """QONNX's type of the integers from 0 to `largest`."""
-    return "BINARY" if largest == 1 else f"UINT{max(1, largest.bit_length())}"
+    return "BINARY" if largest <= 1 else f"UINT{largest.bit_length()}"

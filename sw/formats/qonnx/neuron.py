@@ -33,32 +33,36 @@ def add_neuron(
     str
         Spikes [T, B, C, H, W], float32.
     """
-    kind = onnx.helper.np_dtype_to_tensor_dtype(threshold.dtype)
     zero = onnx.numpy_helper.from_array(np.zeros(1, threshold.dtype))
     start = graph.add("ConstantOfShape", f"{name}.start", graph.shape(*shape), value=zero)
-    charge = f"{name}.charge"
-    steps = [
-        onnx.helper.make_node("Add", ["V", "X"], ["sum" if leaky else "H"], charge),
-        *([onnx.helper.make_node("Mul", ["sum", "half"], ["H"], f"{name}.leak")] if leaky else []),
-        onnx.helper.make_node("GreaterOrEqual", ["H", "threshold"], ["fires"], f"{name}.fire"),
-        onnx.helper.make_node("Cast", ["fires"], ["spike"], f"{name}.spike", to=onnx.TensorProto.FLOAT),
-        onnx.helper.make_node("Where", ["fires", "zero", "H"], ["reset"], f"{name}.reset"),
-    ]
-    constants = {
-        "threshold": threshold.reshape(-1, 1, 1),
-        "zero": np.zeros((), threshold.dtype),
-        **({"half": np.array(0.5, threshold.dtype)} if leaky else {}),
-    }
-    of_type = onnx.helper.make_tensor_value_info
-    body = onnx.helper.make_graph(
-        steps,
-        f"{name}.step",
-        [of_type("V", kind, shape), of_type("X", kind, shape)],
-        [of_type("reset", kind, shape), of_type("spike", onnx.TensorProto.FLOAT, shape)],
-        [onnx.numpy_helper.from_array(value, constant) for constant, value in constants.items()],
-    )
     spikes = f"{name}.spikes"
-    about = f"{name}: neurons, {'leaky ' if leaky else ''}integrate-and-fire, over the time steps"
-    graph.append([f"{name}.rest", spikes], "Scan", f"{name}.neuron", start, current, about=about, body=body, num_scan_inputs=1)
+    graph.nodes.append(
+        onnx.helper.make_node(
+            "Scan",
+            [start, current],
+            [f"{name}.rest", spikes],
+            f"{name}.neuron",
+            f"{name}: neurons, {'leaky ' if leaky else ''}integrate-and-fire, over the time steps",
+            body=_time_step(shape, threshold, leaky=leaky),
+            num_scan_inputs=1,
+        )
+    )
     graph.annotate(spikes, "BINARY")
     return spikes
+
+
+def _time_step(shape: tuple[int, ...], threshold: NDArray[np.floating], *, leaky: bool) -> onnx.GraphProto:
+    """From membrane and current to the next membrane and the spikes."""
+    step, kind = OnnxGraph(), threshold.dtype
+    charged = step.add("Add", "charged", "membrane", "current")
+    if leaky:
+        charged = step.add("Mul", "leaked", charged, step.constant("half", np.array(0.5, kind)))
+    fires = step.add("GreaterOrEqual", "fires", charged, step.constant("threshold", threshold.reshape(-1, 1, 1)))
+    step.add("Cast", "spike", fires, to=onnx.TensorProto.FLOAT)
+    step.add("Where", "rest", fires, step.constant("zero", np.zeros((), kind)), charged)
+
+    def tensor(name: str, number: int = onnx.helper.np_dtype_to_tensor_dtype(kind)) -> onnx.ValueInfoProto:
+        return onnx.helper.make_tensor_value_info(name, number, shape)
+
+    inputs, outputs = [tensor("membrane"), tensor("current")], [tensor("rest"), tensor("spike", onnx.TensorProto.FLOAT)]
+    return onnx.helper.make_graph(step.nodes, "time step", inputs, outputs, step.initializers)

@@ -22,7 +22,7 @@ POOL_FIRST = NetworkConfig(
     pool_order="before", event_bits=1,
 )  # fmt: skip
 LONG = NetworkConfig(
-    image_size=4, image_channels=1, classes=2, embed_dim=24, depth=1, heads=3, timesteps=16, mlp_ratio=1
+    image_size=4, image_channels=1, classes=2, embed_dim=40, depth=1, heads=5, timesteps=16, mlp_ratio=1
 )
 
 NETWORKS = {

@@ -85,8 +85,17 @@ def test_every_tensor_has_a_type_and_a_shape():
                 assert known[output].elem_type and all(dim.dim_value > 0 for dim in known[output].shape.dim), output
 
 
+def test_integers_beyond_float32_are_in_float64():
+    graph = qonnx_model(each_artifact("long")).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
+    assert {types[name] for name in ("conv0", "block0.attention.steps")} == {onnx.TensorProto.FLOAT}
+    assert {types[name] for name in ("rpe.current", "block0.q.steps", "head", "logits")} == {onnx.TensorProto.DOUBLE}
+
+
 def test_qonnx_sees_the_bits_of_weights_and_spikes():
-    cost = inference_cost(ModelWrapper(qonnx_model(random_artifact(IMAGE, 4, seed=7))), discount_sparsity=False)["total_cost"]
+    cost = inference_cost(ModelWrapper(qonnx_model(random_artifact(IMAGE, 4, seed=7))), discount_sparsity=False)[
+        "total_cost"
+    ]
     weights = sum(layer.out_channels * layer.in_channels * layer.taps for layer in IMAGE.layers() if layer.has_weights)
     assert cost["mem_w_INT4"] == cost["total_mem_w_elems"] == weights
     conv0, *others = (layer for layer in IMAGE.layers() if layer.has_weights)
