@@ -48,7 +48,7 @@ COMMANDS = {
         "measuring.training_speed",
         "Time training on this machine, beside SpikingJelly's if it is installed.",
     ),
-    "export": ("models.export", "Export a finished training run as an artifact."),
+    "export": ("models.export", "Export a finished training run as an artifact, or an artifact as QONNX."),
     "import": (
         "models.import_checkpoint",
         "Make an artifact of somebody else's Spikformer checkpoint, without training.",

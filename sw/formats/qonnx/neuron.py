@@ -65,4 +65,4 @@ def _time_step(shape: tuple[int, ...], threshold: NDArray[np.floating], *, leaky
         return onnx.helper.make_tensor_value_info(name, number, shape)
 
     inputs, outputs = [tensor("membrane"), tensor("current")], [tensor("rest"), tensor("spike", onnx.TensorProto.FLOAT)]
-    return onnx.helper.make_graph(step.nodes, "time step", inputs, outputs, step.initializers)
+    return onnx.helper.make_graph(step.nodes, "LIF" if leaky else "IF", inputs, outputs, step.initializers)
