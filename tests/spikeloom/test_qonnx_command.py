@@ -69,7 +69,11 @@ def test_wrong_options_are_refused(capsys, tmp_path, model):
     )
     line = refusal(capsys, "export", model, "--format", "qonnx", "--out", path, "--run", tmp_path)
     assert line == "--run is of training runs; leave out with --format"
-    assert not path.exists()
+    before = model.read_bytes()
+    assert refusal(capsys, "export", model, "--format", "qonnx", "--out", model) == (
+        f"{model}: an ONNX file's name ends in .onnx, not .spikeloom; rename it"
+    )
+    assert model.read_bytes() == before and not path.exists()
 
 
 def test_sums_beyond_float32_are_refused_with_their_layer(capsys, tmp_path):

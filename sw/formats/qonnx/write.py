@@ -16,6 +16,8 @@ from sw.formats.qonnx.layers import LOGITS, LayerNodes
 from sw.formats.qonnx.library import onnx
 from sw.formats.qonnx.quant import quant_function
 
+SUFFIX = ".onnx"
+
 IR_VERSION = 8
 """Of the file: the first with functions, so that old tools read it."""
 
@@ -70,8 +72,10 @@ def write_qonnx(artifact: Artifact, path: Path) -> None:
     Raises
     ------
     UserError
-        Naming the layer, if it cannot be said, or if the file cannot be written.
+        Naming the layer, if it cannot be said; if the suffix is not ``.onnx`` or the file cannot be written.
     """
+    if path.suffix != SUFFIX:
+        raise UserError(f"{path}: an ONNX file's name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
     content = qonnx_model(artifact).SerializeToString(deterministic=True)
     try:
         write_atomically(path, content)
