@@ -34,7 +34,10 @@ LARGEST_GAP = 0.3
 """Percentage points by which golden and Brevitas model may differ before the export warns; they should be equal."""
 
 
-FORMATS = {"nir": "sw.formats.nir.write:write_nir"}
+FORMATS = {
+    "nir": "sw.formats.nir.write:write_nir",
+    "qonnx": "sw.formats.qonnx.write:write_qonnx",
+}
 """Formats of others by name, each with what writes it: called with an artifact and a path."""
 
 
@@ -42,7 +45,8 @@ FORMATS = {"nir": "sw.formats.nir.write:write_nir"}
 @click.argument("recipe", type=click.Path(path_type=Path), metavar="RECIPE|MODEL")
 @click.option(
     "--format", "form", type=click.Choice(list(FORMATS)),
-    help="Write the artifact MODEL in a format of others, to --out: nir, the Neuromorphic Intermediate Representation.",
+    help="Write the artifact MODEL in a format of others, to --out: nir, the Neuromorphic Intermediate Representation; "
+    "qonnx, ONNX with quantised weights.",
 )  # fmt: skip
 @click.option(
     "--run", "folder_of_run", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
