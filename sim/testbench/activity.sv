@@ -7,43 +7,62 @@
 bind testbench activity activity ();
 
 module activity;
-    wire running = dut.core.counters.events__busy;
+    // Functions, not nets: other images pay for none of it.
+    function automatic [15:0] memory();
+        return {15'd0, testbench.m_axi_mem_rvalid && testbench.m_axi_mem_rready};
+    endfunction
 
-    wire [15:0] memory = {15'd0, testbench.m_axi_mem_rvalid && testbench.m_axi_mem_rready};
+    function automatic [15:0] load();
+        logic loading, beat, taken;
+        loading = !dut.core.image_load.done;
+        beat = dut.core.image_load.memory__response__valid;
+        taken = dut.core.image_load.memory__response__ready;
+        return {13'd0, loading && beat && !taken, loading && !beat, loading && beat && taken};
+    endfunction
 
-    wire loading = !dut.core.image_load.done, beat = dut.core.image_load.memory__response__valid;
-    wire taken = dut.core.image_load.memory__response__ready;
-    wire [15:0] load = {13'd0, loading && beat && !taken, loading && !beat, loading && beat && taken};
+    function automatic [15:0] tables();
+        logic filling, staged;
+        filling = dut.core.weight_array.table_writer.banks.filling;
+        staged = dut.core.weight_array.table_writer.banks.staged;
+        return {13'd0, !filling && staged, !filling && !staged, filling};
+    endfunction
 
-    wire filling = dut.core.weight_array.table_writer.banks.filling;
-    wire staged = dut.core.weight_array.table_writer.banks.staged;
-    wire [15:0] tables = {13'd0, !filling && staged, !filling && !staged, filling};
+    function automatic [15:0] array();
+        logic [5:0] counted;
+        counted = {
+            dut.core.counters.events__wait_load, dut.core.counters.events__wait_attention,
+            dut.core.counters.events__wait_data, dut.core.counters.events__wait_drain,
+            dut.core.counters.events__wait_weights, dut.core.counters.events__working
+        };
+        return {dut.core.counters.events__layer, 1'b0, counted == 0, counted};
+    endfunction
 
-    wire [5:0] counted = {
-        dut.core.counters.events__wait_load, dut.core.counters.events__wait_attention,
-        dut.core.counters.events__wait_data, dut.core.counters.events__wait_drain,
-        dut.core.counters.events__wait_weights, dut.core.counters.events__working
-    };
-    wire [15:0] array = {dut.core.counters.events__layer, 1'b0, counted == 0, counted};
+    function automatic [15:0] neurons();
+        logic reading, read;
+        reading = dut.core.neurons.walk.tiles.reading;
+        read = dut.core.neurons.walk.tiles.done;
+        return {dut.core.trace_logit_layer, 6'd0, !reading && !read, reading};
+    endfunction
 
-    wire reading = dut.core.neurons.walk.tiles.reading, read = dut.core.neurons.walk.tiles.done;
-    wire [15:0] neurons = {dut.core.trace_logit_layer, 6'd0, !reading && !read, reading};
+    function automatic [15:0] writeback();
+        if (dut.core.writeback.spike_write__valid) return {dut.core.trace_spike_layer, 8'd1};
+        if (dut.core.trace_residual_valid) return {dut.core.trace_residual_layer, 8'd1};
+        if (dut.core.trace_token_valid) return {dut.core.trace_token_layer, 8'd1};
+        if (dut.core.trace_logit_valid) return {dut.core.trace_logit_layer, 8'd1};
+        return 0;
+    endfunction
 
-    wire [7:0] spike_layer = dut.core.trace_spike_layer, residual_layer = dut.core.trace_residual_layer;
-    wire by_neurons = dut.core.writeback.spike_write__valid, residual = dut.core.trace_residual_valid;
-    wire token = dut.core.trace_token_valid, logit = dut.core.trace_logit_valid;
-    wire [7:0] written_layer = by_neurons ? spike_layer : residual ? residual_layer
-        : token ? dut.core.trace_token_layer : logit ? dut.core.trace_logit_layer : 8'd0;
-    wire [15:0] writeback = {written_layer, 7'd0, by_neurons || residual || token || logit};
+    function automatic [15:0] attention();
+        logic working;
+        working = dut.core.counters.events__attention_working;
+        return {
+            dut.core.counters.events__attention_layer,
+            6'd0, !working && dut.core.dispatcher.attention_place.occupied, working
+        };
+    endfunction
 
-    wire attending = dut.core.counters.events__attention_working;
-    wire [15:0] attention = {
-        dut.core.counters.events__attention_layer,
-        6'd0, !attending && dut.core.dispatcher.attention_place.occupied, attending
-    };
-
-    wire [7*16:0] now = running ? {1'b1, memory, load, tables, array, neurons, writeback, attention} : 0;
-    logic [7*16:0] last = 0;
+    logic running;
+    logic [7*16-1:0] now, last = 0;
     int file = 0;
     always_ff @(posedge testbench.aclk) begin
         if (testbench.tracing && testbench.image == 0 && file == 0)
@@ -52,10 +71,13 @@ module activity;
             $fclose(file);
             file = 0;
         end
-        if (file != 0 && now != last) begin
-            $fwrite(file, "%h %h %h %h %h %h %h %h %h\n", dut.core.counters.total, running, now[6*16+:16],
-                    now[5*16+:16], now[4*16+:16], now[3*16+:16], now[2*16+:16], now[16+:16], now[0+:16]);
-            last <= now;
+        if (file != 0) begin
+            running = dut.core.counters.events__busy;
+            now = running ? {memory(), load(), tables(), array(), neurons(), writeback(), attention()} : 0;
+            if (now != last)
+                $fwrite(file, "%h %h %h %h %h %h %h %h %h\n", dut.core.counters.total, running, now[6*16+:16],
+                        now[5*16+:16], now[4*16+:16], now[3*16+:16], now[2*16+:16], now[16+:16], now[0+:16]);
+            last = now;
         end
     end
 endmodule
