@@ -38,8 +38,9 @@ first; ``tables`` fills a subset-sum table, or waits for a slice of weights or f
 sums, or wait for the array to complete them; ``writeback`` writes spikes, residual integers, K, V or logits of the
 neurons; ``attention`` works on a head, or its job waits for layers with weights."""
 
-GAPS = {"memory": 16, "writeback": 16}
-"""Engines that no counter follows, and that work a cycle here and there: gaps of fewer cycles are left out."""
+GAPS = {"memory": 16, "writeback": 64}
+"""Engines that no counter follows, and that work a cycle here and there: gaps of fewer cycles are left out. A position
+tile has at most 63 groups, so many cycles are between the vectors of K and V."""
 
 Interval = tuple[int, int, int, int]
 """First cycle, cycle behind the last, number of the layer, number of the state: 0 works, the others as in `ENGINES`."""

@@ -48,9 +48,12 @@ COLOUR = {
 DRAWN = 8000
 """Intervals drawn of an engine's state, at most: beyond that, short gaps are closed."""
 
-RIBBON = ("#aeb6c1", "#cdd3db")
+SHADES = (1.0, 0.75, 0.5)
+"""Opacity of the work on layers in turn: three, for from v of a head the array goes back two, to q of the next one."""
+
+RIBBON = ("#aeb6c1", "#bfc6cf", "#d3d8df")
 RIBBON_TEXT = "#1c2128"
-"""Layers in turn in the ribbon above the lanes, and their names: a contrast of 7:1 on both, light or dark the page."""
+"""Layers in turn in the ribbon above the lanes, and their names: a contrast of 7:1 on all, light or dark the page."""
 
 WORK_SPAN = (-0.15, 0.25)
 """Where work is drawn in a lane of height 1, below the lane's name; waiting is a thinner bar below it."""
@@ -71,7 +74,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def _figure(content: Mapping[str, Any]) -> Figure:
-    """A lane for every engine: above, its work, layers in turn strong and pale; below, its waiting."""
+    """A lane for every engine: above, its work, in a shade for each layer; below, its waiting."""
     figure = Figure()
     names = list(LANES)
     for engine in names:
@@ -79,10 +82,9 @@ def _figure(content: Mapping[str, Any]) -> Figure:
         for state, of_state in _by_state(content, engine):
             intervals, _ = drawable(of_state)
             if state == WORKS:
-                for shade in (0, 1):
-                    chosen = [one for one in intervals if one[2] % 2 == shade]
-                    name, opacity = f"{LANES[engine]} works", (1.0, 0.6)[shade]
-                    figure.add_trace(_bars(chosen, middle, WORK_SPAN, engine, name, opacity))
+                for turn, shade in enumerate(SHADES):
+                    chosen = [one for one in intervals if one[2] % len(SHADES) == turn]
+                    figure.add_trace(_bars(chosen, middle, WORK_SPAN, engine, f"{LANES[engine]} works", shade))
             else:
                 cause = CAUSES[engine][state]
                 name = f"{LANES[engine]} waits for {LANES.get(cause, 'a layer to begin or end')}"
@@ -138,7 +140,7 @@ def _ribbon(content: Mapping[str, Any], middle: int) -> Bar:
     spans = list(_stretches(content, "array"))
     return Bar(
         base=[begin for begin, *_ in spans], x=[end - begin for begin, end, *_ in spans], y=[middle] * len(spans),
-        orientation="h", width=0.5, marker={"color": [RIBBON[layer % 2] for _, _, layer, _ in spans]},
+        orientation="h", width=0.5, marker={"color": [RIBBON[layer % len(RIBBON)] for _, _, layer, _ in spans]},
         text=[content["layers"][layer] for _, _, layer, _ in spans], textposition="inside", textangle=0,
         insidetextanchor="middle", insidetextfont={"color": RIBBON_TEXT}, name="layers",
         hovertemplate="%{text}<extra></extra>",
@@ -201,10 +203,9 @@ def _see(content: Mapping[str, Any]) -> str:
     coarse = f" Gaps of fewer than {closed} cycles are not drawn." if closed > 1 else ""
     most = f", and waits longest for {LANES[CAUSES['array'][longest]]}: {waits[longest]:,}" if waits else ""
     return (
-        f"The array works in {array[WORKS]:,} of {content['cycles']:,} cycles{most}. Upper bars are work, strong and "
-        "pale in turn from layer to layer; lower bars are waiting, in the colour of the engine that is waited for. "
-        "Drag over cycles to see them larger, double-click for all."
-        f"{coarse}"
+        f"The array works in {array[WORKS]:,} of {content['cycles']:,} cycles{most}. Upper bars are work, in another "
+        "shade from layer to layer; lower bars are waiting, in the colour of the engine that is waited for. Drag over "
+        f"cycles to see them larger, double-click for all.{coarse}"
     )
 
 

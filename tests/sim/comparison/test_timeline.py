@@ -48,10 +48,10 @@ def test_intervals_end_where_layer_or_state_changes(tmp_path):
 
 
 def test_what_writes_now_and_then_is_one_interval_as_long_as_the_gaps_are_short(tmp_path):
-    writes = [(cycle, 1, {"writeback": "0401"}) for cycle in (0, 8, 40)]
-    pauses = [(cycle, 1, {}) for cycle in (1, 9, 41)]
-    path = activity(tmp_path / "activity.txt", *sorted(writes + pauses, key=lambda line: line[0]), (50, 0, {}))
-    assert read_activity(path)["writeback"] == [(0, 9, 4, 0), (40, 41, 4, 0)]
+    writes = [(cycle, 1, {"writeback": "0401"}) for cycle in (0, 64, 200)]
+    pauses = [(cycle, 1, {}) for cycle in (1, 65, 201)]
+    path = activity(tmp_path / "activity.txt", *sorted(writes + pauses, key=lambda line: line[0]), (300, 0, {}))
+    assert read_activity(path)["writeback"] == [(0, 65, 4, 0), (200, 201, 4, 0)]
 
 
 def test_only_neighbours_of_one_layer_and_state_are_joined():
