@@ -28,6 +28,7 @@ from sw.files import check_room, write_atomically
 
 TESTBENCH = Path(__file__).parent / "testbench" / "testbench.sv"
 EXTERNAL_MEMORY = TESTBENCH.with_name("external_memory.sv")
+ACTIVITY = TESTBENCH.with_name("activity.sv")
 RULES = tuple(
     Path(__file__).parent / "axi_rules" / name for name in ("rule.svh", "axi4_master.sv", "axi4_lite_slave.sv")
 )
@@ -65,6 +66,8 @@ class ImageResult:
         Wall time.
     trace : Path or None
         Trace file, if the image was traced; see `sim.comparison.trace`.
+    activity : Path or None
+        What its engines did in every cycle, if it was traced and its process's first; see `sim.comparison.timeline`.
     """
 
     image: int
@@ -78,6 +81,7 @@ class ImageResult:
     jobs: int | None
     seconds: float
     trace: Path | None
+    activity: Path | None
 
     @property
     def failure(self) -> str | None:
@@ -147,10 +151,12 @@ def build_design(
     jobs: int = 1,
     folder: Path = BUILD_FOLDER,
     optimise: bool = True,
+    engines: bool = False,
 ) -> Build:
     """Build the testbench around any Verilog with the accelerator's module name, ports and trace signals.
 
     It is held to the rules of `sim.axi_rules`, and to reads of at most `burst_beats`, of which `reads` are under way.
+    If it has the accelerator's engines, the testbench also writes down what they do.
     """
     defines = {"MEMORY_BITS": memory_bits, "BURST_BEATS": burst_beats, "READS": reads}
     sources = {
@@ -158,6 +164,7 @@ def build_design(
         **({"primitives.v": models} if (models := primitive_models(verilog)) else {}),
         EXTERNAL_MEMORY.name: EXTERNAL_MEMORY.read_text(encoding="utf-8"),
         **{path.name: path.read_text(encoding="utf-8") for path in RULES},
+        **({ACTIVITY.name: ACTIVITY.read_text(encoding="utf-8")} if engines else {}),
         TESTBENCH.name: "".join(f"`define {name} {value}\n" for name, value in defines.items())
         + TESTBENCH.read_text(encoding="utf-8"),
     }
@@ -197,7 +204,7 @@ def build(
     name = config.name if technology is Technology.PORTABLE else f"{config.name}-{technology.value}"
     return build_design(
         name, emitted_verilog(config, folder, technology), memory_bits=config.memory_bits, waves=waves, jobs=jobs,
-        folder=folder, optimise=optimise,
+        folder=folder, optimise=optimise, engines=True,
     )  # fmt: skip
 
 
@@ -250,6 +257,7 @@ def run(build: Build, job: SimulatorJob, *, on_event: Callable[[Event], None] | 
     job.results.unlink(missing_ok=True)
     for image in range(len(job.image_addresses)):
         job.trace(image).unlink(missing_ok=True)
+    job.activity.unlink(missing_ok=True)
     write_atomically(job.folder / "job.json", job.to_json())
 
     def on_line(line: str) -> None:
@@ -282,6 +290,7 @@ def read_results(job: SimulatorJob) -> RunResults:
                 "job": JobResult.from_dict(entry["job"]) if entry["job"] else None,
                 "record": ResultRecord.from_dict(entry["record"]) if entry["record"] else None,
                 "trace": job.trace(entry["image"]) if entry["image"] in job.traced else None,
+                "activity": job.activity if entry["image"] == 0 and job.activity.exists() else None,
             }
         )
         for entry in content["images"]

@@ -23,9 +23,10 @@ from sim.comparison.golden_run import GoldenRun, run_golden
 from sim.comparison.hardware import TracedImages, compare_hardware
 from sim.comparison.mismatch import Mismatches
 from sim.comparison.performance import performance
+from sim.comparison.timeline import timeline, write_timeline
 from sim.faults import Flip
 from sim.rtl import RtlRun, RtlSimulation
-from sim.runner import build
+from sim.runner import ImageResult, build
 from sim.verilator.simulation import Build
 from sim.verilator.verilate import BUILD_FOLDER
 from sw.artifact.accuracy import as_figures, counts, recorded
@@ -151,6 +152,7 @@ class Comparison:
         golden = self._run_golden(traced, mismatches, progress)
         rtl = self._simulate(simulator, progress)
         compare_hardware(self.program, rtl, golden.logits, traced, mismatches)
+        self._write_timeline(rtl.images[0])
         figures = {
             "artifact": self.name,
             "image_set": self.data.name,
@@ -214,6 +216,11 @@ class Comparison:
             stall_percent=self.stall_percent, flips=self.flips, jobs=self.jobs,
         )  # fmt: skip
         return simulation.run(self.data.images[: self.images].numpy(), traced=self._traced, on_image=on_image)
+
+    def _write_timeline(self, image: ImageResult) -> None:
+        """What the engines did over the first image, if it was traced and ran to its end."""
+        job, seen = image.result, image.activity
+        write_timeline(self.folder, timeline(self.program, seen, job.cycles) if job and seen else None)
 
     def _accuracies(self, golden: GoldenRun, rtl: RtlRun) -> dict[str, dict[str, Any] | None]:
         """Correct predictions and the images they are of; those of float and Brevitas model are the artifact's."""

@@ -158,6 +158,11 @@ class SimulatorJob:
         """The trace file of an image."""
         return self.folder / f"trace_{image}.txt"
 
+    @property
+    def activity(self) -> Path:
+        """What the engines did over the first image, if it is traced."""
+        return self.folder / "activity.txt"
+
     def plusargs(self) -> list[str]:
         """Arguments of the testbench."""
         return [

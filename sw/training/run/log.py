@@ -34,7 +34,7 @@ def write_log(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Rows of a log, as `write_log` was given them, as far as a curve needs."""
-    numbers = ("timesteps", "train_accuracy", "train_images", "test_accuracy", "test_images")
+    numbers = ("timesteps", "train_loss", "train_accuracy", "train_images", "test_accuracy", "test_images")
     with path.open(encoding="utf-8", newline="") as stream:
         return [
             {"phase": row["phase"], **{name: float(row[name]) if row[name] else None for name in numbers}}

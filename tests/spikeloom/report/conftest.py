@@ -16,6 +16,7 @@ from sim.comparison.compare import Comparison
 from sim.faults import find_flip
 from spikeloom.measure.compare_file import PROVENANCE, provenance, sealed
 from spikeloom.report.inputs import Inputs, read_inputs
+from spikeloom.report.sections import models
 from sw.artifact.file import save
 from sw.compiler.compiler import compile_artifact
 from sw.data.sets import ImageSet
@@ -43,6 +44,12 @@ def compared(folder: Path, *flips: str) -> Path:
     file = folder / "compare.json"
     file.write_text(json.dumps(sealed({**figures, "provenance": origin})))
     return file
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    """Count the operations of committed models over a single image: every page does."""
+    monkeypatch.setattr(models, "IMAGES", 1)
 
 
 def compared_once(factory: pytest.TempPathFactory, name: str, *flips: str) -> Path:
