@@ -31,11 +31,12 @@ from hw.named_configs import MINI
 from spikeloom.commands.common import ConfigType
 from spikeloom.commands.own_images import images_from_file
 from sw.artifact.artifact import Artifact
-from sw.artifact.file import checksum, file_header, load, save
+from sw.artifact.file import file_header, load, save
 from sw.artifact.versions import VERSION
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.network import NetworkConfig
+from sw.tensor_file import checksum
 from sw.training.recipe import OF_THE_DATA_SET, load_recipe, recipe_of
 
 MUTATIONS = 1000
