@@ -23,8 +23,8 @@ LONG_IMAGES := 500
 # Neighbouring pairs share a simulator: processes begin far apart. With a single one there is nothing to spread.
 SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
-.PHONY: help venv compare compare-long test test-long pairs sim verilog ip synth fmax bitstream board-sim formal train study data \
-	bench info energy statistics codesign docs lint clean
+.PHONY: help venv compare compare-long report test test-long pairs sim verilog ip synth fmax bitstream board-sim formal train study \
+	data bench info energy statistics codesign docs lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ compare: $(INSTALLED)  ## Real images through RTL, golden model and Brevitas: ev
 
 compare-long: $(INSTALLED)  ## The same over 500 images (fetches the whole test set)
 	@$(SPIKELOOM) compare $(COMPARE) --images $(or $(IMAGES),$(LONG_IMAGES)) $(ARGS)
+
+report: $(INSTALLED)  ## One page to look at, build/report.html, from the last compare and what else build/ holds
+	@$(SPIKELOOM) report $(ARGS)
 
 test: $(INSTALLED)  ## The test suite
 	@$(SPIKELOOM) test $(call option,JOBS,jobs) $(ARGS)

@@ -32,6 +32,7 @@ COMMANDS = {
         "measuring.compare",
         "Run a model in RTL, golden model and Brevitas; compare every spike; print the table.",
     ),
+    "report": ("measuring.report", "Write a page about a comparison: one HTML file that opens from disk."),
     "run": ("hardware.run", "Classify images on a board or its simulation: accuracy, throughput, counters."),
     "test": ("project", "Run the test suite."),
     "sim": ("project", "Run the cocotb/Verilator part of the test suite."),

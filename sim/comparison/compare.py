@@ -163,6 +163,7 @@ class Comparison:
             "images": {"rtl": self.images, "golden": len(self.data), "brevitas": self._brevitas},
             "accuracy": self._accuracies(golden, rtl),
             "mismatches": mismatches.to_dict(),
+            "first_mismatch": mismatches.first,
             **performance(
                 self.program, [image.result for image in rtl.images if image.result is not None], golden.operations
             ),
@@ -170,6 +171,7 @@ class Comparison:
                 "counted_j": counted_j(self.artifact.network, golden.operations),
                 "paper_j": paper_j(self.artifact.network, golden.operations),
             },
+            "firing": [layer.to_dict() for layer in golden.firing],
             "simulation": {
                 "build_s": build_seconds,
                 "run_s": rtl.seconds,

@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from golden.accounting.firing import FiringStatistics, LayerFiring
 from golden.accounting.operations import LayerOperations, OperationCounter
 from golden.evaluate import classify
 from golden.model import GoldenModel
@@ -32,11 +33,14 @@ class GoldenRun:
         Of the first ones.
     operations : tuple of LayerOperations
         Mean of these.
+    firing : tuple of LayerFiring
+        Of these.
     """
 
     predictions: Tensor
     logits: Tensor
     operations: tuple[LayerOperations, ...]
+    firing: tuple[LayerFiring, ...]
 
 
 def run_golden(
@@ -55,20 +59,21 @@ def run_golden(
     artifact : Artifact
     images : uint8 Tensor [n, C, H, W]
     counted : int
-        The operations of the first so many are counted.
+        The operations and the spikes of the first so many are counted.
     recorded : tuple of int
         The first so many are recorded, up to the largest; each ends a batch. A recording lives as long as it is kept.
     on_recorded : OnRecorded
     progress : callable
         Called with the number of images done.
     """
-    model, counter = GoldenModel(artifact), OperationCounter(artifact.network)
+    model = GoldenModel(artifact)
+    operations, firing = OperationCounter(artifact.network), FiringStatistics(artifact.network)
     predictions = torch.empty(len(images), dtype=torch.int64)
     logits = torch.empty((counted, artifact.network.classes), dtype=torch.int64)
     for first, end in _batches((counted, *recorded), model.batch_size):
         batch, recorder = images[first:end], Recorder()
         counts, records = end <= counted, end <= max(recorded)
-        result = model.run(batch, (*((counter,) if counts else ()), *((recorder,) if records else ())))
+        result = model.run(batch, (*((operations, firing) if counts else ()), *((recorder,) if records else ())))
         predictions[first:end] = result.predictions
         if counts:
             logits[first:end] = result.logits
@@ -83,7 +88,7 @@ def run_golden(
                 predictions[rest:end] = result.predictions
                 progress(end)
                 rest = end
-    return GoldenRun(predictions=predictions, logits=logits, operations=counter.report())
+    return GoldenRun(predictions=predictions, logits=logits, operations=operations.report(), firing=firing.report())
 
 
 def _batches(limits: tuple[int, ...], size: int) -> Iterator[tuple[int, int]]:

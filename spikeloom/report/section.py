@@ -54,7 +54,9 @@ class Plot:
     Attributes
     ----------
     figure : Figure
-        With no background, font or grid colours of its own: the page sets them, light and dark.
+        With no background, font or grid colours of its own: the page sets them, light and dark. It can be zoomed, and
+        has buttons for it, if its layout has a ``dragmode``. Traces of WebGL (``scattergl``) are not drawn: the page
+        forbids the code they make. Names that users gave go through `spikeloom.report.words.plain`.
     height : int
         In pixels.
     """

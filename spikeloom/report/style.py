@@ -21,3 +21,8 @@ COLOURS = {
     "differs": "#d64550",
 }
 """Engines of the accelerator, causes of waiting, and the verdict; `wait` is waiting without a cause, or of any."""
+
+SCALE = ((0.0, "#18263b"), (1.0, "#2872c4"))
+"""Colour scale of heat maps, on light and dark: white figures (`ON_SCALE`) can be read on all of it."""
+
+ON_SCALE = "#ffffff"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import re
 import shutil
@@ -27,7 +28,9 @@ from spikeloom.commands import project
 from spikeloom.commands.docs import generated
 from spikeloom.commands.hardware import fmax, synth
 from spikeloom.commands.images import ImageChoice, images_for
+from spikeloom.commands.measuring import compare
 from spikeloom.commands.reference import reference
+from spikeloom.measure.compare_file import PROVENANCE, read_compare
 from sw.artifact.accuracy import as_figures, counts
 from sw.artifact.file import load, save
 from sw.artifact.versions import VERSION
@@ -347,6 +350,7 @@ def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_pa
         return CompareReport(figures(7 if mismatch else 0), mismatch)
 
     monkeypatch.setattr("sim.comparison.compare.Comparison.run", fake)
+    monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
     out = tmp_path / "out" / "compare.json"
     arguments = ["compare", "--model", model, "--config", "tiny", "--images", 2, "--traced", 1, "--data", images,
                  "--stalls", "--flip", "conv0.weight", "--out", out]  # fmt: skip
@@ -363,6 +367,10 @@ def test_compare_prints_writes_and_exits_by_the_outcome(mismatch, capsys, tmp_pa
     (options,) = seen
     assert (options.images, options.traced, len(options.data), options.config) == (2, 1, 3, TINY)
     assert options.stall_percent > 0 and len(options.flips) == 1
+    origin = read_compare(out)["provenance"]
+    assert json.loads((tmp_path / "build" / "compare" / PROVENANCE).read_text()) == origin
+    assert origin["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert (ROOT / origin["model"], ROOT / origin["folder"]) == (model, tmp_path / "build" / "compare")
 
 
 def test_a_failed_comparison_leaves_the_old_figures(capsys, tmp_path, monkeypatch, model, images):
@@ -370,6 +378,7 @@ def test_a_failed_comparison_leaves_the_old_figures(capsys, tmp_path, monkeypatc
         raise UserError("make is not on the PATH: install it")
 
     monkeypatch.setattr("sim.comparison.compare.Comparison.run", fail)
+    monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
     out = tmp_path / "compare.json"
     out.write_text("old")
     refused(capsys, "compare", "--model", model, "--config", "tiny", "--data", images, "--out", out)

@@ -130,7 +130,8 @@ def test_a_full_disk_is_named_where_output_was_to_go(capsys, monkeypatch, tmp_pa
 
 
 OUTPUTS = {
-    "compare": ["--out"], "energy": ["--out"], "statistics": ["--out"], "codesign": ["x.spikeloom", "--out"],
+    "compare": ["--out"], "report": ["--out"], "energy": ["--out"], "statistics": ["--out"],
+    "codesign": ["x.spikeloom", "--out"],
     "training-speed": ["--out"], "import": ["x.pt", "--out"], "random": [], "export": ["x.toml", "--out"],
     "train": ["x.toml", "--out"], "study": ["x.toml", "--out"], "verilog": ["--out"],
     "ip": ["--out"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from spikeloom.commands.common import (
     hold,
     model_option,
     progress_console,
+    recorded,
     shown,
     technology_option,
     write_json,
@@ -94,6 +97,7 @@ def compare(
     from sim.comparison.compare import Comparison
     from sim.comparison.report import render
     from sim.faults import find_flip
+    from spikeloom.measure.compare_file import PROVENANCE, provenance, sealed
     from sw.artifact.file import load
     from sw.compiler.compiler import compile_artifact
 
@@ -119,10 +123,14 @@ def compare(
         jobs=jobs,
         folder=run_folder,
     )
+    command = shlex.join(["spikeloom", *sys.argv[1:]])
+    origin = provenance(command, recorded(model), model.read_bytes(), program, recorded(run_folder))
+    (run_folder / PROVENANCE).unlink(missing_ok=True)  # what lies there is about to be another run's
     with _progress() as progress:
         report = comparison.run(progress)
     figures = report.to_dict()
-    write_json(out, figures)
+    write_json(run_folder / PROVENANCE, origin)
+    write_json(out, sealed({**figures, "provenance": origin}))
     render(figures, console)
     console.print(f"figures: {shown(out)}")
     if report.mismatch is not None:

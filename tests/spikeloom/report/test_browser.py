@@ -1,0 +1,138 @@
+"""The report in a real browser: opened from disk, on a desk and on a phone, light and dark, by keyboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from plotly.graph_objects import Bar, Figure
+
+from spikeloom.report.page import page as html_of
+from spikeloom.report.page import render
+from spikeloom.report.section import Exhibit, Plot, Section
+from spikeloom.report.summary import Summary
+from spikeloom.report.words import plain
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (Debian: apt install chromium)")
+
+FLAGS = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update",
+]  # fmt: skip
+"""Nothing that a fresh Chromium would fetch or draw on."""
+
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+
+AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+"""Rules of accessibility that a program can check."""
+
+MARKS = """
+() => [...document.querySelectorAll(".plot")].map((plot) => [
+    plot.closest("article").id,
+    [...plot.querySelectorAll(".point, .heatmaplayer image, .treemaplayer .slice, .scatterlayer path")]
+        .filter((mark) => mark.getBoundingClientRect().width > 0 || mark.getBoundingClientRect().height > 0).length,
+])
+"""
+
+FOCUSABLE = "a[href], summary, button, [tabindex='0']"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *sandbox])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def file(inputs, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(html_of(inputs), encoding="utf-8")
+    return path
+
+
+def opened(browser: Browser, file: Path, size: str, scheme: str) -> tuple[Page, list[str], list[str]]:
+    """The page with every plot drawn, what it said on the console, and what it asked for."""
+    width, height = SIZES[size]
+    phone = size == "phone"
+    page = browser.new_page(
+        viewport={"width": width, "height": height}, color_scheme=scheme, is_mobile=phone, has_touch=phone
+    )
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"error: {error}"))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    return page, said, asked
+
+
+def ink(page: Page) -> set[str]:
+    """Colours of the plots' figures, and of the page's text, which they should be."""
+    return set(
+        page.evaluate(
+            "() => [getComputedStyle(document.body).color,"
+            " ...[...document.querySelectorAll('.plot .ytick text')].map((text) => getComputedStyle(text).fill)]"
+        )
+    )
+
+
+@pytest.mark.parametrize(("size", "scheme", "other"), [("desk", "light", "dark"), ("phone", "dark", "light")])
+def test_the_page_is_whole_and_quiet_on_a_desk_and_on_a_phone(browser, file, size, scheme, other):
+    page, said, asked = opened(browser, file, size, scheme)
+    marks = dict(page.evaluate(MARKS))
+    assert len(marks) >= 6 and all(marks.values()), marks
+    first = ink(page)
+    assert len(first) == 1, "figures in the plots have the colour of the text"
+    page.emulate_media(color_scheme=other)
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.plot .ytick text')).fill"
+                           " === getComputedStyle(document.body).color")  # fmt: skip
+    assert len(ink(page)) == 1 and ink(page) != first
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0], "the page scrolls sideways"
+    page.evaluate(AXE)
+    violations = page.evaluate("async () => (await axe.run()).violations")
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations] == []
+    assert said == [] and asked == [file.as_uri()]
+    page.close()
+
+
+def test_the_keyboard_reaches_everything_and_opens_tables(browser, file):
+    page, said, _ = opened(browser, file, "desk", "light")
+    page.evaluate(f"[...document.querySelectorAll({FOCUSABLE!r})].forEach((one, n) => {{ one.dataset.stop = n; }})")
+    stops = page.locator("[data-stop]").count()
+    reached = []
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.dataset.stop"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "focus is seen"
+    assert reached == [str(number) for number in range(stops)]
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details").first.evaluate("(details) => details.open")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    assert said == []
+    page.close()
+
+
+def test_a_users_name_is_text_in_plots_too(browser, tmp_path):
+    name = '<a href="x">x</a> & &lt; <b>y</b>'
+    exhibit = Exhibit("bars", "Bars", "Two bars.", Plot(Figure(Bar(x=[1, 2], y=[plain(name), "z"], orientation="h"))))
+    path = tmp_path / "names.html"
+    head = Summary(title=name, equal=True, verdict="", first="", figures=())
+    path.write_text(render(head, [Section("names", "Names", (exhibit,))]), encoding="utf-8")
+    page, said, _ = opened(browser, path, "desk", "dark")
+    assert page.locator(".ytick text").all_text_contents() == [name, "z"]
+    assert page.locator("h1").text_content() == name and page.locator(".plot a").count() == 0
+    assert said == []
+    page.close()
