@@ -19,7 +19,10 @@ from spikeloom.report.section import Exhibit, Picture, Plot, Section, Table
 from spikeloom.report.style import SERIES
 from spikeloom.report.summary import Summary, summary
 
-SECTIONS = ("verdict", "accuracies", "cycles", "energy", "firing", "provenance")
+SECTIONS = (
+    "verdict", "mismatch", "accuracies", "cycles", "energy", "stem", "attention_maps", "rasters", "firing",
+    "provenance",
+)  # fmt: skip
 """Modules of `spikeloom.report.sections`, in the order of the page."""
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -33,7 +33,7 @@ ROW = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class ComparedTensor:
     """A tensor of the recorded image, from golden model and RTL.
 
     Attributes
@@ -70,7 +70,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
-    compared = [Difference(*parts) for parts in image.golden.beside(image.rtl)]
+    compared = [ComparedTensor(*parts) for parts in image.golden.beside(image.rtl)]
     if not image.differs:
         values = sum(one.golden.size for one in compared) + len(image.logits) + 1
         see = (
@@ -86,7 +86,7 @@ def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
     return *where, _logits(image, artifact, before)
 
 
-def _where(first: Difference) -> Exhibit:
+def _where(first: ComparedTensor) -> Exhibit:
     """Pictures of the first tensor that differs."""
     step, channel, row, column = first.first
     golden, rtl = (int(side[first.first]) for side in (first.golden, first.rtl))
@@ -112,9 +112,9 @@ def _where(first: Difference) -> Exhibit:
     return Exhibit(
         name="mismatch-first",
         title=f"The first difference: {first.name}",
-        see=f"A square is a time step. First at {place}: the golden model has {golden}, {found}; {first.count:,} of "
-        f"{differs.size:,} values of {first.name} differ, in {len(channels)} of {differs.shape[1]} channels: "
-        f"{listed(map(str, channels), 60)}.",
+        see=f"A square is a time step. First at {place}, counted from 0: the golden model has {golden}, {found}; "
+        f"{first.count:,} of {differs.size:,} values of {first.name} differ, in {len(channels)} of "
+        f"{differs.shape[1]} channels: {listed(map(str, channels), 60)}.",
         content=pictures,
         table=Table(
             ("time step", "values that differ", "channels", "positions"),
@@ -135,7 +135,7 @@ def _steps(tiles: Pixels, what: str, channel: int) -> Picture:
     )
 
 
-def _values(first: Difference, side: Pixels, channel: int) -> Pixels:
+def _values(first: ComparedTensor, side: Pixels, channel: int) -> Pixels:
     """One side's values of a channel: grey, in a colour where there is none."""
     golden, values = first.golden[:, channel], side[:, channel]
     written = values != UNWRITTEN
@@ -145,14 +145,14 @@ def _values(first: Difference, side: Pixels, channel: int) -> Pixels:
     return pixels
 
 
-def _marked(first: Difference, channel: int) -> Pixels:
+def _marked(first: ComparedTensor, channel: int) -> Pixels:
     """The golden model's values of a channel, dimmed, and in a colour where the RTL has others."""
     pixels = np.rint(DIMMED * _values(first, first.golden, channel)).astype(np.uint8)
     pixels[first.golden[:, channel] != first.rtl[:, channel]] = DIFFERS
     return pixels
 
 
-def _spread(first: Difference, compared: list[Difference], image: RecordedImage) -> Exhibit:
+def _spread(first: ComparedTensor, compared: list[ComparedTensor], image: RecordedImage) -> Exhibit:
     """How many values differ in every layer."""
     layers = list(dict.fromkeys(one.layer for one in compared))
     values, counts = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0)
@@ -180,7 +180,7 @@ def _spread(first: Difference, compared: list[Difference], image: RecordedImage)
     )
 
 
-def _by_kind(layer: str, compared: list[Difference]) -> tuple[int | None, ...]:
+def _by_kind(layer: str, compared: list[ComparedTensor]) -> tuple[int | None, ...]:
     found = {one.kind: one.count for one in compared if one.layer == layer}
     return tuple(found.get(kind) for kind in KINDS)
 

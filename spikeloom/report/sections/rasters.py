@@ -43,7 +43,7 @@ def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
 
 def _rates(image: RecordedImage, artifact: Artifact, layers: list[Layer]) -> Exhibit:
     """The plot of all layers."""
-    steps = range(artifact.network.timesteps)
+    steps = range(1, artifact.network.timesteps + 1)
     names = [layer.name for layer in layers]
     rates = np.array([100 * image.golden.spikes[name].mean(axis=(1, 2, 3)) for name in names])
     mean = rates.mean(axis=1)
@@ -60,7 +60,7 @@ def _rates(image: RecordedImage, artifact: Artifact, layers: list[Layer]) -> Exh
         content=Plot(_heatmap(names, rates), height=110 + ROW * len(names)),
         alternative=f"Share of the neurons that fire, for {len(names)} layers and {len(steps)} time steps: from "
         f"{mean[least]:.1f} % in {names[least]} to {mean[most]:.1f} % in {names[most]} on average over the time steps.",
-        table=Table(("layer", "neurons", *(f"step {step}, %" for step in steps)), rows),
+        table=Table(("layer", "neurons", *(f"t = {step}, %" for step in steps)), rows),
     )
 
 
@@ -68,7 +68,7 @@ def _heatmap(names: list[str], rates: NDArray[Any]) -> Figure:
     from plotly.graph_objects import Figure, Heatmap  # slow to import
 
     trace = Heatmap(
-        z=rates, x=[f"step {step}" for step in range(rates.shape[1])], y=names, colorscale="Viridis", zmin=0,
+        z=rates, x=[f"t = {step + 1}" for step in range(rates.shape[1])], y=names, colorscale="Viridis", zmin=0,
         texttemplate="%{z:.1f}", hovertemplate="%{y}, %{x}: %{z:.2f} % of the neurons fire<extra></extra>",
         colorbar={"title": "%", "thickness": 12},
     )  # fmt: skip

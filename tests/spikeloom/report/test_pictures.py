@@ -15,9 +15,10 @@ from sim.comparison.decode import UNWRITTEN, Recorded
 from sim.comparison.hardware import SIDES, TracedImages
 from sim.comparison.mismatch import AXES, Mismatches
 from sim.comparison.recorded_image import RECORDING, RecordedImage
-from spikeloom.report.inputs import Inputs
+from spikeloom.report.inputs import Inputs, read_inputs
 from spikeloom.report.pixels import BRIGHTER, DARKER, SIDE, colour, input_overview, input_tiles
 from spikeloom.report.section import Exhibit, Picture, Plot, Section, Table
+from spikeloom.report.sections import mismatch
 from spikeloom.report.sections.attention_maps import attention_map
 from spikeloom.report.sections.rasters import raster
 from spikeloom.report.style import COLOURS
@@ -103,7 +104,7 @@ def test_everything_shown_is_there_and_named(case):
         assert made.exhibits and not made.missing
         names += [made.name, *(exhibit.name for exhibit in made.exhibits)]
         for exhibit in made.exhibits:
-            assert exhibit.see.endswith((".", "x")) or exhibit.name.startswith("mismatch"), exhibit.see
+            assert exhibit.see.endswith(".")
             if isinstance(exhibit.content, Plot):
                 assert exhibit.alternative and exhibit.table and exhibit.content.figure.data
             for table in filter(None, (exhibit.table, exhibit.content if isinstance(exhibit.content, Table) else None)):
@@ -218,6 +219,22 @@ def test_a_fault_is_shown_at_the_place_that_compare_names(case):
     )
     bars = spread.content.figure.data[0]
     assert list(bars.y) == list(counts) and [bar > 0 for bar in bars.x] == [count > 0 for count in counts.values()]
+
+
+def test_a_simulated_fault_is_shown_where_compare_found_it(corrupted):
+    inputs = read_inputs(corrupted, corrupted.parent)
+    where, spread, _ = mismatch.section(inputs).exhibits
+    named = inputs.compare["first_mismatch"].removeprefix("image 0, ")
+    assert named.startswith("conv2 spikes: ") and where.title == "The first difference: conv2 spikes"
+    assert named.split(": ")[1] in where.see
+    assert [row[2] > 0 for row in spread.table.rows[:3]] == [False, False, True]
+
+
+def test_a_run_without_a_fault_shows_none(inputs):
+    (exhibit,) = mismatch.section(inputs).exhibits
+    assert exhibit.content == ()
+    for name in SECTIONS:
+        assert section(name, inputs.artifact, inputs.folder).exhibits
 
 
 def test_pictures_of_a_fault_mark_what_differs(grey):
