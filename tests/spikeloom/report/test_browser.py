@@ -28,6 +28,9 @@ FLAGS = [
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 
+TIMEOUT_MS = 120_000
+"""For a machine that is busy with other tests: it only bounds a failure."""
+
 AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 """Rules of accessibility that a program can check."""
 
@@ -58,21 +61,41 @@ def file(inputs, tmp_path_factory) -> Path:
     return path
 
 
-def opened(browser: Browser, file: Path, size: str, scheme: str) -> tuple[Page, list[str], list[str]]:
-    """The page with every plot drawn, what it said on the console, and what it asked for."""
-    width, height = SIZES[size]
-    phone = size == "phone"
-    page = browser.new_page(
-        viewport={"width": width, "height": height}, color_scheme=scheme, is_mobile=phone, has_touch=phone
-    )
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(f"error: {error}"))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    page.wait_for_selector("html[data-drawn]")
-    return page, said, asked
+class Opened:
+    """A page with every plot drawn.
+
+    Attributes
+    ----------
+    page : Page
+    said : list of str
+        What it wrote to the console.
+    asked : list of str
+        What it requested.
+    """
+
+    def __init__(self, browser: Browser, file: Path, size: str, scheme: str):
+        (width, height), phone = SIZES[size], size == "phone"
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme, is_mobile=phone, has_touch=phone
+        )
+        self.page.set_default_timeout(TIMEOUT_MS)
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(file.as_uri())
+        self.page.wait_for_selector("html[data-drawn]")
+
+
+@pytest.fixture(scope="module")
+def desk(browser, file) -> Opened:
+    return Opened(browser, file, "desk", "light")
+
+
+@pytest.fixture(scope="module")
+def phone(browser, file) -> Opened:
+    return Opened(browser, file, "phone", "dark")
 
 
 def ink(page: Page) -> set[str]:
@@ -85,9 +108,10 @@ def ink(page: Page) -> set[str]:
     )
 
 
-@pytest.mark.parametrize(("size", "scheme", "other"), [("desk", "light", "dark"), ("phone", "dark", "light")])
-def test_the_page_is_whole_and_quiet_on_a_desk_and_on_a_phone(browser, file, size, scheme, other):
-    page, said, asked = opened(browser, file, size, scheme)
+@pytest.mark.parametrize(("size", "other"), [("desk", "dark"), ("phone", "light")])
+def test_the_page_is_whole_and_quiet_on_a_desk_and_on_a_phone(request, file, size, other):
+    opened: Opened = request.getfixturevalue(size)
+    page = opened.page
     marks = dict(page.evaluate(MARKS))
     assert len(marks) >= 6 and all(marks.values()), marks
     first = ink(page)
@@ -101,28 +125,28 @@ def test_the_page_is_whole_and_quiet_on_a_desk_and_on_a_phone(browser, file, siz
     page.evaluate(AXE)
     violations = page.evaluate("async () => (await axe.run()).violations")
     assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations] == []
-    assert said == [] and asked == [file.as_uri()]
-    page.close()
+    assert opened.said == [] and opened.asked == [file.as_uri()]
 
 
-def test_the_keyboard_reaches_everything_and_opens_tables(browser, file):
-    page, said, _ = opened(browser, file, "desk", "light")
+def test_the_keyboard_reaches_everything_and_opens_tables(desk):
+    page = desk.page
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = false; })")
     page.evaluate(f"[...document.querySelectorAll({FOCUSABLE!r})].forEach((one, n) => {{ one.dataset.stop = n; }})")
     stops = page.locator("[data-stop]").count()
-    reached = []
-    for _ in range(stops):
+    page.locator(".skip").focus()
+    reached = ["0"]
+    for _ in range(1, stops):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.stop"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "focus is seen"
-    assert reached == [str(number) for number in range(stops)]
+    assert reached == [str(number) for number in range(stops)] and stops > 10
     page.locator("summary").first.focus()
     page.keyboard.press("Enter")
     assert page.locator("details").first.evaluate("(details) => details.open")
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
-    assert said == []
-    page.close()
+    assert desk.said == []
 
 
 def test_a_users_name_is_text_in_plots_too(browser, tmp_path):
@@ -131,8 +155,8 @@ def test_a_users_name_is_text_in_plots_too(browser, tmp_path):
     path = tmp_path / "names.html"
     head = Summary(title=name, equal=True, verdict="", first="", figures=())
     path.write_text(render(head, [Section("names", "Names", (exhibit,))]), encoding="utf-8")
-    page, said, _ = opened(browser, path, "desk", "dark")
+    opened = Opened(browser, path, "desk", "dark")
+    page = opened.page
     assert page.locator(".ytick text").all_text_contents() == [name, "z"]
     assert page.locator("h1").text_content() == name and page.locator(".plot a").count() == 0
-    assert said == []
-    page.close()
+    assert opened.said == []

@@ -30,7 +30,7 @@ def test_every_section_has_something_to_show_and_every_plot_has_data(inputs):
                 assert exhibit.content.figure.data
                 for trace in exhibit.content.figure.data:
                     values = trace.z if trace.type == "heatmap" else trace.x
-                    assert np.asarray(values, dtype=float).any(), (exhibit.name, trace.name)
+                    assert np.isfinite(np.asarray(values, dtype=float)).any(), (exhibit.name, trace.name)
             else:
                 assert exhibit.content.rows
 
