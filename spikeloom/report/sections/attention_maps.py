@@ -59,9 +59,14 @@ def _exhibit(block: int, image: RecordedImage, network: NetworkConfig) -> Exhibi
     return Exhibit(
         name=f"attention-{name}",
         title=f"Attention of {name}",
-        see="The more colour a part of the image has, the more the head's queries look there, on average over all "
-        f"queries and time steps: in how many of its {network.head_dim} channels query and key both fire, most colour "
-        "for each head's largest.",
+        see="A square is a head. "
+        + (
+            "The more colour a part of the image has, the more the head's queries look there, on average over all "
+            f"queries and time steps: in how many of its {network.head_dim} channels query and key both fire, most "
+            "colour for each head's largest."
+            if block == 0
+            else f"The strongest look goes to {rows[strongest][3]}, by head {strongest}."
+        ),
         content=(picture,),
         table=Table(columns, tuple(rows)),
     )

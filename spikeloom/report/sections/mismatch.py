@@ -15,6 +15,7 @@ from spikeloom.report.pixels import Pixels, colour, grey, sheet
 from spikeloom.report.recorded import class_name, image_name, recorded_section
 from spikeloom.report.section import Exhibit, Picture, Plot, Section, Table
 from spikeloom.report.style import COLOURS, SERIES
+from spikeloom.report.words import percent
 from sw.artifact.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
         )
         return (Exhibit("mismatch-none", "No difference", see, ()),)
     first = next((one for one in compared if one.count), None)
-    where = () if first is None else (_where(first), _spread(first, compared, image))
+    where = () if first is None else (_where(first), _spread(first, compared))
     before = (
         "Spikes and residual integers are equal, the result is not" if first is None else "What becomes of the result"
     )
@@ -152,30 +153,28 @@ def _marked(first: ComparedTensor, channel: int) -> Pixels:
     return pixels
 
 
-def _spread(first: ComparedTensor, compared: list[ComparedTensor], image: RecordedImage) -> Exhibit:
+def _spread(first: ComparedTensor, compared: list[ComparedTensor]) -> Exhibit:
     """How many values differ in every layer."""
     layers = list(dict.fromkeys(one.layer for one in compared))
     values, counts = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0)
     for one in compared:
         values[one.layer] += one.golden.size
         counts[one.layer] += one.count
-    values["head"] = len(image.logits)
-    counts["head"] = len(image.logits) if image.rtl_logits is None else int((image.logits != image.rtl_logits).sum())
     behind = [layer for layer in counts if counts[layer]]
     worst = max(counts, key=lambda layer: counts[layer] / values[layer])
     rows = tuple(
-        (layer, values[layer], counts[layer], 100 * counts[layer] / values[layer], *_by_kind(layer, compared))
+        (layer, values[layer], counts[layer], percent(counts[layer] / values[layer]), *_by_kind(layer, compared))
         for layer in counts
     )
-    columns = ("layer", "values", "that differ", "share, %", *(f"{kind} that differ" for kind in KINDS.values()))
+    columns = ("layer", "values", "that differ", "share", *(f"{kind} that differ" for kind in KINDS.values()))
     return Exhibit(
         name="mismatch-spread",
         title="How the difference spreads",
         see=f"From {first.layer} on {len(behind)} of {len(counts)} layers have values that differ; a bar is their "
-        "share among the layer's spikes, pooled spikes and residual integers, or logits.",
+        "share among the layer's spikes, pooled spikes and residual integers.",
         content=Plot(_bars(values, counts), height=110 + ROW * len(counts)),
         alternative=f"Share of values that differ in each layer: from {first.layer} on, most in {worst} with "
-        f"{100 * counts[worst] / values[worst]:.1f} %.",
+        f"{percent(counts[worst] / values[worst])}.",
         table=Table(columns, rows),
     )
 
@@ -189,13 +188,13 @@ def _bars(values: dict[str, int], counts: dict[str, int]) -> Figure:
     from plotly.graph_objects import Bar, Figure  # slow to import
 
     bars = Bar(
-        y=list(counts), x=[100 * counts[layer] / values[layer] for layer in counts], orientation="h",
+        y=list(counts), x=[counts[layer] / values[layer] for layer in counts], orientation="h",
         marker={"color": COLOURS["differs"]}, text=[f"{count:,}" if count else "" for count in counts.values()],
-        textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.3g} % differ<extra></extra>",
+        textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.3%} differ<extra></extra>",
     )  # fmt: skip
     figure = Figure(bars)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title="values that differ, %", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", dtick=1)
+    figure.update_xaxes(title="values that differ", tickformat=".3~p", rangemode="tozero")
     return figure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from sim.comparison.recorded_image import RecordedImage
 from spikeloom.report.inputs import Inputs
 from spikeloom.report.pixels import Pixels, grey, sheet
+from spikeloom.report.rates import rates_plot, step_names
 from spikeloom.report.recorded import image_name, recorded_section
-from spikeloom.report.section import Exhibit, Picture, Plot, Section, Table
+from spikeloom.report.section import Exhibit, Picture, Section, Table
+from spikeloom.report.words import percent
 from sw.artifact.artifact import Artifact
 from sw.layer import Layer, block_name
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 CELLS = 64
 """Most rows and columns of a time step's picture; of more channels or positions several share one."""
@@ -26,8 +25,11 @@ CELLS = 64
 COLUMNS = 4
 """Time steps side by side."""
 
-ROW = 20
-"""Height of a layer in the plot of rates, in pixels."""
+READ = (
+    "A square is a time step, a row in it a channel, a column a position, and white is a spike, or grey where some of "
+    "the neurons that share a pixel fire: bright rows are channels that fire everywhere, bright columns positions at "
+    "which many channels answer."
+)
 
 
 def section(inputs: Inputs) -> Section:
@@ -43,39 +45,23 @@ def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
 
 def _rates(image: RecordedImage, artifact: Artifact, layers: list[Layer]) -> Exhibit:
     """The plot of all layers."""
-    steps = range(1, artifact.network.timesteps + 1)
     names = [layer.name for layer in layers]
-    rates = np.array([100 * image.golden.spikes[name].mean(axis=(1, 2, 3)) for name in names])
-    mean = rates.mean(axis=1)
-    most, least = int(mean.argmax()), int(mean.argmin())
+    rates = [image.golden.spikes[name].mean(axis=(1, 2, 3)).tolist() for name in names]
+    means = {name: float(np.mean(values)) for name, values in zip(names, rates, strict=True)}
+    most, least = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
     rows = tuple(
-        (layer.name, int(image.golden.spikes[layer.name][0].size), *row.tolist())
-        for layer, row in zip(layers, rates, strict=True)
+        (name, int(image.golden.spikes[name][0].size), *map(percent, values))
+        for name, values in zip(names, rates, strict=True)
     )
     return Exhibit(
         name="raster-rates",
-        title="Firing rate of every layer, time step by time step",
-        see=f"Which layers fire much for {image_name(image, artifact)}, and how that changes over the time steps; "
-        "membranes start at zero, which often makes the first step the quietest.",
-        content=Plot(_heatmap(names, rates), height=110 + ROW * len(names)),
-        alternative=f"Share of the neurons that fire, for {len(names)} layers and {len(steps)} time steps: from "
-        f"{mean[least]:.1f} % in {names[least]} to {mean[most]:.1f} % in {names[most]} on average over the time steps.",
-        table=Table(("layer", "neurons", *(f"t = {step}, %" for step in steps)), rows),
+        title="Share of the neurons that fire for this image",
+        see=f"Which layers answer to {image_name(image, artifact)}: {most} fires most ({percent(means[most])}), "
+        f"{least} least; membranes start at zero, which often makes the first time step the quietest.",
+        content=rates_plot(names, rates),
+        alternative="Mean firing rates: " + ", ".join(f"{name} {percent(mean)}" for name, mean in means.items()) + ".",
+        table=Table(("layer", "neurons", *step_names(artifact.network.timesteps)), rows),
     )
-
-
-def _heatmap(names: list[str], rates: NDArray[Any]) -> Figure:
-    from plotly.graph_objects import Figure, Heatmap  # slow to import
-
-    trace = Heatmap(
-        z=rates, x=[f"t = {step + 1}" for step in range(rates.shape[1])], y=names, colorscale="Viridis", zmin=0,
-        texttemplate="%{z:.1f}", hovertemplate="%{y}, %{x}: %{z:.2f} % of the neurons fire<extra></extra>",
-        colorbar={"title": "%", "thickness": 12},
-    )  # fmt: skip
-    figure = Figure(trace)
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top")
-    return figure
 
 
 def _rasters(block: int | None, layers: Iterable[Layer], image: RecordedImage) -> Exhibit:
@@ -84,9 +70,7 @@ def _rasters(block: int | None, layers: Iterable[Layer], image: RecordedImage) -
     return Exhibit(
         name=f"raster-{name}",
         title=f"Spikes of {title}",
-        see="A square is a time step, a row in it a channel, a column a position, and white is a spike, or grey where "
-        "some of the neurons that share a pixel fire: bright rows are channels that fire everywhere, bright columns "
-        "positions at which many channels answer.",
+        see=READ if block is None else "The same for the layers of a block, whose positions are tokens.",
         content=tuple(_picture(layer.name, image) for layer in layers),
     )
 
@@ -96,12 +80,12 @@ def _picture(layer: str, image: RecordedImage) -> Picture:
     steps, channels, height, width = spikes.shape
     pixels, (of_channels, of_positions) = raster(spikes)
     shared = "" if of_channels == of_positions == 1 else f"; a pixel is {of_channels} x {of_positions} of them"
-    rates = ", ".join(f"{100 * rate:.1f}" for rate in spikes.mean(axis=(1, 2, 3)))
+    rates = ", ".join(percent(float(rate)) for rate in spikes.mean(axis=(1, 2, 3)))
     return Picture(
         pixels,
         f"{layer}: {channels} channels x {height * width} positions{shared}",
         f"Spike raster of {layer}: {steps} time steps of {channels} channels at {height * width} positions, in which "
-        f"{rates} % of the neurons fire.",
+        f"{rates} of the neurons fire.",
     )
 
 

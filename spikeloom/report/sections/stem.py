@@ -9,6 +9,7 @@ from spikeloom.report.inputs import Inputs
 from spikeloom.report.pixels import grey, input_tiles, sheet
 from spikeloom.report.recorded import image_name, recorded_section
 from spikeloom.report.section import Exhibit, Picture, Section, Table
+from spikeloom.report.words import percent
 from sw.artifact.artifact import Artifact
 from sw.network import STEM_PARTS
 
@@ -30,7 +31,7 @@ def _exhibits(image: RecordedImage, artifact: Artifact) -> tuple[Exhibit, ...]:
         picture, row = _feature_maps(layer, image)
         pictures.append(picture)
         rows.append(row)
-    columns = ("layer", "channels", "rows", "columns", "neurons that fire at a time step, %", "channels shown")
+    columns = ("layer", "channels", "rows", "columns", "neurons that fire at a time step", "channels shown")
     exhibit = Exhibit(
         name="stem-features",
         title="Feature maps of the stem",
@@ -63,7 +64,7 @@ def _feature_maps(layer: str, image: RecordedImage) -> tuple[Picture, tuple[str 
     steps, channels, height, width = spikes.shape
     counts = spikes.sum(axis=0, dtype=np.int64)
     chosen = np.argsort(-counts.var(axis=(1, 2)), kind="stable")[:CHANNELS]
-    rate = 100 * float(spikes.mean())
+    rate = percent(float(spikes.mean()))
     shown = ", ".join(map(str, chosen))
     which = (
         f"the {len(chosen)} of {channels} channels that vary most from place to place"
@@ -72,8 +73,8 @@ def _feature_maps(layer: str, image: RecordedImage) -> tuple[Picture, tuple[str 
     )
     picture = Picture(
         sheet(grey(counts[chosen], steps), COLUMNS),
-        f"{layer}: {which}; {rate:.1f} % of all neurons fire at a time step",
-        f"Feature maps of {layer}, {height} by {width} pixels each, of channels {shown}; {rate:.1f} % of the layer's "
+        f"{layer}: {which}; {rate} of all neurons fire at a time step",
+        f"Feature maps of {layer}, {height} by {width} pixels each, of channels {shown}; {rate} of the layer's "
         "neurons fire at a time step.",
     )
     return picture, (layer, channels, height, width, rate, shown)
