@@ -111,7 +111,7 @@ class RecordedImage:
         OSError
             If it cannot be written.
         """
-        tensors = {"image": self.pixels, "golden.logits": self.logits}
+        tensors: dict[str, NDArray[Any]] = {"image": self.pixels, "golden.logits": self.logits}
         if self.rtl_logits is not None:
             tensors["rtl.logits"] = self.rtl_logits
         for layer, kind, expected, actual in self.golden.beside(self.rtl):
@@ -190,10 +190,10 @@ def _check_tensors(tensors: Mapping[str, NDArray[Any]], network: NetworkConfig) 
         "image": (np.uint8, network.input_shape), "golden.logits": logits,
     }  # fmt: skip
     known: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {"rtl.logits": logits}
-    for kind, layer, shape in _places(network):
+    for kind, layer, place in _places(network):
         first = steps if kind == "residuals" else ceil_div(steps, 8)
-        needed[f"golden.{kind}.{layer}"] = np.uint8, (first, *shape)
-        known[f"rtl.{kind}.{layer}"] = np.uint8, (steps, *shape)
+        needed[f"golden.{kind}.{layer}"] = np.uint8, (first, *place)
+        known[f"rtl.{kind}.{layer}"] = np.uint8, (steps, *place)
     wrong = {"missing": needed.keys() - tensors.keys(), "unknown": tensors.keys() - (needed | known).keys()}
     for problem, names in wrong.items():
         if names:

@@ -82,7 +82,7 @@ def attention_map(image: RecordedImage, network: NetworkConfig, block: int) -> N
     """
     shape = (network.timesteps, network.heads, network.head_dim, network.tokens)
     q, k = (image.golden.spikes[layer_name(part, block)].reshape(shape).astype(np.int64) for part in ("q", "k"))
-    sums = np.einsum("thd,thdm->hm", q.sum(axis=3), k)  # of all queries at once
+    sums: NDArray[Any] = np.einsum("thd,thdm->hm", q.sum(axis=3), k)  # of all queries at once
     return sums.reshape(-1, network.grid, network.grid) / (network.tokens * network.timesteps)
 
 
@@ -98,4 +98,5 @@ def over_image(maps: NDArray[Any], overview: Pixels) -> Pixels:
     side = len(overview) // maps.shape[1]
     strength = STRONGEST * shares.repeat(side, axis=1).repeat(side, axis=2)[..., None]
     beneath = DIMMED * overview[None, :, :, None].astype(np.float64)
-    return np.rint((1 - strength) * beneath + strength * colour(COLOURS["attention"])).astype(np.uint8)
+    mixed: Pixels = np.rint((1 - strength) * beneath + strength * colour(COLOURS["attention"])).astype(np.uint8)
+    return mixed

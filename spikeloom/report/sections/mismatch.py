@@ -148,7 +148,7 @@ def _values(first: ComparedTensor, side: Pixels, channel: int) -> Pixels:
 
 def _marked(first: ComparedTensor, channel: int) -> Pixels:
     """The golden model's values of a channel, dimmed, and in a colour where the RTL has others."""
-    pixels = np.rint(DIMMED * _values(first, first.golden, channel)).astype(np.uint8)
+    pixels: Pixels = np.rint(DIMMED * _values(first, first.golden, channel)).astype(np.uint8)
     pixels[first.golden[:, channel] != first.rtl[:, channel]] = DIFFERS
     return pixels
 

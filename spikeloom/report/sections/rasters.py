@@ -49,7 +49,7 @@ def _rates(image: RecordedImage, artifact: Artifact, layers: list[Layer]) -> Exh
     rates = [image.golden.spikes[name].mean(axis=(1, 2, 3)).tolist() for name in names]
     means = {name: float(np.mean(values)) for name, values in zip(names, rates, strict=True)}
     most, least = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
-    rows = tuple(
+    rows: tuple[tuple[str | int, ...], ...] = tuple(
         (name, int(image.golden.spikes[name][0].size), *map(percent, values))
         for name, values in zip(names, rates, strict=True)
     )
