@@ -50,8 +50,12 @@ def page(inputs: Inputs) -> str:
     str
         HTML that refers to nothing outside itself.
     """
-    sections = [import_module(f"spikeloom.report.sections.{name}").section(inputs) for name in SECTIONS]
-    return render(summary(inputs.compare), sections)
+    return render(summary(inputs.compare), sections_of(inputs))
+
+
+def sections_of(inputs: Inputs) -> list[Section]:
+    """Every section of one comparison, in the order of the page."""
+    return [import_module(f"spikeloom.report.sections.{name}").section(inputs) for name in SECTIONS]
 
 
 def render(head: Summary, sections: Sequence[Section]) -> str:

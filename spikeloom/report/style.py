@@ -6,7 +6,7 @@ Every one of them has a contrast of 3:1 or more on the backgrounds of both schem
 from __future__ import annotations
 
 SERIES = ("#3b82d0", "#d9691e", "#1f9a6d", "#9a6ad6", "#a07d10", "#cc5c9c", "#1c94a8", "#7d8590")
-"""For data without a name below, in this order; neighbours differ for the colour-blind too."""
+"""For data without a name below, in this order."""
 
 COLOURS = {
     "array": SERIES[0],

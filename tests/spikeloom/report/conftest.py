@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from golden.random_artifact import random_artifact, random_images
 from hw.named_configs import TINY
@@ -43,14 +45,24 @@ def compared(folder: Path, *flips: str) -> Path:
     return file
 
 
+def compared_once(factory: pytest.TempPathFactory, name: str, *flips: str) -> Path:
+    """The same, by the first test process that needs it, for all of them."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"report-{name}"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        file = folder / "compare.json"
+        return file if file.exists() else compared(folder, *flips)
+
+
 @pytest.fixture(scope="session")
 def equal(tmp_path_factory) -> Path:
-    return compared(tmp_path_factory.mktemp("equal"))
+    return compared_once(tmp_path_factory, "equal")
 
 
 @pytest.fixture(scope="session")
 def corrupted(tmp_path_factory) -> Path:
-    return compared(tmp_path_factory.mktemp("corrupted"), "conv2.weight")
+    return compared_once(tmp_path_factory, "corrupted", "conv2.weight")
 
 
 @pytest.fixture(scope="session")
