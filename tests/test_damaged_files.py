@@ -25,19 +25,23 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
-from golden.random_artifact import random_artifact
+from golden.model import GoldenModel
+from golden.random_artifact import random_artifact, random_images
 from hw.config import HardwareConfig
 from hw.named_configs import MINI
+from sim.comparison.hardware import TracedImages
+from sim.comparison.recorded_image import RecordedImage, load_recorded_image
 from spikeloom.commands.common import ConfigType
 from spikeloom.commands.own_images import images_from_file
 from sw.artifact.artifact import Artifact
-from sw.artifact.file import checksum, file_header, load, save
+from sw.artifact.file import file_header, load, save
 from sw.artifact.versions import VERSION
 from sw.data.sets import ImageSet
 from sw.errors import UserError
 from sw.formats.nir.read import read_nir
 from sw.formats.nir.write import write_nir
 from sw.network import NetworkConfig
+from sw.tensor_file import checksum
 from sw.training.recipe import OF_THE_DATA_SET, load_recipe, recipe_of
 
 MUTATIONS = 1000
@@ -207,21 +211,10 @@ def test_made_up_artifacts(artifact):
         rng = random.Random(number)
         header, tensors = rng.choice([true, old]), artifact.flat_tensors()
         if rng.random() < 0.3:
-            name = rng.choice(list(tensors))
-            value = tensors[name] = tensors[name].copy()
-            limits = np.finfo(value.dtype) if value.dtype.kind == "f" else np.iinfo(value.dtype)
-            value.flat[rng.randrange(value.size)] = rng.choice([0, 1, -1, limits.min, limits.max])
+            change_value(tensors, rng)
         else:
             header = mutated_tree(header, rng)
-        text = as_json(header, rng)
-        if isinstance(header, dict) and header.get("version") == VERSION:
-            try:
-                read = json.loads(text)
-                text = json.dumps({**read, "sha256": checksum(read, tensors)})
-            except (ValueError, RecursionError):
-                pass
-        content = safetensors_bytes(tensors, metadata={"spikeloom": text})
-        loaded = outcome(load, path, content, number)
+        loaded = outcome(load, path, made_up(header, tensors, rng, version=VERSION), number)
         if loaded is not None:
             save(loaded, path)
             assert same(load(path), loaded), number
@@ -246,6 +239,68 @@ def test_damaged_graphs(artifact, mutations):
             assert whole and same(again, found), number
             accepted += 1
     assert 0 < accepted < mutations * 3 // 4
+
+
+def change_value(tensors: dict[str, Any], rng: random.Random) -> None:
+    """Another value in one of the tensors."""
+    name = rng.choice(list(tensors))
+    value = tensors[name] = tensors[name].copy()
+    limits = np.finfo(value.dtype) if value.dtype.kind == "f" else np.iinfo(value.dtype)
+    value.flat[rng.randrange(value.size)] = rng.choice([0, 1, max(-1, limits.min), limits.min, limits.max])
+
+
+def made_up(header: Any, tensors: dict[str, Any], rng: random.Random, *, version: int) -> bytes:
+    """A file of tensors, its checksum right where the header is an object of this version."""
+    text = as_json(header, rng)
+    if isinstance(header, dict) and header.get("version") == version:
+        try:
+            read = json.loads(text)
+            text = json.dumps({**read, "sha256": checksum(read, tensors)})
+        except (ValueError, RecursionError):
+            pass
+    return safetensors_bytes(tensors, metadata={"spikeloom": text})
+
+
+def test_made_up_recordings(artifact):
+    """An image of a comparison, with a checksum that is right."""
+    path, network, pixels = Path("recording.safetensors"), artifact.network, random_images(artifact.network, 1, seed=2)
+    traced, golden = TracedImages(1), GoldenModel(artifact).record(pixels)
+    traced.keep(0, 1, golden)
+    rtl = dataclasses.replace(traced[0], spikes={n: 1 - v if n == "conv1" else v for n, v in traced[0].spikes.items()})
+    RecordedImage(
+        index=0, label=1, pixels=pixels[0].numpy(), golden=traced[0], rtl=rtl, logits=golden.logits[0].numpy(),
+        rtl_logits=golden.logits[0].numpy(), rtl_prediction=0,
+    ).save(path, {"artifact": "a", "images": {"rtl": 1}})  # fmt: skip
+    with safe_open(path, framework="numpy") as stream:
+        true = json.loads(stream.metadata()["spikeloom"])
+        known = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    accepted = 0
+    for number in range(MUTATIONS // 2):
+        rng = random.Random(number)
+        header, tensors, kind = true, dict(known), rng.randrange(4)
+        if kind == 0:
+            change_value(tensors, rng)
+        elif kind == 1:
+            value = tensors.pop(rng.choice(list(tensors)))
+            tensors[rng.choice([*known, "rtl.pooled.conv2", "rtl.spikes.head", "x" * 500])] = rng.choice([
+                value, value[:0], value[None], value.astype(np.float32), np.zeros((1 << 16, 0), np.uint8),
+            ])  # fmt: skip
+        else:
+            header = mutated_tree(true, rng)
+        loaded = outcome(
+            lambda path: load_recorded_image(path, network), path, made_up(header, tensors, rng, version=1), number
+        )
+        if loaded is not None:
+            loaded.save(path, {})
+            again = load_recorded_image(path, network)
+            assert (again.index, again.label, again.differs) == (loaded.index, loaded.label, loaded.differs), number
+            assert all(
+                np.array_equal(kept, read)
+                for ours, theirs in ((loaded.golden, again.golden), (loaded.rtl, again.rtl))
+                for _, _, kept, read in ours.beside(theirs)
+            ), number
+            accepted += 1
+    assert 0 < accepted < MUTATIONS // 4
 
 
 def zipped(members: dict[str, bytes], method: int) -> bytes:

@@ -23,6 +23,7 @@ from sim.comparison.golden_run import GoldenRun, run_golden
 from sim.comparison.hardware import TracedImages, compare_hardware
 from sim.comparison.mismatch import Mismatches
 from sim.comparison.performance import performance
+from sim.comparison.recorded_image import RECORDING
 from sim.comparison.timeline import timeline, write_timeline
 from sim.faults import Flip
 from sim.rtl import RtlRun, RtlSimulation
@@ -41,6 +42,9 @@ from sw.errors import UserError
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with the name of a phase, what is done of it and its total."""
+
+IDENTITY = ("artifact", "image_set", "hardware", "images", "mismatches")
+"""Figures that say which run a recorded image is of."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Comparison:
     optimise : bool
         Whether to optimise the simulator, see `verilate`; a few images of a small network are sooner done without.
     folder : Path
-        Keeps traces and logs.
+        Keeps traces, logs and, of one traced image, the recording (`sim.comparison.recorded_image`).
 
     Raises
     ------
@@ -147,11 +151,12 @@ class Comparison:
         progress : callable
             Told how far it is.
         """
+        (self.folder / RECORDING).unlink(missing_ok=True)  # of an earlier run
         mismatches, traced = Mismatches(), TracedImages(self._traced)
         simulator, build_seconds = self._build(progress)
         golden = self._run_golden(traced, mismatches, progress)
         rtl = self._simulate(simulator, progress)
-        compare_hardware(self.program, rtl, golden.logits, traced, mismatches)
+        recorded_image = compare_hardware(self.program, self.data, rtl, golden.logits, traced, mismatches)
         self._write_timeline(rtl.images[0])
         figures = {
             "artifact": self.name,
@@ -175,6 +180,8 @@ class Comparison:
                 "cycles_per_s": rtl.cycles / rtl.seconds if rtl.seconds else 0.0,
             },
         }
+        if recorded_image is not None:
+            recorded_image.save(self.folder / RECORDING, {name: figures[name] for name in IDENTITY})
         return CompareReport(figures, mismatches.first)
 
     def _build(self, progress: ProgressCallback) -> tuple[Build, float]:

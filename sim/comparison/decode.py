@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +23,13 @@ UNWRITTEN = 255
 Tensor = NDArray[np.uint8]
 
 
+KINDS = {"spikes": "spikes", "pooled": "pooled spikes", "residuals": "residual"}
+"""Fields of `Recorded`, in the order in which a layer gives them, and what they are called."""
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """What the accelerator computed for one image.
+    """What golden model or accelerator computed for one image.
 
     Attributes
     ----------
@@ -39,6 +44,14 @@ class Recorded:
     spikes: dict[str, Tensor]
     pooled: dict[str, Tensor]
     residuals: dict[str, Tensor]
+
+    def beside(self, other: Recorded) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+        """Every tensor that both have, in order of execution: layer, one of `KINDS`, this one's and the other's."""
+        for layer in self.spikes:
+            for kind in KINDS:
+                mine, others = getattr(self, kind), getattr(other, kind)
+                if layer in mine:
+                    yield layer, kind, mine[layer], others[layer]
 
 
 def decode_trace(program: Program, trace: dict[str, Events]) -> Recorded:

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from golden.recorder import Recording
-from sim.comparison.decode import decode_trace
+from sim.comparison.decode import KINDS, Recorded, decode_trace
 from sim.comparison.mismatch import AXES, Mismatches
+from sim.comparison.recorded_image import RecordedImage
 from sim.comparison.trace import read_trace
 from sim.rtl import RtlRun
 from sim.runner import ImageResult
 from sw.compiler.program import Program
+from sw.data.sets import ImageSet
 
 SIDES = ("golden", "RTL")
 
@@ -35,20 +37,24 @@ class TracedImages:
         for number in range(first, min(first + images, self._count)):
             self._places[number] = recording, number - first
 
-    def __getitem__(self, number: int) -> tuple[Recording, int]:
-        """The recording of an image's batch, and the image's place in it."""
-        return self._places[number]
+    def __getitem__(self, number: int) -> Recorded:
+        """What was recorded of an image."""
+        recording, place = self._places[number]
+        kinds = (recording.spikes, recording.pooled, recording.residuals)
+        return Recorded(*({name: values[:, place].numpy() for name, values in kind.items()} for kind in kinds))
 
 
 def compare_hardware(
-    program: Program, rtl: RtlRun, logits: Tensor, traced: TracedImages, mismatches: Mismatches
-) -> None:
+    program: Program, data: ImageSet, rtl: RtlRun, logits: Tensor, traced: TracedImages, mismatches: Mismatches
+) -> RecordedImage | None:
     """Add where the hardware differs from the golden model.
 
     Parameters
     ----------
     program : Program
         Says where each layer writes.
+    data : ImageSet
+        The images, and perhaps more.
     rtl : RtlRun
         What the hardware gave.
     logits : int64 Tensor [n, classes]
@@ -57,35 +63,53 @@ def compare_hardware(
         Of every image that left a trace.
     mismatches : Mismatches
         Gets what is found.
+
+    Returns
+    -------
+    RecordedImage, optional
+        The first traced image that differs in anything, or the first one if they are all equal; None without traces.
     """
+    chosen: RecordedImage | None = None
+    chosen_differs = False
     for image, expected in zip(rtl.images, logits, strict=True):
+        before = mismatches.of_hardware
         if image.failure:
             mismatches.failures.append(failure_of(program, image))
+        found = None
         if image.trace is not None:
-            _compare_spikes(program, image, *traced[image.image], mismatches)
+            found = decode_trace(program, read_trace(image.trace))
+            _compare_values(image.image, traced[image.image], found, mismatches)
         if image.result is not None:
             where = f"image {image.image}, logits and prediction"
             golden = np.array([*expected.tolist(), int(torch.argmax(expected))])
             actual = np.array([*image.result.logits, image.result.prediction])
             mismatches.logits.add(where, golden, actual, SIDES, ("class",))
+        differs = mismatches.of_hardware > before
+        if found is not None and (chosen is None or (differs and not chosen_differs)):
+            chosen, chosen_differs = _recorded(data, image, traced[image.image], found, expected), differs
+    return chosen
 
 
-def _compare_spikes(
-    program: Program, image: ImageResult, recording: Recording, place: int, mismatches: Mismatches
-) -> None:
+def _compare_values(number: int, golden: Recorded, found: Recorded, mismatches: Mismatches) -> None:
     """Every spike, pooled spike and residual integer of an image, layer by layer in their order."""
-    assert image.trace is not None
-    found = decode_trace(program, read_trace(image.trace))
-    kinds = (
-        ("spikes", recording.spikes, found.spikes, mismatches.spikes),
-        ("pooled spikes", recording.pooled, found.pooled, mismatches.spikes),
-        ("residual", recording.residuals, found.residuals, mismatches.residuals),
+    for name, kind, expected, actual in golden.beside(found):
+        tally = mismatches.residuals if kind == "residuals" else mismatches.spikes
+        tally.add(f"image {number}, {name} {KINDS[kind]}", expected, actual, SIDES, AXES)
+
+
+def _recorded(data: ImageSet, image: ImageResult, golden: Recorded, found: Recorded, logits: Tensor) -> RecordedImage:
+    """All that is kept of an image."""
+    result = image.result
+    return RecordedImage(
+        index=image.image,
+        label=int(data.labels[image.image]) if data.labelled else None,
+        pixels=data.images[image.image].numpy(),
+        golden=golden,
+        rtl=found,
+        logits=logits.numpy(),
+        rtl_logits=None if result is None else np.array(result.logits, np.int64),
+        rtl_prediction=None if result is None else result.prediction,
     )
-    for name in recording.spikes:
-        for kind, expected, actual, tally in kinds:
-            if name in expected:
-                where = f"image {image.image}, {name} {kind}"
-                tally.add(where, expected[name][:, place].numpy(), actual[name], SIDES, AXES)
 
 
 def failure_of(program: Program, image: ImageResult) -> str:

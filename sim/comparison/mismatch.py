@@ -87,6 +87,11 @@ class Mismatches:
         return self.spikes, self.residuals, self.logits, self.brevitas_spikes, self.brevitas_logits
 
     @property
+    def of_hardware(self) -> int:
+        """Values in which golden model and RTL differ, and images without a result."""
+        return len(self.failures) + sum(tally.mismatches for tally in (self.spikes, self.residuals, self.logits))
+
+    @property
     def first(self) -> str | None:
         """The first difference, of the hardware if it has one; None if there is none at all."""
         found = (*self.failures, *(tally.first for tally in self._tallies))

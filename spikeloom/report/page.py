@@ -20,7 +20,8 @@ from spikeloom.report.style import SERIES
 from spikeloom.report.summary import Summary, summary
 
 SECTIONS = (
-    "verdict", "accuracies", "timeline", "cycles", "energy", "firing", "resources", "training", "models", "bench",
+    "verdict", "mismatch", "accuracies", "timeline", "cycles", "energy", "stem", "attention_maps", "rasters", "firing",
+    "resources", "models", "training", "bench",
     "provenance",
 )  # fmt: skip
 """Modules of `spikeloom.report.sections`, in the order of the page."""

@@ -1,23 +1,16 @@
 """The artifact's file: written whole or not at all, read with every refusal a line of value, limit and remedy.
 
-`sw.artifact.artifact` says what a file holds, `sw.artifact.versions` what older ones held. Here is how: the header and
-the checksum.
+`sw.artifact.artifact` says what a file holds, `sw.artifact.versions` what older ones held, `sw.tensor_file` how.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as safetensors_bytes
 
 from hw.user_text import quoted
 from sw.artifact.artifact import EXPORT_AGAIN, Artifact, LayerParameters, check_same_names
@@ -34,31 +27,28 @@ from sw.artifact.versions import (
 from sw.errors import UserError
 from sw.files import write_atomically
 from sw.network import NetworkConfig
-from sw.strict_json import parse_json
+from sw.tensor_file import CHECKSUM, TensorFormat, encode_header, tensor_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = "spikeloom-artifact"
+FORMAT = TensorFormat(
+    name="spikeloom-artifact", version=VERSION, called="an artifact", made_by="export one from a trained model",
+    again="export the artifact again", checksum_since=CHECKSUM_SINCE,
+)  # fmt: skip
 
-CHECKSUM = "sha256"
-"""Key of the header with `checksum`."""
 SUFFIX = ".spikeloom"
-HEADER_KEY = "spikeloom"
 HEADER_FIELDS = frozenset(
     {"format", "version", "network", "weight_bits", "bias_fraction_bits", "image_scale", "dataset", "class_names"}
-    | {"provenance", "accuracy", "ranges", CHECKSUM}
+    | {"provenance", "accuracy", "ranges"}
 )
-
-LARGEST_HEADER = 1 << 24
-"""Characters of the JSON header; the log of a long training is a hundredth of it."""
 
 
 def file_header(artifact: Artifact) -> dict[str, Any]:
     """Make the JSON header that a file of `artifact` holds, but for its checksum."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": FORMAT.name,
+        "version": FORMAT.version,
         "network": artifact.network.to_dict(),
         "weight_bits": artifact.weight_bits,
         "bias_fraction_bits": artifact.bias_fraction_bits,
@@ -71,25 +61,9 @@ def file_header(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over all that a file means, in hexadecimal digits: of a JSON text with sorted keys.
-
-    The text is an object of ``header``, as in the file but without the checksum itself, and of ``tensors``, for every
-    name a list of type, shape and the SHA-256 of the bytes. Spaces and the order of keys in the file do not matter.
-
-    Parameters
-    ----------
-    header : mapping of str to plain JSON values
-    tensors : mapping of str to array
-        By their names in the file.
-    """
-    described = {
-        name: [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
-        for name, value in tensors.items()
-    }
-    meant = {key: value for key, value in header.items() if key != CHECKSUM}
-    text = json.dumps({"header": meant, "tensors": described}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def encode(artifact: Artifact) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The header's text, with its checksum, and the tensors by name: all that any file needs to hold of an artifact."""
+    return encode_header(file_header(artifact), artifact.flat_tensors())
 
 
 def check_path(path: Path) -> None:
@@ -116,20 +90,11 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_path(path)
-    text, tensors = encode(artifact)
-    data = safetensors_bytes(tensors, metadata={HEADER_KEY: text})
+    data = tensor_file(file_header(artifact), artifact.flat_tensors())
     try:
         write_atomically(path, data)
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
-
-
-def encode(artifact: Artifact) -> tuple[str, dict[str, NDArray[Any]]]:
-    """The header's text, with its checksum, and the tensors by name: all that any file needs to hold of an artifact."""
-    tensors = {name: np.ascontiguousarray(value) for name, value in artifact.flat_tensors().items()}
-    header = json.loads(json.dumps(file_header(artifact), allow_nan=False))  # as it will be read: every key is text
-    header[CHECKSUM] = checksum(header, tensors)
-    return json.dumps(header, sort_keys=True), tensors
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
@@ -141,12 +106,9 @@ def load(path: str | os.PathLike[str]) -> Artifact:
         In one line that names the file, the value, the limit and the remedy, for anything not understood.
     """
     path = Path(path)
-    metadata, tensors = _read(path)
+    header, tensors = FORMAT.read(path)
     try:
-        if HEADER_KEY not in metadata:
-            raise UserError(f"no '{HEADER_KEY}' header, so not an artifact; export one from a trained model")
-        header = parse_header(metadata[HEADER_KEY])
-        check_checksum(header, tensors)
+        _check_header(header)
         artifact = artifact_of(header, tensors)
         _check_ranges(artifact, header["ranges"])
     except UserError as error:
@@ -154,21 +116,6 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     if header["version"] < CHECKSUM_SINCE:
         _remark(path, header["version"])
     return artifact
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """Metadata and tensors of a safetensors file."""
-    if not path.is_file():  # a device or a pipe might never end
-        reason = "a folder" if path.is_dir() else "not a file" if path.exists() else "no such file"
-        raise UserError(f"{path}: cannot read ({reason}); give the path of an artifact")
-    try:
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
-            return metadata, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (no iterator)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read ({error.strerror or error}); give the path of an artifact") from error
-    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: not a whole safetensors file; export the artifact again") from error
 
 
 def artifact_of(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Artifact:
@@ -221,37 +168,17 @@ def parse_header(text: str) -> dict[str, Any]:
     UserError
         If it is not one of a version that is known.
     """
-    if len(text) > LARGEST_HEADER:
-        raise UserError(f"the header has {len(text):,} characters, at most {LARGEST_HEADER:,}; {EXPORT_AGAIN}")
-    try:
-        header = parse_json(text)
-    except ValueError as error:
-        raise UserError(f"the '{HEADER_KEY}' header is not JSON ({error}); {EXPORT_AGAIN}") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else header
-        raise UserError(f"format is {quoted(found)}, not {FORMAT!r}; {EXPORT_AGAIN}")
-    version = header.get("version")
-    if type(version) is not int or not 1 <= version <= VERSION:
-        raise UserError(f"version is {quoted(version)}, this reader knows 1 to {VERSION}; {EXPORT_AGAIN}")
-    check_same_names("header keys", header, HEADER_FIELDS - ({CHECKSUM} if version < CHECKSUM_SINCE else set()))
-    if header["class_names"] is not None and not isinstance(header["class_names"], list):
-        raise UserError(f"class_names must be a list or null, not {quoted(header['class_names'])}; {EXPORT_AGAIN}")
+    header = FORMAT.parse_header(text)
+    _check_header(header)
     return header
 
 
-def check_checksum(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse a file whose header and tensors are not those its checksum was made of; an old one has none.
-
-    Raises
-    ------
-    UserError
-        If they are not.
-    """
-    if header["version"] >= CHECKSUM_SINCE and header[CHECKSUM] != (found := checksum(header, tensors)):
-        raise UserError(
-            f"damaged or changed: {CHECKSUM} of header and tensors is {found[:16]}..., recorded is "
-            f"{quoted(header[CHECKSUM], 24)}; copy the file or export the artifact again"
-        )
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Refuse a header that is not of an artifact's form; its values are checked as an `Artifact`."""
+    checked = {CHECKSUM} if header["version"] >= CHECKSUM_SINCE else set()
+    check_same_names("header keys", header, HEADER_FIELDS | checked)
+    if header["class_names"] is not None and not isinstance(header["class_names"], list):
+        raise UserError(f"class_names must be a list or null, not {quoted(header['class_names'])}; {EXPORT_AGAIN}")
 
 
 def network_of_header(header: Mapping[str, Any]) -> NetworkConfig:

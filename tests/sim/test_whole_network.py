@@ -17,6 +17,7 @@ from hw.descriptor import DESCRIPTOR_BITS
 from hw.named_configs import BASE, MINI, TINY
 from hw.parts.technology import Technology
 from sim.comparison.compare import CompareReport, Comparison
+from sim.comparison.recorded_image import RECORDING, load_recorded_image
 from sim.faults import Flip
 from sim.rtl import MEMORY_LATENCY, RtlSimulation
 from sim.runner import build, emitted_verilog
@@ -114,7 +115,32 @@ def run(
         stall_percent=stalls, flips=flips, technology=technology, jobs=1, folder=folder / "run",
         optimise=config is BASE,  # which others of the suite build too
     )  # fmt: skip
-    return comparison.run()
+    report = comparison.run()
+    check_recorded(comparison, report)
+    return report
+
+
+def check_recorded(comparison: Comparison, report: CompareReport) -> None:
+    """What was kept of an image is what the golden model gives, and it shows whether anything differs."""
+    image = load_recorded_image(comparison.folder / RECORDING, comparison.artifact.network)
+    assert image.differs == (report.mismatch is not None)
+    pixels = comparison.data.images[image.index : image.index + 1]
+    golden = GoldenModel(comparison.artifact).record(pixels)
+    assert torch.equal(pixels[0], torch.tensor(image.pixels))
+    assert image.logits.tolist() == golden.logits[0].tolist()
+    for kept, expected in (
+        (image.golden.spikes, golden.spikes), (image.golden.pooled, golden.pooled),
+        (image.golden.residuals, golden.residuals),
+    ):  # fmt: skip
+        assert kept.keys() == expected.keys()
+        assert all(np.array_equal(kept[name], values[:, 0].numpy()) for name, values in expected.items())
+
+
+def first_that_differs(folder: Path) -> tuple[str, str]:
+    """Layer and kind of the first tensor of the recorded image that differs."""
+    image = load_recorded_image(folder / "run" / RECORDING, SMALL)
+    pairs = image.golden.beside(image.rtl)
+    return next((layer, kind) for layer, kind, golden, rtl in pairs if not np.array_equal(golden, rtl))
 
 
 @pytest.mark.parametrize(
@@ -306,10 +332,13 @@ def test_brevitas_and_golden_model_are_compared_on_images_of_their_own(tmp_path:
         artifact=artifact, program=compile_artifact(artifact, TINY), data=data, images=2, traced=0, brevitas=11,
         jobs=1, optimise=False, folder=tmp_path / "run",
     )  # fmt: skip
+    comparison.folder.mkdir()
+    (comparison.folder / RECORDING).write_text("of an earlier run")
     figures = comparison.run().to_dict()
     spikes = sum(layer.positions * layer.out_channels for layer in SMALL.layers() if layer.kind != "head")
     mismatches = figures["mismatches"]
     assert mismatches.pop("values_compared") == 11 * (SMALL.timesteps * spikes + 5) + 2 * (5 + 1)
+    assert not (tmp_path / "run" / RECORDING).exists(), "no image was traced, and what an earlier run left is gone"
     assert set(mismatches.values()) == {0}
     accuracy = figures["accuracy"]
     assert accuracy["brevitas"] is None, "the artifact records none"
@@ -333,6 +362,7 @@ def test_a_flipped_weight_is_found_in_its_layer(tmp_path: Path):
     mismatch = run(tmp_path, TINY, SMALL, flips=(flip,)).mismatch
     assert mismatch is not None and mismatch.startswith("image 0, conv1 spikes: ")
     assert "channel 2" in mismatch
+    assert first_that_differs(tmp_path) == ("conv1", "spikes")
 
 
 def test_a_flipped_threshold_is_found_in_its_layer(tmp_path: Path):
@@ -341,6 +371,7 @@ def test_a_flipped_threshold_is_found_in_its_layer(tmp_path: Path):
     mismatch = run(tmp_path, TINY, SMALL, flips=(flip,)).mismatch
     assert mismatch is not None and mismatch.startswith("image 0, block0.fc1 spikes: ")
     assert "channel 3" in mismatch
+    assert first_that_differs(tmp_path) == ("block0.fc1", "spikes")
 
 
 def test_a_flipped_descriptor_bit_stops_the_job_and_names_the_descriptor(tmp_path: Path):

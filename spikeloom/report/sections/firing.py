@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plotly.graph_objects import Bar, Figure, Heatmap
+from plotly.graph_objects import Bar, Figure
 
 from spikeloom.report.inputs import Inputs
+from spikeloom.report.rates import rates_plot, step_names
 from spikeloom.report.section import Exhibit, Plot, Section, Table
-from spikeloom.report.style import COLOURS, ON_SCALE, SCALE, SERIES
+from spikeloom.report.style import COLOURS, SERIES
 from spikeloom.report.words import percent, plural
 
 
@@ -21,18 +22,9 @@ def section(inputs: Inputs) -> Section:
 
 def _rates(layers: list[dict[str, Any]], images: int) -> Exhibit:
     names, rates = [layer["name"] for layer in layers], [layer["rates"] for layer in layers]
-    steps = [f"t = {step + 1}" for step in range(len(rates[0]))]
+    steps = step_names(len(rates[0]))
     means = {name: sum(values) / len(values) for name, values in zip(names, rates, strict=True)}
     most, least = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
-    figure = Figure(
-        Heatmap(
-            z=rates, x=steps, y=names, colorscale=SCALE, zmin=0, showscale=False, xgap=2, ygap=2,
-            texttemplate="%{z:.1%}", textfont_color=ON_SCALE,
-            hovertemplate="%{y}, %{x}: %{z:.2%} of the neurons fire<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", dtick=1, showgrid=False)
-    figure.update_xaxes(side="top", showgrid=False)
     rows = tuple(
         (
             layer["name"],
@@ -48,7 +40,7 @@ def _rates(layers: list[dict[str, Any]], images: int) -> Exhibit:
         "Share of the neurons that fire",
         f"Each row is a layer, from image to head; each column a time step. Over {plural(images, 'image')}, {most} "
         f"fires most ({percent(means[most])}) and {least} least ({percent(means[least])}).",
-        Plot(figure, 70 + 28 * len(names)),
+        rates_plot(names, rates),
         "Mean firing rates: " + ", ".join(f"{name} {percent(mean)}" for name, mean in means.items()) + ".",
         Table(("layer", "neurons", "spikes per image", "mean rate", *steps), rows),
     )

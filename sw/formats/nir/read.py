@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hw.user_text import listed, quoted
 from sw.artifact.artifact import LARGEST_BIAS, Artifact
-from sw.artifact.file import CHECKSUM, HEADER_KEY, artifact_of, checksum, network_of_header, parse_header
+from sw.artifact.file import artifact_of, network_of_header, parse_header
 from sw.artifact.versions import IMAGE_TABLE
 from sw.errors import UserError
 from sw.formats.nir.graph import check_sayable, wire
@@ -26,6 +26,7 @@ from sw.formats.nir.untrusted import REMEDY, read_content
 from sw.formats.nir.write import HEADER, SCALE
 from sw.layer import Layer
 from sw.network import NetworkConfig
+from sw.tensor_file import CHECKSUM, HEADER_KEY, checksum
 
 KINDS = ("Input", "Output", "Conv2d", "LIF", "IF", "I", "Threshold", "Scale", "SumPool2d")
 """Types of the nodes that a Spikformer has here."""

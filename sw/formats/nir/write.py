@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sw.artifact.artifact import Artifact
-from sw.artifact.file import HEADER_KEY, encode
+from sw.artifact.file import encode
 from sw.artifact.versions import IMAGE_TABLE
 from sw.errors import UserError
 from sw.files import write_atomically
 from sw.formats.nir.graph import wire
 from sw.formats.nir.library import nir
 from sw.formats.nir.primitives import DT
+from sw.tensor_file import HEADER_KEY
 
 SUFFIX = ".nir"
 

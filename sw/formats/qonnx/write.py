@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sw.artifact.artifact import Artifact
-from sw.artifact.file import CHECKSUM, encode
+from sw.artifact.file import encode
 from sw.data.sets import DATA_SETS
 from sw.errors import UserError
 from sw.files import write_atomically
@@ -15,6 +15,7 @@ from sw.formats.qonnx.graph import OPSET, QONNX_DOMAIN, OnnxGraph
 from sw.formats.qonnx.layers import LOGITS, LayerNodes
 from sw.formats.qonnx.library import onnx
 from sw.formats.qonnx.quant import quant_function
+from sw.tensor_file import CHECKSUM
 
 SUFFIX = ".onnx"
 

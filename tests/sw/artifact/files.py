@@ -11,9 +11,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from sw.artifact.file import checksum, load
+from sw.artifact.file import load
 from sw.errors import UserError
 from sw.network import NetworkConfig
+from sw.tensor_file import checksum
 
 NETWORK = NetworkConfig(image_size=8, image_channels=2, classes=3, embed_dim=16, depth=1, heads=2)
 

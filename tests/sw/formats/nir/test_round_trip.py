@@ -9,9 +9,10 @@ import nir
 import pytest
 
 from spikeloom.commands.common import MODEL
-from sw.artifact.file import CHECKSUM, encode, load, save
+from sw.artifact.file import encode, load, save
 from sw.formats.nir.read import read_nir
 from sw.formats.nir.write import write_nir
+from sw.tensor_file import CHECKSUM
 
 
 def test_the_same_artifact_comes_back_with_every_option(each_artifact, tmp_path):
