@@ -68,7 +68,7 @@ def test_the_simulated_board_is_compared_with_the_golden_model(capsys, monkeypat
     arguments = ["--model", places / "model.spikeloom", "--data", places / "images.npz", "--images", "3"]
     assert cli.run(["board-sim", *map(str, arguments)]) == wrong
     shown = capsys.readouterr().out
-    assert "1,000 cycles per image (cycle model: 1,001): 40000.0 frames/s at 40 MHz" in shown
+    assert "1,000 cycles per image (cycle model: 1,001): 60000.0 frames/s at 60 MHz" in shown
     assert ("MISMATCH" in shown) is bool(wrong)
 
 
