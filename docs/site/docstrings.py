@@ -1,0 +1,48 @@
+"""Docstrings and signatures that autodoc and napoleon take for something else."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from amaranth.hdl import Elaboratable
+from sphinx.application import Sphinx
+from sphinx.ext.napoleon import NumpyDocstring
+from sphinx.util.inspect import stringify_signature
+
+VALUES = ("attribute", "data", "property")
+"""Of their docstrings napoleon takes what is before a colon for a type, and reads no sections."""
+
+_kept: dict[str, list[str]] = {}
+
+
+def connect(app: Sphinx) -> None:
+    """Do so in an application; napoleon has the priority 500."""
+    app.connect("autodoc-process-docstring", _keep, priority=400)
+    app.connect("autodoc-process-docstring", _read, priority=600)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-skip-member", _skip)
+
+
+def _keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if what in VALUES:
+        _kept[name] = list(lines)
+
+
+def _read(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if what in VALUES:
+        lines[:] = NumpyDocstring(_kept.pop(name), app.config, app, "method", name, obj, options).lines()
+
+
+def _signature(app: Sphinx, what: str, name: str, obj: Any, *_: Any) -> tuple[str, None] | None:
+    """Of an Amaranth component autodoc finds the signature of what makes any of them."""
+    if not (isinstance(obj, type) and issubclass(obj, Elaboratable)):
+        return None
+    found = inspect.signature(obj.__init__)
+    own = found.replace(parameters=[*found.parameters.values()][1:])
+    return stringify_signature(own, unqualified_typehints=True), None
+
+
+def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Brevitas' injectors look like classes, but have neither signature nor members."""
+    return True if type(obj).__module__ == "brevitas.inject" else None
