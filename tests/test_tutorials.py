@@ -7,14 +7,14 @@ import pytest
 from sw.checkout import ROOT
 from tests.documented import copy_of_checkout, run_page
 
-MINUTES = "<!-- takes minutes -->"
+LONG = "<!-- long -->"
 """In a page that takes longer than the suite has."""
 
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 def _marks(page):
-    return [pytest.mark.long] if MINUTES in page.read_text(encoding="utf-8") else []
+    return [pytest.mark.long] if LONG in page.read_text(encoding="utf-8") else []
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem, marks=_marks(page)) for page in PAGES])
