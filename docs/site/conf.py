@@ -33,7 +33,6 @@ external_toc_path = str(SITE / "toc.yml")
 
 html_theme = "furo"
 html_title = project
-smartquotes = False  # two hyphens are two hyphens: options
 html_static_path = ["static"]
 html_css_files = ["style.css"]
 html_copy_source = False

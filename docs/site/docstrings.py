@@ -1,8 +1,9 @@
-"""Docstrings and signatures that autodoc and napoleon take for something else."""
+"""Docstrings, signatures and help that Sphinx and its extensions take for something else."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from amaranth.hdl import Elaboratable
@@ -13,6 +14,9 @@ from sphinx.util.inspect import stringify_signature
 VALUES = ("attribute", "data", "property")
 """Of their docstrings napoleon takes what is before a colon for a type, and reads no sections."""
 
+OPTION = re.compile(r"`[^`]*`|(?<![\w-])(--[a-z][a-z-]*)")
+"""An option within a sentence, which is no dash; what is between backticks is code already."""
+
 _kept: dict[str, list[str]] = {}
 
 
@@ -22,6 +26,8 @@ def connect(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _read, priority=600)
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
+    for part in ("description", "options", "arguments"):
+        app.connect(f"sphinx-click-process-{part}", _help)
 
 
 def _keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -46,3 +52,11 @@ def _signature(app: Sphinx, what: str, name: str, obj: Any, *_: Any) -> tuple[st
 def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
     """Brevitas' injectors look like classes, but have neither signature nor members."""
     return True if type(obj).__module__ == "brevitas.inject" else None
+
+
+def _help(app: Sphinx, context: Any, lines: list[str]) -> None:
+    lines[:] = [line if line.startswith("..") else OPTION.sub(_as_code, line) for line in lines]
+
+
+def _as_code(match: re.Match[str]) -> str:
+    return f"``{match[1]}``" if match[1] else match[0]
