@@ -50,8 +50,9 @@ def _signature(app: Sphinx, what: str, name: str, obj: Any, *_: Any) -> tuple[st
 
 
 def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Brevitas' injectors look like classes, but have neither signature nor members."""
-    return True if type(obj).__module__ == "brevitas.inject" else None
+    """Brevitas' injectors look like classes without being any; fields of a tuple have their text in its docstring."""
+    kind = type(obj)
+    return True if kind.__module__ == "brevitas.inject" or kind.__name__ == "_tuplegetter" else None
 
 
 def _help(app: Sphinx, context: Any, lines: list[str]) -> None:
