@@ -40,7 +40,6 @@ html_show_sphinx = False
 html_show_copyright = False
 highlight_language = "text"
 
-myst_enable_extensions = []
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 
