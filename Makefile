@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 SPIKELOOM := $(VENV)/bin/spikeloom
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
 
 # Passed on if they are given: make compare IMAGES=4 CONFIG=tiny
 option = $(if $($(1)),--$(2) $($(1)))
@@ -24,7 +25,7 @@ LONG_IMAGES := 500
 SPREAD = $(if $(filter-out 1,$(or $(JOBS),$(shell nproc))),--dist worksteal)
 
 .PHONY: help venv compare compare-long report test test-long pairs sim verilog ip synth fmax bitstream board-sim formal train study \
-	data bench info energy statistics codesign docs lint clean
+	data bench info energy statistics codesign docs tutorials lint clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,8 +99,11 @@ statistics: $(INSTALLED)  ## Firing rates, residual integers, and the planes and
 codesign: $(INSTALLED)  ## Compare the artifacts of MODELS (files, folders): accuracy against cycles, bytes and energy
 	@$(SPIKELOOM) codesign $(MODELS) $(MEASURE) $(call option,CONFIG,config) $(ARGS)
 
-docs: $(INSTALLED)  ## Write the generated tables of docs/
-	@$(SPIKELOOM) docs $(ARGS)
+docs: $(DOCS_INSTALLED)  ## Write the generated tables of docs/ and build the site into build/docs; a warning is an error
+	@$(SPIKELOOM) docs --site $(ARGS)
+
+tutorials: $(INSTALLED)  ## Run every block of docs/tutorials in a copy of the checkout and compare what it prints (minutes)
+	@$(SPIKELOOM) test --long --jobs 1 tests/test_tutorials.py $(ARGS)
 
 lint: $(INSTALLED)  ## Style, formatting and types
 	@$(SPIKELOOM) lint $(ARGS)
@@ -122,4 +126,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@[ -x $(VENV)/bin/python ] || "$(PYTHON)" -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
 	--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	--constraint constraints.txt --editable '.[docs]'
 	@touch $@

@@ -75,7 +75,7 @@ COMMANDS = {
     "data": ("models.data", "Fetch and verify data sets."),
     "samples": ("models.data", "Write the committed samples again from the whole data sets."),
     "bench": ("measuring.bench", "Measure the figures of merit and show them beside their targets."),
-    "docs": ("docs", "Write the generated reference tables in docs/."),
+    "docs": ("docs", "Write the generated reference tables in docs/, and build the site."),
     "lint": ("project", "Check style, formatting and types."),
     "clean": ("project", "Delete what builds and tests have written."),
 }

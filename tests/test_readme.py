@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-
 from sw.checkout import ROOT
+from tests.documented import blocks_of, run_page
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
 
 
 def test_the_lines_of_python_run():
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(program.splitlines()) <= 15
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    (shown,) = re.findall(r"```python\n.*?```\n\nprints\n\n```text\n(.*?)```", README, re.DOTALL)
-    assert result.stdout == shown
+    (program,) = (block for block in blocks_of(README) if block.language == "python")
+    assert len(program.text.splitlines()) <= 15
+    run_page(README, ROOT, languages=("python",))
 
 
 def test_the_readme_is_short():
-    assert len(README.splitlines()) <= 130
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 130

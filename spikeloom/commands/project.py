@@ -68,8 +68,8 @@ def run_pytest(arguments: list[str], jobs: int) -> int:
     raise UserError(f"pytest {reasons.get(code, f'ended with code {code}')}; see its output above")
 
 
-def run_child(command: list[str], environment: dict[str, str] | None = None) -> int:
-    """Run a Python module of the development tools in the checkout; its exit code.
+def run_child(command: list[str], environment: dict[str, str] | None = None, extra: str = "dev") -> int:
+    """Run a Python module of the development tools, of the extra `extra`, in the checkout; its exit code.
 
     Whatever ends this process ends the child too, and lets it clean up: first as Ctrl-C does, which a terminal has
     told both of them already.
@@ -81,7 +81,7 @@ def run_child(command: list[str], environment: dict[str, str] | None = None) -> 
     """
     module = command[2]
     if importlib.util.find_spec(module) is None:
-        raise UserError(f"{module} is not installed: pip install --constraint constraints.txt --editable '.[dev]'")
+        raise UserError(f"{module} is not installed: pip install --constraint constraints.txt --editable '.[{extra}]'")
     with subprocess.Popen(command, cwd=ROOT, env=environment) as child:
         try:
             return child.wait()
@@ -146,6 +146,7 @@ def clean(everything: bool) -> None:
     doomed += [ROOT / name for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")]
     if everything:
         doomed.append(ROOT / "data" / "cache")
+    doomed.append(ROOT / "docs" / "reference")
     for folder in ("golden", "hw", "sim", "spikeloom", "sw", "tests"):
         doomed += (ROOT / folder).rglob("__pycache__")
     doomed += links_into(ROOT)
