@@ -17,6 +17,7 @@ from sw.training.recipe import Distillation, Phase, Recipe
 from sw.training.run.folder import RunFolder
 from sw.training.step import adamw, descent
 from sw.training.teacher import Teacher
+from sw.training.whitened_teacher import WhitenedTeacher
 
 
 def phases_of(recipe: Recipe, kind: type[Spikformer] = Spikformer) -> tuple[TrainingPhase, ...]:
@@ -72,8 +73,16 @@ class TrainingPhase(ABC):
     def new_model(self) -> nn.Module:
         """Make the phase's model, for a state to be loaded into it."""
 
-    def first_model(self, folder: RunFolder) -> nn.Module:
-        """Make the model that the phase begins with; `folder` has the phases before."""
+    def first_model(self, folder: RunFolder, images: Tensor) -> nn.Module:
+        """Make the model that the phase begins with.
+
+        Parameters
+        ----------
+        folder : RunFolder
+            Has the phases before.
+        images : Tensor
+            Some training images as the network sees them, float32 ``[n, C, H, W]``.
+        """
         return self.new_model()
 
     @abstractmethod
@@ -110,9 +119,17 @@ class TeacherPhase(TrainingPhase):
         super().__init__(distillation.phase)
         self._data, self._distillation = data_set(recipe.data), distillation
 
-    def new_model(self) -> Teacher:
+    def new_model(self) -> nn.Module:
         """Make a teacher."""
-        return Teacher(self._data.image_channels, len(self._data.class_names), self._distillation.width)
+        kind = {"residual": Teacher, "whitened": WhitenedTeacher}[self._distillation.network]
+        return kind(self._data.image_channels, len(self._data.class_names), self._distillation.width)
+
+    def first_model(self, folder: RunFolder, images: Tensor) -> nn.Module:
+        """Make a teacher that has looked at the images, if it is of the kind that does."""
+        model = self.new_model()
+        if isinstance(model, WhitenedTeacher):
+            model.whiten(images)
+        return model
 
     def optimiser(self, model: nn.Module, device: torch.device) -> Optimizer:
         """Make the optimiser that the recipe chooses."""
@@ -175,7 +192,7 @@ class QuantisedPhase(SpikformerPhase):
         """Make a quantised model."""
         return self._kind(self._recipe.network, self._recipe.weight_bits, data_set(self._recipe.data).image_scale)
 
-    def first_model(self, folder: RunFolder) -> Spikformer:
+    def first_model(self, folder: RunFolder, images: Tensor) -> Spikformer:
         """Make a quantised model with the weights of the finished float model."""
         return self.from_float(folder.finished(FloatPhase.name))
 

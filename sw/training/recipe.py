@@ -28,6 +28,11 @@ def _known_data_set(key: str, name: str, earlier: Earlier) -> None:
     data_set(name)
 
 
+def _needs_flip(key: str, value: bool, earlier: Earlier) -> None:
+    if value and not earlier["flip"]:
+        raise UserError(f"{key} must be false without flip, or flip must be true")
+
+
 def _of_the_data_set(earlier: Earlier) -> dict[str, Any]:
     """Values of `OF_THE_DATA_SET`; every data set so far has images, with the paper's attention scale."""
     data = data_set(earlier["data"])
@@ -45,6 +50,9 @@ class Augmentation:
         Largest shift in pixels, either way and in both directions.
     flip : bool
         Whether half of the images are mirrored left to right.
+    by_turns : bool
+        Mirror an image in every second epoch, with `flip`, rather than at random: half of the images in each epoch, and
+        in two epochs every image both ways (arXiv 2404.00498).
     erase : float
         Probability of a blank rectangle.
     rand_augment : float
@@ -53,6 +61,7 @@ class Augmentation:
 
     shift: Annotated[int, Range(0, 16)] = 0
     flip: bool = False
+    by_turns: Annotated[bool, _needs_flip] = False
     erase: Annotated[float, Range(0, 1)] = 0.0
     rand_augment: Annotated[float, Range(0, 10)] = 0.0
 
@@ -94,10 +103,12 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """A teacher that is trained first, and how much the others learn from it; see `sw.training.teacher`.
+    """A teacher that is trained first, and how much the others learn from it.
 
     Attributes
     ----------
+    network : str
+        ``residual`` for `sw.training.teacher`, or ``whitened`` for `sw.training.whitened_teacher`.
     width : int
         Channels of the teacher's first stage.
     weight : float
@@ -118,6 +129,7 @@ class Distillation:
     optimiser: Literal["adamw", "sgd"]
     weight_decay: Annotated[float, Range(0, 1)]
     phase: Phase
+    network: Literal["residual", "whitened"] = "residual"
 
 
 @dataclass(frozen=True, kw_only=True)
