@@ -34,6 +34,7 @@ class _Norm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         bias = QUICK * self.bias
+        assert self.momentum is not None
         means, variances = self.running_mean, self.running_var
         return functional.batch_norm(x, means, variances, self.weight, bias, self.training, self.momentum, self.eps)
 
@@ -52,7 +53,8 @@ class _Stage(nn.Module):
                 nn.init.dirac_(conv.weight[: conv.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.gelu(self.first_norm(functional.max_pool2d(self.first(x), 2)))
+        # An image of one pixel, after the stages of a small one, stays.
+        x = functional.gelu(self.first_norm(functional.max_pool2d(self.first(x), min(2, len(x[0, 0])))))
         hidden = functional.gelu(self.second_norm(self.second(x)))
         return functional.gelu(self.third_norm(self.third(hidden)) + x)
 
