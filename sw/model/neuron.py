@@ -152,6 +152,9 @@ def compile_neurons() -> bool:
         Whether they are compiled now.
     """
     torch._dynamo.config.recompile_limit = 64  # one version for each dtype and mode; the default of 8 is a guess
+    # By default a child process tries whether vectors work. Where it dies of something else, all is compiled for single
+    # numbers, and nobody is told; here the compiled functions themselves are tried.
+    torch._inductor.config.cpp.vec_isa_ok = True
     try:
         for function in (_spikes, _gradient):
             compiled = torch.compile(function, dynamic=True)

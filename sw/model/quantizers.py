@@ -121,7 +121,6 @@ def begin_scales(model: nn.Module) -> None:
     for module in model.modules():
         if not isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
             continue
-        scaling = module.weight_quant.tensor_quant.scaling_impl
         weight = module.weight.detach()
         per_channel = isinstance(module.quant_weight().scale, Tensor) and module.quant_weight().scale.numel() > 1
         rows = weight.flatten(1) if per_channel else weight.reshape(1, -1)
@@ -133,7 +132,39 @@ def begin_scales(model: nn.Module) -> None:
             error = ((rows / scale).round().clamp(-top, top) * scale - rows).square().sum(1, keepdim=True)
             best = torch.where(error < least, largest * fraction, best)
             least = torch.minimum(error, least)
-        scaling.load_state_dict({"value": best.log2().reshape(scaling.value.shape)})
+        _begin_scale(module, best)
+
+
+def _begin_scale(module: nn.Module, largest: Tensor) -> None:
+    """Set the scales of a quantised layer so that these weights become the largest integer."""
+    scaling: Any = module.weight_quant.tensor_quant.scaling_impl  # type: ignore[union-attr]
+    scaling.load_state_dict({"value": largest.log2().reshape(scaling.value.shape)})
+
+
+def set_weights(module: nn.Module, integers: Tensor, scale: Tensor) -> Tensor:
+    """Give a layer that learns, float or quantised, the weights ``integers * scale``.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Convolution or linear layer, or one of Brevitas that is not fixed.
+    integers : Tensor
+        Weights as integers, shape of the layer's weight.
+    scale : Tensor
+        float64 ``[out]``, or ``[1]`` for the whole layer.
+
+    Returns
+    -------
+    Tensor
+        float64, the scales as they have become in the precision of the layer.
+    """
+    weight = module.get_parameter("weight")
+    if isinstance(module, qnn.QuantConv2d | qnn.QuantLinear):
+        limit = module.weight_quant.tensor_quant.int_quant.limit
+        _begin_scale(module, scale * limit)
+        scale = module.quant_weight().scale.detach().double().flatten()
+    weight.data = (integers.to(torch.float64) * scale.view(-1, *(1,) * (integers.ndim - 1))).to(weight.dtype)
+    return scale
 
 
 class FixedScale(nn.Module):

@@ -11,7 +11,7 @@ from torch.nn import functional
 from sw.training.recipe import Augmentation
 
 
-def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
+def augment(images: Tensor, settings: Augmentation, generator: Generator, mirrored: Tensor | None = None) -> Tensor:
     """Change every image of a batch at random.
 
     Pixels that come in from outside, and blank rectangles, are 0: the padding value of the network.
@@ -24,6 +24,8 @@ def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Ten
         Which changes, and how strong.
     generator : Generator
         Source of randomness on the images' device: the same generator state gives the same images.
+    mirrored : Tensor, optional
+        bool ``[B]``, which images `settings.flip` mirrors; by default a random half.
 
     Returns
     -------
@@ -35,8 +37,9 @@ def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Ten
     rows = torch.arange(height, device=device).expand(batch, height)
     columns = torch.arange(width, device=device).expand(batch, width)
     if settings.flip:
-        mirrored = torch.rand(batch, 1, device=device, generator=generator) < 0.5
-        columns = torch.where(mirrored, width - 1 - columns, columns)
+        if mirrored is None:
+            mirrored = torch.rand(batch, device=device, generator=generator) < 0.5
+        columns = torch.where(mirrored.unsqueeze(1), width - 1 - columns, columns)
     if settings.shift:
         reach = settings.shift
         offsets = torch.randint(0, 2 * reach + 1, (2, batch, 1), device=device, generator=generator)

@@ -104,7 +104,14 @@ class Batches:
         if phase.augmentation.rand_augment:
             pixels = rand_augment(pixels, phase.augmentation.rand_augment, self._fill, generator)
         encoded = lookup(self._table, pixels.long())
-        return augment(encoded, phase.augmentation, generator).float() * self._scale, self._labels[chosen]
+        mirrored = self._first_mirrored(number)[chosen] ^ bool(epoch % 2) if phase.augmentation.by_turns else None
+        changed = augment(encoded, phase.augmentation, generator, mirrored)
+        return changed.float() * self._scale, self._labels[chosen]
+
+    def _first_mirrored(self, number: int) -> Tensor:
+        """Which images a phase mirrors in its first epoch, and in every second one after it: bool ``[n]``."""
+        generator = Generator().manual_seed(self._seed(number))
+        return (torch.rand(len(self._labels), generator=generator) < 0.5).to(self._device)
 
     def _seed(self, *numbers: int) -> int:
         seed = 0

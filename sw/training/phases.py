@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sw.artifact.artifact import Artifact
 from sw.data.sets import data_set
+from sw.errors import UserError
 from sw.model.quantizers import begin_scales
 from sw.model.spikformer import Spikformer
 from sw.training.recipe import Distillation, Phase, Recipe
+from sw.training.run import checkpoint
 from sw.training.run.folder import RunFolder
+from sw.training.start import begin_with, load_start
 from sw.training.step import adamw, descent
 from sw.training.teacher import Teacher
+from sw.training.whitened_teacher import WhitenedTeacher
 
 
 def phases_of(recipe: Recipe, kind: type[Spikformer] = Spikformer) -> tuple[TrainingPhase, ...]:
     """Phases of a run of `recipe` in their order, with the implementation of `Spikformer` that trains."""
-    own = (FloatPhase(recipe, kind), QuantisedPhase(recipe, kind))
-    return own if recipe.teacher is None else (TeacherPhase(recipe, recipe.teacher), *own)
+    quantised = QuantisedPhase(recipe, kind)
+    own = (quantised,) if recipe.float_phase is None else (FloatPhase(recipe, kind, recipe.float_phase), quantised)
+    return own if recipe.teacher is None or recipe.teacher.trained else (TeacherPhase(recipe, recipe.teacher), *own)
 
 
 def spikformer_class(device: torch.device) -> type[Spikformer]:
@@ -72,8 +79,16 @@ class TrainingPhase(ABC):
     def new_model(self) -> nn.Module:
         """Make the phase's model, for a state to be loaded into it."""
 
-    def first_model(self, folder: RunFolder) -> nn.Module:
-        """Make the model that the phase begins with; `folder` has the phases before."""
+    def first_model(self, folder: RunFolder, images: Tensor) -> nn.Module:
+        """Make the model that the phase begins with.
+
+        Parameters
+        ----------
+        folder : RunFolder
+            Has the phases before.
+        images : Tensor
+            Some training images as the network sees them, float32 ``[n, C, H, W]``.
+        """
         return self.new_model()
 
     @abstractmethod
@@ -110,9 +125,17 @@ class TeacherPhase(TrainingPhase):
         super().__init__(distillation.phase)
         self._data, self._distillation = data_set(recipe.data), distillation
 
-    def new_model(self) -> Teacher:
+    def new_model(self) -> nn.Module:
         """Make a teacher."""
-        return Teacher(self._data.image_channels, len(self._data.class_names), self._distillation.width)
+        kind = {"residual": Teacher, "whitened": WhitenedTeacher}[self._distillation.network]
+        return kind(self._data.image_channels, len(self._data.class_names), self._distillation.width)
+
+    def first_model(self, folder: RunFolder, images: Tensor) -> nn.Module:
+        """Make a teacher that has looked at the images, if it is of the kind that does."""
+        model = self.new_model()
+        if isinstance(model, WhitenedTeacher):
+            model.whiten(images)
+        return model
 
     def optimiser(self, model: nn.Module, device: torch.device) -> Optimizer:
         """Make the optimiser that the recipe chooses."""
@@ -126,6 +149,12 @@ class SpikformerPhase(TrainingPhase):
     def __init__(self, recipe: Recipe, kind: type[Spikformer], settings: Phase) -> None:
         super().__init__(settings)
         self._recipe, self._kind = recipe, kind
+        self._start: Artifact | None = None
+
+    def _read_start(self, weight_bits: int | None) -> None:
+        """Read the artifact that the phase begins with, if there is one: before any work."""
+        if self._recipe.start:
+            self._start = load_start(self._recipe.start, self._recipe.network, weight_bits, self._recipe.data)
 
     def optimiser(self, model: nn.Module, device: torch.device) -> Optimizer:
         """Make AdamW."""
@@ -137,7 +166,13 @@ class SpikformerPhase(TrainingPhase):
         if settings is None:
             return None
         model = TeacherPhase(self._recipe, settings).new_model()
-        folder.restore(model, TeacherPhase.name)
+        if settings.trained:
+            path = Path(settings.trained)
+            if not path.is_file():
+                raise UserError(f"teacher.trained {path} does not exist; train a teacher, or leave the key out")
+            checkpoint.restore(model, checkpoint.read(path), path)
+        else:
+            folder.restore(model, TeacherPhase.name)
         return model.eval(), settings
 
     def running(self, model: nn.Module, modes: Modes) -> nn.Module:
@@ -155,28 +190,42 @@ class FloatPhase(SpikformerPhase):
 
     name = "float"
 
-    def __init__(self, recipe: Recipe, kind: type[Spikformer]) -> None:
-        super().__init__(recipe, kind, recipe.float_phase)
+    def __init__(self, recipe: Recipe, kind: type[Spikformer], settings: Phase) -> None:
+        super().__init__(recipe, kind, settings)
+        self._read_start(None)
 
     def new_model(self) -> Spikformer:
         """Make a float model."""
         return self._kind(self._recipe.network)
 
+    def first_model(self, folder: RunFolder, images: Tensor) -> Spikformer:
+        """Make a float model, of the artifact's weights if there is one to start with."""
+        model = self.new_model()
+        if self._start is not None:
+            begin_with(model, self._start, images)
+        return model
+
 
 class QuantisedPhase(SpikformerPhase):
-    """The quantised model learns, beginning with the weights of the float model."""
+    """The quantised model learns, beginning with the weights of the float model or of an artifact."""
 
     name = "quantised"
 
     def __init__(self, recipe: Recipe, kind: type[Spikformer]) -> None:
         super().__init__(recipe, kind, recipe.quantised_phase)
+        if recipe.float_phase is None:
+            self._read_start(recipe.weight_bits)
 
     def new_model(self) -> Spikformer:
         """Make a quantised model."""
         return self._kind(self._recipe.network, self._recipe.weight_bits, data_set(self._recipe.data).image_scale)
 
-    def first_model(self, folder: RunFolder) -> Spikformer:
-        """Make a quantised model with the weights of the finished float model."""
+    def first_model(self, folder: RunFolder, images: Tensor) -> Spikformer:
+        """Make a quantised model with the weights of the finished float model, or without that phase the artifact's."""
+        if self._start is not None:
+            model = self.new_model()
+            begin_with(model, self._start, images)
+            return model
         return self.from_float(folder.finished(FloatPhase.name))
 
     def from_float(self, state: dict[str, Tensor]) -> Spikformer:

@@ -28,6 +28,11 @@ def _known_data_set(key: str, name: str, earlier: Earlier) -> None:
     data_set(name)
 
 
+def _needs_flip(key: str, value: bool, earlier: Earlier) -> None:
+    if value and not earlier.get("flip", False):
+        raise UserError(f"{key} must be false without flip, or flip must be true")
+
+
 def _of_the_data_set(earlier: Earlier) -> dict[str, Any]:
     """Values of `OF_THE_DATA_SET`; every data set so far has images, with the paper's attention scale."""
     data = data_set(earlier["data"])
@@ -45,6 +50,9 @@ class Augmentation:
         Largest shift in pixels, either way and in both directions.
     flip : bool
         Whether half of the images are mirrored left to right.
+    by_turns : bool
+        Mirror an image in every second epoch, with `flip`, rather than at random: half of the images in each epoch, and
+        in two epochs every image both ways (arXiv 2404.00498).
     erase : float
         Probability of a blank rectangle.
     rand_augment : float
@@ -53,6 +61,7 @@ class Augmentation:
 
     shift: Annotated[int, Range(0, 16)] = 0
     flip: bool = False
+    by_turns: Annotated[bool, _needs_flip] = False
     erase: Annotated[float, Range(0, 1)] = 0.0
     rand_augment: Annotated[float, Range(0, 10)] = 0.0
 
@@ -94,10 +103,12 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """A teacher that is trained first, and how much the others learn from it; see `sw.training.teacher`.
+    """A teacher that is trained first, and how much the others learn from it.
 
     Attributes
     ----------
+    network : str
+        ``residual`` for `sw.training.teacher`, or ``whitened`` for `sw.training.whitened_teacher`.
     width : int
         Channels of the teacher's first stage.
     weight : float
@@ -110,6 +121,9 @@ class Distillation:
         Of the optimiser.
     phase : Phase
         The teacher's own training.
+    trained : str
+        File of a teacher that is trained already, ``teacher.pt`` of a run, relative to where the command runs. Then
+        none is trained, and what is above says how that one was.
     """
 
     width: Annotated[int, Range(8, 512)]
@@ -118,6 +132,8 @@ class Distillation:
     optimiser: Literal["adamw", "sgd"]
     weight_decay: Annotated[float, Range(0, 1)]
     phase: Phase
+    network: Literal["residual", "whitened"] = "residual"
+    trained: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +159,11 @@ class Recipe:
     network : NetworkConfig
         Shape of the network; what `OF_THE_DATA_SET` names is as the data set needs it.
     float_phase, quantised_phase : Phase
-        The float phase, and the quantisation-aware phase that starts from its weights.
+        The float phase, and the quantisation-aware phase that starts from its weights. With `start` there need be no
+        float phase.
+    start : str
+        Artifact that the first of both begins with, relative to where the command runs; see `sw.training.start`.
+        Without one it begins with random weights.
     teacher : Distillation, optional
         Trained before both phases, which then learn from it.
     """
@@ -153,8 +173,9 @@ class Recipe:
     weight_bits: Annotated[int, OneOf(WEIGHT_WIDTHS)]
     batch_size: Annotated[int, Range(1, 65536)]
     network: Annotated[NetworkConfig, Settled(_of_the_data_set)]
-    float_phase: Phase
     quantised_phase: Phase
+    float_phase: Phase | None = None
+    start: str = ""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 1
     precision: Literal["bf16", "fp32"] = "bf16"
     label_smoothing: Annotated[float, Range(0, 0.9)] = 0.0
@@ -205,6 +226,8 @@ def recipe_of(table: dict[str, Any]) -> Recipe:
         own = {key: value for key, value in network.items() if key != "name"}
         table = table | {"network": {key: base[key] for key in base if key not in OF_THE_DATA_SET} | own}
     recipe = build(Recipe, table)
+    if recipe.float_phase is None and not recipe.start:
+        raise UserError("key float_phase is missing, and there is no start: give one of them")
     if recipe.teacher is not None and (single := recipe.teacher.phase.single_step_epochs):
         raise UserError(f"teacher.phase.single_step_epochs must be 0, not {single}: a teacher has no time steps")
     return recipe

@@ -38,6 +38,9 @@ CHECKPOINT_EVERY_S = 120.0
 LOOK_EVERY = 50
 """Steps between looks at what a CUDA device has done; every look waits for it."""
 
+EXAMPLES = 5000
+"""Training images that a phase may look at before it begins."""
+
 
 OnEpoch = Callable[[list[dict[str, Any]], nn.Module], object]
 """Called in process 0 when an epoch has ended, with the log's rows up to it and what ran."""
@@ -117,6 +120,7 @@ class Trainer:
         self._phases = phases_of(recipe, spikformer_class(self._processes.device))
         self._data = data_set(recipe.data)
         self._batches = Batches(recipe, self._data, train, self._processes)
+        self._examples = self._data.encode(train.images[:EXAMPLES]).float() * self._data.image_scale
         self._test = (self._data.encode(test.images), test.labels)
         self._stop = StopRequest()
         self._saved = time.monotonic()
@@ -134,7 +138,7 @@ class Trainer:
     def _begin_phase(self) -> None:
         """Make the first model of the phase, and its optimiser."""
         torch.manual_seed(self._recipe.seed)
-        self._take(self._phase.first_model(self._folder))
+        self._take(self._phase.first_model(self._folder, self._examples))
 
     def _resume(self) -> None:
         """Go on where the checkpoint is."""

@@ -160,7 +160,8 @@ def export_run(
     from sw.model.spikformer import Spikformer
 
     info = data_set(settings.data)
-    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network))
+    has_float = settings.float_phase is not None
+    float_model = _load(run / "float.pt", lambda: Spikformer(settings.network)) if has_float else None
     quantised = _load(
         run / "quantised.pt", lambda: Spikformer(settings.network, settings.weight_bits, info.image_scale)
     )
@@ -176,6 +177,7 @@ def export_run(
         accuracy = {
             name: counts(_correct(model, encoded[:images], test.labels[:images], scale), images, test.name)
             for name, (model, images, scale) in models.items()
+            if model is not None
         }
     golden = evaluate_golden(artifact, test.images, test.labels)
     accuracy["golden"] = counts(golden.correct, golden.images, test.name)

@@ -136,7 +136,7 @@ def _shared_float_run(recipe: Recipe, run: Path, earlier: Sequence[tuple[Recipe,
         return None
     phases = [phase.name for phase in phases_of(recipe)[:-1]]
     for other, folder in earlier:
-        if same_float_run(recipe, other) and all((folder / f"{name}.pt").is_file() for name in phases):
+        if phases and same_float_run(recipe, other) and all((folder / f"{name}.pt").is_file() for name in phases):
             for name in phases:
                 shutil.copyfile(folder / f"{name}.pt", run / f"{name}.pt")
             progress, _, _ = checkpoint.load(folder / checkpoint.FILE, other.to_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor.cpu_vec_isa import pick_vec_isa
 
 from sw.model import neuron
 from sw.model.neuron import lif_over_time, lif_over_time_stepwise, lif_step
@@ -97,6 +98,7 @@ def test_compiled_neurons_equal_plain_ones(monkeypatch):
     spikes, grad = lif_over_time(current, 1.0), gradient(lif_over_time, current, 1.0)
     monkeypatch.setattr(neuron, "_compiled", {})
     assert neuron.compile_neurons()
+    assert pick_vec_isa(), "compiled for single numbers"
     assert torch.equal(lif_over_time(current, 1.0), spikes)
     torch.testing.assert_close(gradient(lif_over_time, current, 1.0), grad)
 

@@ -57,6 +57,28 @@ def test_processes_augment_independently():
     assert not torch.equal(*zeros)
 
 
+def test_images_mirrored_by_turns_are_seen_both_ways_in_two_epochs():
+    phase = dataclasses.replace(PLAIN, augmentation=Augmentation(flip=True, by_turns=True))
+    recipe = dataclasses.replace(RECIPE, batch_size=300)
+    everything = load_sample("fashion-mnist")
+    ours = Batches(recipe, data_set("fashion-mnist"), everything, CPU)
+    encoded = data_set("fashion-mnist").encode(everything.images).float() * data_set("fashion-mnist").image_scale
+
+    def mirrored(number: int, epoch: int) -> set[int]:
+        seen = {image.numpy().tobytes() for image in ours.batch(number, phase, epoch, 0)[0]}
+        plain, turned = (
+            {place for place, image in enumerate(images.contiguous()) if image.numpy().tobytes() in seen}
+            for images in (encoded, encoded.flip(3))
+        )
+        assert plain.isdisjoint(turned) and len(plain | turned) == len(encoded)
+        return turned
+
+    first = mirrored(0, 0)
+    assert 100 < len(first) < 200
+    assert mirrored(0, 1) == set(range(300)) - first
+    assert mirrored(0, 2) == first != mirrored(1, 0)
+
+
 def test_targets_are_smoothed_labels():
     images, targets = batches().batch(0, PLAIN, 0, 0)
     assert images.dtype == torch.float32 and images.shape == (64, 1, 28, 28)

@@ -76,6 +76,12 @@ def test_committed_recipes_are_valid(path):
         ("epochs = 2", "epochs = 2, single_step_epochs = 2", "float_phase.single_step_epochs must be 0 to 1, not 2"),
         ('"mnist"', '"mnits"', "unknown data set 'mnits'; choose one of fashion-mnist, mnist, cifar10"),
         ('name = "tiny"', 'name = "tiny"\nprecision = "fp16"', "precision must be one of bf16, fp32, not 'fp16'"),
+        (
+            "epochs = 2",
+            "epochs = 2, augmentation = {by_turns = true}",
+            "float_phase.augmentation.by_turns must be false without flip, or flip must be true",
+        ),
+        ("float_phase = {epochs = 2, learning_rate = 1e-3}", "", "key float_phase is missing, and there is no start"),
         ("epochs = 2", "epochs = 2, augmentation = 1", "float_phase.augmentation must be a table, not 1"),
         (
             "epochs = 2",

@@ -23,6 +23,7 @@ from sw.training.recipe import Augmentation, Distillation, Phase, Recipe
 from sw.training.run.checkpoint import Progress
 from sw.training.run.log import COLUMNS
 from sw.training.trainer import Trainer, TrainingStopped
+from sw.training.whitened_teacher import WhitenedTeacher
 
 RECIPE = Recipe(
     name="tiny",
@@ -216,10 +217,10 @@ def test_numbers_that_are_not_finite_stop_the_run(tmp_path, monkeypatch, sample)
         Trainer(RECIPE, sample, sample, tmp_path).run()
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, monkeypatch, sample, optimiser):
+@pytest.mark.parametrize(("network", "optimiser"), [("residual", "adamw"), ("whitened", "sgd")])
+def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, monkeypatch, sample, network, optimiser):
     teacher = Distillation(
-        width=8, weight=0.5, temperature=2.0, optimiser=optimiser, weight_decay=1e-3,
+        network=network, width=8, weight=0.5, temperature=2.0, optimiser=optimiser, weight_decay=1e-3,
         phase=Phase(epochs=1, learning_rate=1e-2),
     )  # fmt: skip
     recipe = dataclasses.replace(RECIPE, teacher=teacher)
@@ -235,6 +236,24 @@ def test_a_teacher_comes_first_and_a_stopped_run_with_one_continues(tmp_path, mo
             patch.setattr(sw.training.trainer, "compile_neurons", lambda: False)
     actual = Trainer(recipe, sample, sample, tmp_path / "parts", resume=True).run().state_dict()
     assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
+def test_a_trained_teacher_is_read_and_not_trained(tmp_path, sample):
+    teacher = Distillation(
+        network="whitened", width=8, weight=0.5, temperature=2.0, optimiser="sgd", weight_decay=1e-3,
+        phase=Phase(epochs=1, learning_rate=1e-2), trained=str(tmp_path / "teacher.pt"),
+    )  # fmt: skip
+    recipe = dataclasses.replace(RECIPE, teacher=teacher)
+    with pytest.raises(UserError, match=r"teacher\.trained .*teacher\.pt does not exist; train a teacher, or leave"):
+        Trainer(recipe, sample, sample, tmp_path / "none").run()
+    trained = WhitenedTeacher(1, 10, 8).state_dict()
+    torch.save(trained, tmp_path / "teacher.pt")
+    trainer = Trainer(recipe, sample, sample, tmp_path / "run")
+    found = trainer._phase.teacher(trainer._folder)
+    assert found is not None and not found[0].training
+    assert all(torch.equal(value, trained[name]) for name, value in found[0].state_dict().items())
+    trainer.run()
+    assert [row["phase"] for row in trainer.progress.rows] == [*["float"] * 2, *["quantised"] * 2]
 
 
 def test_only_some_epochs_are_evaluated_and_the_last_of_a_phase_always(tmp_path, sample):
