@@ -26,3 +26,6 @@ SCALE = ((0.0, "#18263b"), (1.0, "#2872c4"))
 """Colour scale of heat maps, on light and dark: white figures (`ON_SCALE`) can be read on all of it."""
 
 ON_SCALE = "#ffffff"
+
+ON_COLOURS = "#000000"
+"""Text on any colour of `SERIES` and `COLOURS`."""

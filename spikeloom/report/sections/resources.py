@@ -9,7 +9,7 @@ from plotly.graph_objects import Figure, Treemap
 
 from spikeloom.report.inputs import Inputs
 from spikeloom.report.section import Exhibit, Plot, Section, Table
-from spikeloom.report.style import COLOURS, SERIES
+from spikeloom.report.style import COLOURS, ON_COLOURS, SERIES
 from sw.synthesis.cells import FAMILIES, RESOURCES, luts
 from sw.synthesis.report import CORE, read_entries
 
@@ -57,6 +57,7 @@ def _treemap(config: str, modules: Mapping[str, Mapping[str, float]]) -> Figure:
                 "line": {"width": 1, "color": "rgba(255, 255, 255, 0.7)"},
             },
             hovertemplate="%{id}<br>%{value:,} LUTs, %{percentRoot} of all<extra></extra>", textinfo="label+value",
+            textfont={"color": ON_COLOURS},
         )
     )  # fmt: skip
     figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, uniformtext={"minsize": 9, "mode": "hide"})

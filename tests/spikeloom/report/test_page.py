@@ -14,7 +14,7 @@ from plotly.graph_objects import Bar, Figure
 from spikeloom import cli
 from spikeloom.report.page import cell, page, render
 from spikeloom.report.section import Exhibit, Picture, Plot, Section, Table
-from spikeloom.report.style import COLOURS, ON_SCALE, SCALE, SERIES
+from spikeloom.report.style import COLOURS, ON_COLOURS, ON_SCALE, SCALE, SERIES
 from spikeloom.report.summary import summary
 
 HOSTILE = """<img src=x onerror=alert(1)></script><script>alert("2")</script> {{ 7 * 7 }} &amp; 'x' ü"""
@@ -103,3 +103,4 @@ def test_colours_of_data_can_be_seen_on_light_and_dark():
     for colour in {*SERIES, *COLOURS.values()}:
         assert all(contrast(colour, card) >= 3 for card in cards), colour
     assert all(contrast(ON_SCALE, colour) >= 4.5 for _, colour in SCALE)
+    assert all(contrast(ON_COLOURS, colour) >= 4.5 for colour in (*SERIES, *COLOURS.values()))
