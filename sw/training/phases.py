@@ -21,8 +21,8 @@ from sw.training.run import checkpoint
 from sw.training.run.folder import RunFolder
 from sw.training.start import begin_with, load_start
 from sw.training.step import adamw, descent
-from sw.training.teacher import Teacher
-from sw.training.whitened_teacher import WhitenedTeacher
+from sw.training.teachers.residual import Teacher
+from sw.training.teachers.whitened import WhitenedTeacher
 
 
 def phases_of(recipe: Recipe, kind: type[Spikformer] = Spikformer) -> tuple[TrainingPhase, ...]:

@@ -108,7 +108,7 @@ class Distillation:
     Attributes
     ----------
     network : str
-        ``residual`` for `sw.training.teacher`, or ``whitened`` for `sw.training.whitened_teacher`.
+        ``residual`` for `sw.training.teachers.residual`, or ``whitened`` for `sw.training.teachers.whitened`.
     width : int
         Channels of the teacher's first stage.
     weight : float

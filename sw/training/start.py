@@ -95,8 +95,8 @@ def _take_layer(model: Spikformer, layer: Layer, artifact: Artifact) -> None:
         assert isinstance(module, SpikingLayer) and isinstance(module.norm, nn.BatchNorm2d)
         deviation = integers.double().flatten(1).square().mean(1).sqrt()
         scale = set_weights(module.weights, integers, DEVIATION / torch.where(deviation > 0, deviation, 1.0))
-        if layer.bias:
-            module.weights.get_parameter("bias").zero_()
+        if isinstance(module.weights.bias, Tensor):
+            module.weights.bias.zero_()
         unit = scale * (artifact.image_scale if layer.source == "image" else 1.0)
         module.norm.weight.copy_(alpha / unit * (1 + module.norm.eps) ** 0.5)
         module.norm.bias.copy_(constant)

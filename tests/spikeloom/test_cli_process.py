@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import gzip
 import os
 import re
@@ -237,7 +238,10 @@ def test_a_build_that_is_ended_leaves_neither_files_nor_processes(number, tmp_pa
     (programs / "make").chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-c", BUILDING, "docs", str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE) as child:
+    ends = functools.partial(signal.signal, number, signal.SIG_DFL)  # nohup and shells may have it ignored
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE, preexec_fn=ends
+    ) as child:
         while not marker.exists() and child.poll() is None:
             time.sleep(0.05)
         assert marker.exists(), child.communicate()

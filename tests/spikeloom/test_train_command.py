@@ -70,6 +70,14 @@ def test_training_ends_with_an_artifact(capsys, tmp_path, monkeypatch):
     assert cli.run(["export", str(recipe), "--run", str(out), "--out", str(again)]) == 0
     assert again.read_bytes() == (out / "small.spikeloom").read_bytes()
 
+    continued = RECIPE.replace("[network]", f'start = "{again}"\n\n[network]')
+    recipe.write_text(continued.replace("[float_phase]\nepochs = 1\nlearning_rate = 1e-3\n", ""))
+    assert cli.run(["train", str(recipe), "--out", str(tmp_path / "more")]) == 0
+    artifact = load(tmp_path / "more" / "small.spikeloom")
+    assert set(artifact.accuracy) == {"quantised", "brevitas", "golden"} and len(artifact.provenance["log"]) == 1
+    assert artifact.provenance["recipe"]["start"] == str(again)
+    recipe.write_text(RECIPE)
+
     (out / "quantised.pt").write_bytes((out / "quantised.pt").read_bytes()[:1000])
     capsys.readouterr()
     assert "does not hold this recipe's model" in refused(

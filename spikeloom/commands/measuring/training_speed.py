@@ -25,6 +25,9 @@ def training_speed(batch: int, steps: int, rounds: int, device: str | None, out:
     share of peak is dense operations over the rate of a large bf16 matrix product. A GPU wants a larger batch, such as
     256, and more steps.
     """
+    from sw.training.memory import keep_memory
+
+    keep_memory()
     import torch
 
     from spikeloom.measure.training_speed import training_speeds

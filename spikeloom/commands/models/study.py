@@ -62,6 +62,9 @@ def study(
     over the test set, cycles of the cycle model on --config. Figures and plot are codesign.json and codesign.png in the
     study's folder.
     """
+    from sw.training.memory import keep_memory
+
+    keep_memory()
     from spikeloom.commands.images import ImageChoice, first_images
     from spikeloom.commands.measuring.codesign import measure_all, report
     from spikeloom.commands.models.export import export_run

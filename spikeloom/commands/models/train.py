@@ -45,6 +45,9 @@ def train(
     Several devices or machines: torchrun --nproc-per-node 8 -m spikeloom.cli train RECIPE. Each process takes its
     part of every batch.
     """
+    from sw.training.memory import keep_memory
+
+    keep_memory()
     from spikeloom.commands.models.export import export_run, training_command
     from sw.data import sets as data
     from sw.training.processes import Processes

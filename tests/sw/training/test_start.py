@@ -135,7 +135,12 @@ def test_an_artifact_that_does_not_fit_is_refused_before_any_work(tmp_path, arti
         Trainer(recipe, sample, sample, tmp_path / "run")
 
 
-def test_an_artifact_of_other_time_steps_may_be_the_start(tmp_path, artifact):
+def test_an_artifact_of_other_time_steps_and_biases_may_be_the_start(tmp_path, artifact, images):
     artifact_file.save(artifact, tmp_path / "a.spikeloom")
-    other = dataclasses.replace(NETWORK, timesteps=4)
-    assert load_start(str(tmp_path / "a.spikeloom"), other, 4, "mnist").network == NETWORK
+    other = dataclasses.replace(NETWORK, timesteps=4, linear_bias="none")
+    read = load_start(str(tmp_path / "a.spikeloom"), other, 4, "mnist")
+    assert read.network == NETWORK
+    model = Spikformer(other, 4, MNIST.image_scale)
+    begin_with(model, read, images[:10])
+    again = export_artifact(model, MNIST)
+    assert all(np.array_equal(again.tensors[name].weight, old.weight) for name, old in artifact.tensors.items())

@@ -15,7 +15,7 @@ from sw.network import NetworkConfig
 from sw.training.processes import Processes
 from sw.training.recipe import Distillation, Phase
 from sw.training.step import TrainStep, adamw
-from sw.training.teacher import Teacher
+from sw.training.teachers.residual import Teacher
 
 CPU = Processes(torch.device("cpu"))
 LEARN = Distillation(

@@ -22,8 +22,8 @@ from sw.training.phases import QuantisedPhase
 from sw.training.recipe import Augmentation, Distillation, Phase, Recipe
 from sw.training.run.checkpoint import Progress
 from sw.training.run.log import COLUMNS
+from sw.training.teachers.whitened import WhitenedTeacher
 from sw.training.trainer import Trainer, TrainingStopped
-from sw.training.whitened_teacher import WhitenedTeacher
 
 RECIPE = Recipe(
     name="tiny",

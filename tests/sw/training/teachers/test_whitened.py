@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sw.training.whitened_teacher import QUICK, WhitenedTeacher
+from sw.training.teachers.whitened import QUICK, WhitenedTeacher
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28)])

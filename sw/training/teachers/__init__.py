@@ -1,0 +1,1 @@
+"""Networks that do not spike, to learn from."""
