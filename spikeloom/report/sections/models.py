@@ -110,7 +110,7 @@ def _figure(variants: Sequence[Variant]) -> Figure:
                 row=row, col=1,
             )  # fmt: skip
         figure.update_xaxes(title=title, range=[0, 1.05 * most], row=row)
-    accuracies = [one.accuracy for one in variants]
+    accuracies = [one.accuracy for one in variants if one.accuracy is not None]
     margin = max(0.02, (max(accuracies) - min(accuracies)) / 8)
     limits = [max(0.0, min(accuracies) - margin), min(1.0, max(accuracies) + margin)]
     figure.update_yaxes(title="accuracy", tickformat=".0%", range=limits)
