@@ -110,6 +110,7 @@ def test_device_that_is_not_the_accelerator_is_refused(reader):
         reader.run(BURSTS)
 
 
+@pytest.mark.long
 def test_waveforms_come_with_a_save_file(reader):
     reader.build = build_design(
         "memory_reader", (reader.build.folder / "memory_reader.v").read_text(), waves=True, optimise=False
