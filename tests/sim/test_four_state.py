@@ -103,7 +103,7 @@ def simulate(
     ("config", "network", "language"),
     [
         pytest.param(LIKE_MINI, ON_MINI, "2005", id="like-mini-2005", marks=pytest.mark.long),
-        pytest.param(LIKE_MINI, ON_MINI, "2012", id="like-mini-2012"),
+        pytest.param(LIKE_MINI, ON_MINI, "2012", id="like-mini-2012", marks=pytest.mark.long),
         pytest.param(LIKE_LARGE, ON_LARGE, "2005", id="like-large-2005", marks=pytest.mark.long),
         pytest.param(LIKE_LARGE, ON_LARGE, "2012", id="like-large-2012"),
     ],

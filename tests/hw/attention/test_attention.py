@@ -106,8 +106,12 @@ def test_widest_membranes_without_leak(threshold):
 
 
 @pytest.mark.parametrize(
-    ("config", "tokens", "channels"), [(TINY, 10, 32), (TINY, 50, 16), (BASE, 49, 16), (LARGE, 10, 64), (LARGE, 70, 32)]
-)
+    ("config", "tokens", "channels"),
+    [
+        (TINY, 10, 32), (TINY, 50, 16), (BASE, 49, 16), (LARGE, 70, 32),
+        pytest.param(LARGE, 10, 64, marks=pytest.mark.long),
+    ],
+)  # fmt: skip
 def test_named_configurations(config, tokens, channels):
     """The one after the other from alternating buffers, tokens of the second written while the first one runs."""
     jobs = [random_job(config.timesteps, tokens, channels, seed=seed, buffer=seed) for seed in range(2)]

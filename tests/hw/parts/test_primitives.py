@@ -133,7 +133,7 @@ def test_packed_lut_rams_hold_what_memories_hold(tmp_path, shape, pins):
     assert not proves(tmp_path, gold, swap(gate, *pins), claims, rename=rename, steps=1)
 
 
-@pytest.mark.parametrize("count", [3, 4, 8, 16])
+@pytest.mark.parametrize("count", [3, 4, 8, pytest.param(16, marks=pytest.mark.long)])
 def test_trees_of_primitives_sum_what_adders_sum(tmp_path, count):
     def tree(technology: Technology) -> str:
         m = Module()

@@ -127,7 +127,7 @@ def test_only_the_next_descriptor_waits_for_the_acceptance_of_one():
 
 
 @pytest.mark.parametrize("config", [SMALL, LARGE], ids=lambda config: config.name)
-@pytest.mark.parametrize("behind", [0, 1, 100, "a ring"])
+@pytest.mark.parametrize("behind", [0, 1, 100, pytest.param("a ring", marks=pytest.mark.long)])
 @pytest.mark.parametrize("latency", [1, 200])
 def test_all_of_a_program_is_read_and_whether_it_was_intact_is_known_then(config, behind, latency):
     """However much lies behind the END, even more than the ring has place for."""

@@ -103,7 +103,9 @@ def test_nothing_but_the_clock_starts_a_block(mini):
 
 
 @pytest.mark.parametrize(
-    ("config", "technology"), [(MINI, Technology.PORTABLE), (ALL_PARTS, Technology.XILINX)], ids=["mini", "all-parts"]
+    ("config", "technology"),
+    [(MINI, Technology.PORTABLE), pytest.param(ALL_PARTS, Technology.XILINX, marks=pytest.mark.long)],
+    ids=["mini", "all-parts"],
 )
 def test_every_signal_has_a_name_of_its_own(config, technology):
     # Amaranth takes a name from the assignment, which must be of one signal.

@@ -10,7 +10,9 @@ from hw.pool.or_pool import OrPool
 from sim.components.run import build_component, simulate_component
 
 
-@pytest.mark.parametrize("config", [TINY, LARGE_ANY], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config", [TINY, pytest.param(LARGE_ANY, marks=pytest.mark.long)], ids=lambda config: config.name
+)
 def test_lif_fires_like_the_integer_neuron(config):
     shape = {
         "timesteps": config.timesteps, "sum_bits": config.sum_bits, "fraction_bits": config.bias_fraction_bits,

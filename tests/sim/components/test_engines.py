@@ -17,13 +17,13 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("stall", [0.4, pytest.param(0.0, marks=pytest.mark.long)])
 def test_attention_attends_like_integer_attention(stall):
     build = build_component(Attention(TINY), "attention_tiny")
     simulate_component(build, "attention", config=TINY.to_dict(), shapes=SHAPES, stall=stall, seed=1)
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("stall", [0.4, pytest.param(0.0, marks=pytest.mark.long)])
 def test_weight_array_accumulates_integer_products(stall):
     """In long tiles the weights wait for a free table, in short ones the steps for a filled one."""
     build = build_component(WeightArray(TINY), "weight_array_tiny")
