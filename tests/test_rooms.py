@@ -7,6 +7,8 @@ from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 TOWER = ("hw", "sw", "golden", "sim", "spikeloom")
@@ -31,17 +33,19 @@ def imported(path: Path) -> set[str]:
     return names & SOURCES.keys()
 
 
-IMPORTS = {module: imported(path) - {module} for module, path in SOURCES.items()}
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    return {module: imported(path) - {module} for module, path in SOURCES.items()}
 
 
-def test_imports_go_down():
+def test_imports_go_down(imports):
     storey = {module: TOWER.index(module.split(".")[0]) for module in SOURCES}
-    upwards = [(module, name) for module, names in IMPORTS.items() for name in names if storey[name] > storey[module]]
+    upwards = [(module, name) for module, names in imports.items() for name in names if storey[name] > storey[module]]
     assert upwards == []
 
 
-def test_no_modules_import_each_other():
-    TopologicalSorter(IMPORTS).prepare()  # CycleError names the circle
+def test_no_modules_import_each_other(imports):
+    TopologicalSorter(imports).prepare()  # CycleError names the circle
 
 
 def test_no_name_is_of_two_classes():
