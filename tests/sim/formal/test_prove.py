@@ -56,6 +56,7 @@ def rules(verilog: str, port, folder: Path) -> Finding:
     return next(prove(verilog, MINI.memory_bits, folder, [port]))
 
 
+@pytest.mark.long  # `make formal` is the same, and in .ci/run
 def test_rules_are_proven_and_their_cases_reached(tmp_path):
     # Those of the host's port by tests/spikeloom/test_formal_command.py.
     proven, reached = prove(verilog_of(MINI), MINI.memory_bits, tmp_path, [MEM])

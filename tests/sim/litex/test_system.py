@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import shutil
 from itertools import islice
 
 import numpy as np
 import pytest
-
-pytest.importorskip("litex")
-pytest.importorskip("litedram")
-pytest.importorskip("pythondata_cpu_vexriscv")
 
 from golden.cycles.cycle_model import predict_cycles
 from golden.model import GoldenModel
@@ -22,7 +19,6 @@ from sim.rtl import PAGE_WORDS
 from sw.compiler.compiler import compile_artifact
 from sw.compiler.image_pack import pack_image
 from sw.network import NetworkConfig
-from tests.sim.litex.system import COMPILER, run
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=5, embed_dim=32, depth=1, heads=2)
 OK = 0
@@ -31,12 +27,22 @@ TIMEOUT = 2_000_000
 CYCLES_TO_RESET = 3000
 
 
+@pytest.fixture(scope="module")
+def system():
+    """Imported for a test only: LiteX takes seconds, and sleeps in between."""
+    for package in ("litex", "litedram", "pythondata_cpu_vexriscv"):
+        pytest.importorskip(package)
+    module = importlib.import_module("tests.sim.litex.system")
+    if shutil.which(module.COMPILER) is None:
+        pytest.skip(f"there is no {module.COMPILER}")
+    return module
+
+
 def padded(words):
     return np.concatenate([words, np.zeros(-len(words) % PAGE_WORDS, np.uint64)])
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"there is no {COMPILER}")
 @pytest.mark.parametrize(
     ("bus", "ram", "memory_bits"),
     [
@@ -48,7 +54,7 @@ def padded(words):
         for memory_bits in (64, 128)
     ],
 )  # fmt: skip
-def test_the_processor_runs_exact_jobs(tmp_path, bus, ram, memory_bits):
+def test_the_processor_runs_exact_jobs(tmp_path, system, bus, ram, memory_bits):
     config = dataclasses.replace(MINI, memory_bits=memory_bits)
     artifact = random_artifact(NETWORK, 4, seed=3)
     program = compile_artifact(artifact, config)
@@ -65,7 +71,7 @@ def test_the_processor_runs_exact_jobs(tmp_path, bus, ram, memory_bits):
         "CLASSES": NETWORK.classes, "LAYERS": len(program.names), "TIMEOUT": TIMEOUT, "BOOTS": boots,
         "CYCLES_TO_RESET": CYCLES_TO_RESET,
     }  # fmt: skip
-    words = iter(run(config, tmp_path, content, job, bus=bus, ram=ram, cycles=2 * TIMEOUT))
+    words = iter(system.run(config, tmp_path, content, job, bus=bus, ram=ram, cycles=2 * TIMEOUT))
 
     def take(count: int) -> list[int]:
         return list(islice(words, count))
