@@ -22,6 +22,13 @@ def refused(capsys, *arguments):
     return lines[0]
 
 
+def refusal(capsys, *arguments: object) -> str:
+    """The one line where nothing else is said, without the program's name."""
+    assert cli.run([*map(str, arguments)]) == cli.EXIT_MENDABLE
+    (line,) = capsys.readouterr().err.splitlines()
+    return line.removeprefix("spikeloom: ")
+
+
 def figures(mismatches):
     """Figures of the form that `sim.comparison.compare` gives."""
     layer = {

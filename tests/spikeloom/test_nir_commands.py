@@ -13,6 +13,7 @@ from spikeloom import cli
 from spikeloom.commands.common import MODEL
 from sw.artifact.file import load, save
 from sw.network import NetworkConfig
+from tests.spikeloom.command_line import refusal
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=2, embed_dim=8, depth=1, heads=1)
 
@@ -22,12 +23,6 @@ def model(tmp_path):
     path = tmp_path / "model.spikeloom"
     save(random_artifact(NETWORK, 4, seed=3), path)
     return path
-
-
-def refusal(capsys, *arguments: object) -> str:
-    assert cli.run([*map(str, arguments)]) == cli.EXIT_MENDABLE
-    (line,) = capsys.readouterr().err.splitlines()
-    return line.removeprefix("spikeloom: ")
 
 
 def test_export_and_import_give_the_same_file(capsys, tmp_path):

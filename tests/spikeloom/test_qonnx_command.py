@@ -17,6 +17,7 @@ from spikeloom.commands.common import MODEL
 from sw.artifact.file import encode, load, save
 from sw.data.samples import load_sample
 from sw.network import NetworkConfig
+from tests.spikeloom.command_line import refusal
 
 NETWORK = NetworkConfig(image_size=8, image_channels=1, classes=2, embed_dim=8, depth=1, heads=1)
 
@@ -26,12 +27,6 @@ def model(tmp_path):
     path = tmp_path / "model.spikeloom"
     save(random_artifact(NETWORK, 4, seed=3), path)
     return path
-
-
-def refusal(capsys, *arguments: object) -> str:
-    assert cli.run([*map(str, arguments)]) == cli.EXIT_MENDABLE
-    (line,) = capsys.readouterr().err.splitlines()
-    return line.removeprefix("spikeloom: ")
 
 
 def test_the_file_classifies_an_image_and_says_what_it_is(capsys, tmp_path):
