@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sw.errors import UserError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -92,3 +94,17 @@ def read_small_text(path: Path, most: int) -> str:
     if len(content) > most:
         raise ValueError(f"larger than {most:,} bytes")
     return content.decode()
+
+
+def write_asked_for(path: Path, content: bytes | str) -> None:
+    """As `write_atomically`, for a file that a user has asked for.
+
+    Raises
+    ------
+    UserError
+        In a line of file, reason and remedy, if it cannot be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error

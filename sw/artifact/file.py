@@ -25,7 +25,7 @@ from sw.artifact.versions import (
     network_of_today,
 )
 from sw.errors import UserError
-from sw.files import write_atomically
+from sw.files import write_asked_for
 from sw.network import NetworkConfig
 from sw.tensor_file import CHECKSUM, TensorFormat, encode_header, tensor_file
 
@@ -91,10 +91,7 @@ def save(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     check_path(path)
     data = tensor_file(file_header(artifact), artifact.flat_tensors())
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+    write_asked_for(path, data)
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:

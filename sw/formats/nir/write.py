@@ -15,7 +15,7 @@ from sw.artifact.artifact import Artifact
 from sw.artifact.file import encode
 from sw.artifact.versions import IMAGE_TABLE
 from sw.errors import UserError
-from sw.files import write_atomically
+from sw.files import write_asked_for
 from sw.formats.nir.graph import wire
 from sw.formats.nir.library import nir
 from sw.formats.nir.primitives import DT
@@ -51,10 +51,7 @@ def write_nir(artifact: Artifact, path: Path) -> None:
         raise UserError(f"{path}: a NIR file's name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
     content = io.BytesIO()
     nir.write(content, graph_of(artifact))
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+    write_asked_for(path, content.getvalue())
 
 
 def _metadata(artifact: Artifact) -> dict[str, Any]:

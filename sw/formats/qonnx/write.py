@@ -10,7 +10,7 @@ from sw.artifact.artifact import Artifact
 from sw.artifact.file import encode
 from sw.data.sets import DATA_SETS
 from sw.errors import UserError
-from sw.files import write_atomically
+from sw.files import write_asked_for
 from sw.formats.qonnx.graph import OPSET, QONNX_DOMAIN, OnnxGraph
 from sw.formats.qonnx.layers import LOGITS, LayerNodes
 from sw.formats.qonnx.library import onnx
@@ -78,10 +78,7 @@ def write_qonnx(artifact: Artifact, path: Path) -> None:
     if path.suffix != SUFFIX:
         raise UserError(f"{path}: an ONNX file's name ends in {SUFFIX}, not {path.suffix or 'nothing'}; rename it")
     content = qonnx_model(artifact).SerializeToString(deterministic=True)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror}); free space or choose a writable folder") from error
+    write_asked_for(path, content)
 
 
 def _check_size(artifact: Artifact) -> None:
